@@ -1,0 +1,1 @@
+"""What is known of each customer: events, the columnar table, the feature catalogue."""

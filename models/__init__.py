@@ -1,0 +1,1 @@
+"""Cohorts, labels, learners, versions and alerts: what the future of a customer looks like."""

@@ -1,0 +1,72 @@
+"""Churn alerts: what the `churn-alerts` topic carries, and how an alert gets its identity."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import xxhash
+
+#: The alert's place in its life. Triggers are opened and never resolved.
+Status = Literal["opened", "escalated", "resolved"]
+
+#: What raised it: the decision grid (an episode) or an event that speaks for itself.
+Kind = Literal["episode", "trigger"]
+
+#: Risk tiers in rising order; `none` is below the alert threshold and never leaves the partition.
+Tier = Literal["none", "medium", "high", "critical"]
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """One feature's exact share in the champion's log-odds, in words."""
+
+    feature: str
+    #: The feature's raw value in its catalogue unit; absent when the feature is missing.
+    value: float | None
+    #: Additive share of the log-odds relative to the average customer.
+    contribution: float
+    text: str
+
+
+class ModelRef(msgspec.Struct, frozen=True, kw_only=True):
+    """Which model spoke; `version` counts from 0, the return probability before any label."""
+
+    name: str
+    version: int
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A customer is likely not to buy again within the horizon, and why.
+
+    `ts` is the decision time (or the trigger event's time) in epoch milliseconds.
+    `segment` and `expected_value` are absent until something fills them.
+    """
+
+    alert_id: str
+    kind: Kind
+    status: Status
+    user_id: str
+    ts: int
+    probability: float
+    tier: Tier
+    reasons: tuple[Reason, ...]
+    model: ModelRef
+    horizon_days: int
+    #: True when the alert comes from replayed history: nothing real may follow from it.
+    dry_run: bool = False
+    segment: str | None = None
+    expected_value: float | None = None
+
+
+def alert_id(user_id: str, kind: Kind, origin: str) -> str:
+    """Identity of an alert: 128-bit hash of customer, kind and origin as 32 hex digits.
+
+    `origin` is the episode's start (decision time, epoch ms) or the trigger's `event_id`. An
+    episode keeps its id when it escalates and resolves; (`alert_id`, `status`) is unique.
+
+    >>> alert_id("u1", "episode", "852076800000")
+    '717600f142a4b8ce9fadee77ce88383a'
+    """
+    parts = (user_id, kind, origin)
+    framed = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+    return xxhash.xxh3_128_hexdigest(framed)
