@@ -1,0 +1,1 @@
+"""What churnwatch costs, measured beside other engines: `make bench` (`python -m benchmarks`)."""

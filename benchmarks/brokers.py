@@ -1,0 +1,109 @@
+"""The broker that a benchmark runs on: Apache Kafka where this machine has Java, else the embedded one."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from confluent_kafka import Consumer, TopicPartition
+
+from benchmarks import jvm_kafka
+from streams.broker import EmbeddedBroker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+
+class Broker(Protocol):
+    """A running broker. `compression` is what a preload must use to fit; `name` is for the report."""
+
+    name: str
+    bootstrap: str
+    compression: str
+    #: Whether clients may create topics and read topic settings, which some engines insist on.
+    has_admin: bool
+
+    def create(self, topics: Iterable[str], partitions: int) -> None:
+        """Create topics that do not exist yet."""
+
+    def forget(self, marker: str) -> None:
+        """Free what a run left behind: topics with `marker` in their names, where topics can be deleted."""
+
+
+@dataclass
+class JvmBroker:
+    """Apache Kafka on the JVM."""
+
+    bootstrap: str
+    name: str = f"Apache Kafka {jvm_kafka.KAFKA_VERSION} (JVM, loopback)"
+    compression: str = "none"
+    has_admin: bool = True
+
+    def create(self, topics: Iterable[str], partitions: int) -> None:
+        """See `Broker`."""
+        jvm_kafka.create_topics(self.bootstrap, topics, partitions)
+
+    def forget(self, marker: str) -> None:
+        """See `Broker`."""
+        jvm_kafka.delete_topics(self.bootstrap, marker)
+
+
+@dataclass
+class Embedded:
+    """librdkafka's mock cluster in this process. It keeps 5 MiB of a partition: preloads are compressed."""
+
+    broker: EmbeddedBroker
+    name: str = "embedded broker (no Java and Maven here)"
+    compression: str = "gzip"
+    has_admin: bool = False
+
+    @property
+    def bootstrap(self) -> str:
+        """Address of the only broker."""
+        return self.broker.bootstrap
+
+    def create(self, topics: Iterable[str], partitions: int) -> None:
+        """See `Broker`."""
+        for topic in topics:
+            self.broker.create_topic(topic, partitions)
+
+    def forget(self, marker: str) -> None:
+        """Nothing can be deleted: everything goes with the process."""
+
+
+@contextmanager
+def running(folder: Path, *, embedded: bool = False) -> Iterator[Broker]:
+    """The best broker that this machine can run, or the embedded one when asked for it."""
+    if embedded or not jvm_kafka.is_available():
+        with EmbeddedBroker({}) as broker:
+            yield Embedded(broker)
+    else:
+        with jvm_kafka.running(folder) as bootstrap:
+            yield JvmBroker(bootstrap)
+
+
+def log_ends(bootstrap: str, topics: Iterable[str]) -> dict[TopicPartition, int]:
+    """End offset of every partition; raises RuntimeError where a log no longer begins at its first record."""
+    ends = {}
+    with _probe(bootstrap) as consumer:
+        for topic in topics:
+            for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
+                partition = TopicPartition(topic, number)
+                start, end = consumer.get_watermark_offsets(partition, timeout=10)
+                if start:
+                    raise RuntimeError(
+                        f"{topic}[{number}] lost {start} records: fewer events, or more partitions"
+                    )
+                ends[partition] = end
+    return ends
+
+
+@contextmanager
+def _probe(bootstrap: str) -> Iterator[Consumer]:
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-probe", "log_level": 2})
+    try:
+        yield consumer
+    finally:
+        consumer.close()

@@ -1,0 +1,156 @@
+"""How long a trigger event takes to become an alert, while the shop goes on.
+
+One process sends and receives, so that one clock (`perf_counter`) measures: from handing the trigger to the
+producer to reading its alert off `churn-alerts`. Each trigger belongs to a user of its own, by whom the alert
+is recognised, so neither cool-down nor any other event of that user can blur it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from dataclasses import dataclass, field
+
+import msgspec
+import orjson
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from benchmarks.workload import Record, Workload
+
+#: Alerts that have not come so long after the last trigger are counted as missing.
+GRACE_S = 5.0
+_SLICE_S = 0.005
+
+
+@dataclass(frozen=True)
+class Load:
+    """`rate` events per second of the usual mix for `seconds`, among them `triggers` refunds per second.
+
+    Triggers of the first `warm_up_s` seconds are not measured: caches, connections and the JVM warm up.
+    """
+
+    rate: int = 1_000
+    seconds: float = 30.0
+    triggers: int = 20
+    warm_up_s: float = 5.0
+    users: int = 100_000
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds from event to alert, over `alerts` measured triggers; `missing` ones never came."""
+
+    p50_s: float
+    p99_s: float
+    worst_s: float
+    alerts: int
+    missing: int
+    #: Events per second that were really sent: less than asked for means that this machine was too busy.
+    sent_per_second: float
+
+
+class _OfUser(msgspec.Struct):
+    user_id: str
+
+
+@dataclass
+class _Alerts(threading.Thread):
+    """Notes when the first alert of each user is read."""
+
+    bootstrap: str
+    topic: str
+    seen: dict[str, float] = field(default_factory=dict)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    listening: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        super().__init__(name="alerts", daemon=True)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def run(self) -> None:
+        # Without a group: nothing to join, and only what comes from now on.
+        consumer = Consumer(
+            {"bootstrap.servers": self.bootstrap, "group.id": "bench-latency", "fetch.wait.max.ms": 10}
+        )
+        partitions = consumer.list_topics(self.topic, timeout=10).topics[self.topic].partitions
+        ends = {
+            p: consumer.get_watermark_offsets(TopicPartition(self.topic, p), timeout=10)[1]
+            for p in partitions
+        }
+        consumer.assign([TopicPartition(self.topic, p, end) for p, end in ends.items()])
+        decoder = msgspec.json.Decoder(_OfUser)
+        self.listening.set()
+        while not self.stopping.is_set():
+            message = consumer.poll(0.1)
+            now = time.perf_counter()
+            if message is not None and message.error() is None:
+                self.seen.setdefault(decoder.decode(message.value()).user_id, now)
+        consumer.close()
+
+
+def measure(bootstrap: str, prefix: str, alerts_topic: str, load: Load) -> Latency:
+    """Send `load` to the input topics under `prefix` and time the alerts of its triggers.
+
+    The worker under test must be running, caught up, and set to raise an alert for every refund. Raises
+    RuntimeError if not a single alert came.
+    """
+    alerts = _Alerts(bootstrap, alerts_topic)
+    alerts.start()
+    alerts.listening.wait(30)
+    sent, rate = _send(bootstrap, prefix, load)
+    deadline = time.monotonic() + GRACE_S
+    while len(alerts.seen.keys() & sent.keys()) < len(sent) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    alerts.stopping.set()
+    alerts.join()
+    return _summary(sent, alerts.seen, rate)
+
+
+def _send(bootstrap: str, prefix: str, load: Load) -> tuple[dict[str, float], float]:
+    """Send in real time; when each measured trigger was sent by user, and the events per second."""
+    producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 5})
+    total = int(load.rate * load.seconds)
+    every = load.rate // load.triggers
+    records = Workload(
+        total, load.users, start_ms=int(time.time() * 1000), days=load.seconds / 86_400
+    ).records()
+    sent: dict[str, float] = {}
+    start = time.perf_counter()
+    for number, record in enumerate(records):
+        due = start + number / load.rate
+        while time.perf_counter() < due:
+            producer.poll(_SLICE_S)
+        outgoing = _refund(number) if number % every == 0 else record
+        if outgoing is not record and number >= load.warm_up_s * load.rate:
+            sent[outgoing.key.decode()] = time.perf_counter()
+        producer.produce(prefix + outgoing.topic, key=outgoing.key, value=outgoing.value)
+    rate = total / (time.perf_counter() - start)
+    producer.flush(10)
+    return sent, rate
+
+
+def _refund(number: int) -> Record:
+    user = f"trigger-{number:07d}"
+    event = {
+        "event_id": f"refund-{number:07d}",
+        "user_id": user,
+        "ts": int(time.time() * 1000),
+        "type": "refund",
+        "transaction_id": f"t-{number}",
+        "value": 20.0,
+        "currency": "EUR",
+    }
+    return Record("orders", user.encode(), orjson.dumps(event))
+
+
+def _summary(sent: dict[str, float], seen: dict[str, float], rate: float) -> Latency:
+    took = sorted(seen[user] - at for user, at in sent.items() if user in seen)
+    if len(took) < 2:
+        raise RuntimeError(
+            f"of {len(sent)} triggers {len(took)} became alerts: is the worker up, does it alert?"
+        )
+    percentiles = statistics.quantiles(took, n=100, method="inclusive")
+    return Latency(percentiles[49], percentiles[98], took[-1], len(took), len(sent) - len(took), rate)

@@ -1,0 +1,33 @@
+"""Event time of one topic partition: what is late, and how far the past is settled."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Times = NDArray[np.int64]
+
+#: The bound before any event: nothing is late, nothing is settled.
+BEGINNING: Final = -(2**62)
+
+
+class TopicClock(msgspec.Struct):
+    """How far one topic partition was read, and its watermark: both functions of its log alone.
+
+    `bound` is max(ts) - allowed lateness over all valid events so far, or the ts of the newest tick,
+    whichever is greater (epoch ms). An event is late when its ts lies below the bound at its place.
+    """
+
+    offset: int = -1
+    bound: int = BEGINNING
+
+    def pass_over(self, promises: Times) -> Times:
+        """The bound in force before each entry, given what each entry promises (its ts - lateness, or a
+        tick's ts). Shape (n,), in log order; moves the clock behind the last entry.
+        """
+        bounds = np.maximum.accumulate(np.concatenate([[self.bound], promises]))
+        self.bound = int(bounds[-1])
+        return bounds[:-1]

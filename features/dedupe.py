@@ -1,0 +1,72 @@
+"""Recognising what was counted before: platform retries among a customer's last K ids of a topic.
+
+An event is a duplicate when its id (or, for orders, its transaction) is among the last K ids that were
+*accepted* for its customer and topic. That is a function of the topic's log alone, wherever the polls
+cut it: customers without any equal pair take a vectorised path, the few others are judged one by one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.groups import Groups
+
+Ids = NDArray[np.uint64]
+
+
+def accept(ring: Ids, head: NDArray[np.uint16], slots: NDArray[np.intp], ids: Ids) -> NDArray[np.bool_]:
+    """Judge entries in log order, and push the accepted ones' ids; `ring` and `head` change in place.
+
+    `ring` (rows, K) and `head` (rows,) cover the whole table, `slots` (n,) names each entry's row, `ids`
+    (n, w) its w identities, any of which makes it a duplicate. Returns (n,) which entries are new.
+    """
+    accepted = np.ones(len(slots), bool)
+    suspect = _suspects(ring, slots, ids)
+    if suspect.any():
+        for slot in np.unique(slots[suspect]).tolist():
+            mine = np.flatnonzero(slots == slot)
+            accepted[mine] = _one_by_one(ring[slot], int(head[slot]), ids[mine])
+    _push(ring, head, slots[accepted], ids[accepted])
+    return accepted
+
+
+def _suspects(ring: Ids, slots: NDArray[np.intp], ids: Ids) -> NDArray[np.bool_]:
+    """Entries whose id is in their ring already or twice in this batch: a superset of the duplicates."""
+    kept = ring[slots]
+    suspect = np.zeros(len(slots), bool)
+    for column in ids.T:
+        suspect |= (kept == column[:, None]).any(axis=1)
+        order = np.argsort(column, kind="stable")
+        ordered = column[order]
+        same = ordered[1:] == ordered[:-1]
+        suspect[order[1:][same]] = True
+    return suspect
+
+
+def _one_by_one(ring: Ids, head: int, ids: Ids) -> list[bool]:
+    """Judge one customer's entries against a copy of their ring."""
+    size = len(ring)
+    recent = ring.tolist()
+    accepted = []
+    for entry in ids.tolist():
+        new = not any(identity in recent for identity in entry)
+        accepted.append(new)
+        if new:
+            for identity in entry:
+                recent[head % size] = identity
+                head += 1
+    return accepted
+
+
+def _push(ring: Ids, head: NDArray[np.uint16], slots: NDArray[np.intp], ids: Ids) -> None:
+    if not len(slots):
+        return
+    size, width = ring.shape[1], ids.shape[1]
+    groups = Groups(slots)
+    first = head[slots].astype(np.int64) + groups.rank * width
+    for offset in range(width):
+        # Repeated places keep the last value, which is the newest: entries are in log order.
+        ring[slots, (first + offset) % size] = ids[:, offset]
+    pushed = np.bincount(groups.inverse, minlength=len(groups)) * width
+    head[groups.slots] = (head[groups.slots] + pushed) % size

@@ -1,0 +1,131 @@
+"""The record that is kept for each customer: one fixed-width numpy row, integers and decayed sums only.
+
+Everything in the *rolling* part is a function of the set of events, not of their order (DESIGN 4.1):
+sums, counts, minima and maxima, decayed sums, bit sets of days and a sorted list of the last purchases.
+The *identity* part belongs to the customer whatever the time: offset stamps, the rings of recent event
+ids, the salted hash and the state of alerting. A fork (the row as of a decision time) is a second record
+of the same shape whose rolling part alone is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+
+DAY_MS: Final = 86_400_000
+
+#: `boundary` of a live record: it holds every event, however new.
+LIVE: Final = np.iinfo(np.int64).max
+
+#: The input topics, in the order of the `stamps` column.
+TOPICS: Final = ("clickstream", "orders", "reviews", "customers", "outcomes")
+TOPIC_INDEX: Final = {topic: index for index, topic in enumerate(TOPICS)}
+
+#: Half-lives of the decayed sums in days, and the channels that are summed.
+HALF_LIVES_DAYS: Final = (7.0, 30.0, 90.0)
+CHANNELS: Final = ("activity", "views", "carts", "orders", "value")
+DECAY_PER_MS: Final = np.log(2.0) / (np.array(HALF_LIVES_DAYS) * DAY_MS)
+
+#: How many purchase times a record keeps: enough for the deviation of the gaps.
+LAST_PURCHASES: Final = 8
+ACTIVE_DAY_WORDS: Final = 2
+
+#: Plain counters of the rolling part (events unless the name says otherwise).
+COUNTERS: Final = (
+    "clicks",
+    "views",
+    "searches",
+    "carts",
+    "cart_removals",
+    "wishlists",
+    "checkouts",
+    "logins",
+    "orders",
+    "order_days",
+    "items",
+    "coupon_orders",
+    "weekend_orders",
+    "evening_orders",
+    "refunds",
+    "cancels",
+    "deliveries",
+    "late_deliveries",
+    "reviews",
+    "ratings",
+    "rating_sum",  # hundredths of a point
+    "low_ratings",
+    "surveys",
+    "survey_sum",  # hundredths of a point
+    "supports",
+)
+
+#: Latest time of each, epoch ms, 0 = never.
+LATEST: Final = ("last_ts", "last_purchase", "last_cart", "last_review", "last_support")
+
+#: Layout version of the serialised record. A new field appends here and bumps this number;
+#: `codec` fills what an older row lacks with zeros, which every field reads as "never".
+VERSION: Final = 1
+
+
+def _rolling_fields(purchase_words: int) -> list[Any]:
+    fields: list[Any] = [("boundary", "i8"), ("first_ts", "i8"), ("first_purchase", "i8")]
+    fields += [(name, "i8") for name in LATEST]
+    fields += [(name, "i8") for name in ("value_sum", "value_max", "refund_sum")]
+    fields += [("decayed", "f8", (len(HALF_LIVES_DAYS), len(CHANNELS)))]
+    fields += [("purchases", "i8", (LAST_PURCHASES,))]
+    fields += [("active_days", "u8", (ACTIVE_DAY_WORDS,)), ("purchase_days", "u8", (purchase_words,))]
+    fields += [("categories", "u8")]
+    fields += [(name, "u4") for name in COUNTERS]
+    return fields
+
+
+def _identity_fields(rings: dict[str, int]) -> list[Any]:
+    fields: list[Any] = [("stamps", "i8", (len(TOPICS),)), ("user_hash", "u8")]
+    fields += [(f"{topic}_ids", "u8", (size,)) for topic, size in rings.items()]
+    fields += [(f"{topic}_head", "u2") for topic in rings]
+    fields += [("episode_start", "i8"), ("judged_at", "i8"), ("triggered_at", "i8"), ("treated_at", "i8")]
+    fields += [("tier", "u1")]
+    return fields
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Widths that settings choose; all rows of one deployment share them.
+
+    `purchase_words` 64-day words of purchase days must cover horizon + grid step + lateness, because
+    labels are read from them. The rings hold the ids by which platform retries are recognised; an order
+    occupies two places (its event id and its transaction), so `order_ids` is twice the orders kept.
+    """
+
+    purchase_words: int = 3
+    clickstream_ids: int = 16
+    order_ids: int = 16
+    review_ids: int = 8
+
+    @classmethod
+    def covering(cls, days: int, **rings: int) -> Layout:
+        """The layout whose purchase days reach back at least `days` days."""
+        return cls(purchase_words=-(-(days + 1) // 64), **rings)
+
+    @cached_property
+    def rings(self) -> dict[str, int]:
+        """Ring size by topic."""
+        return {"clickstream": self.clickstream_ids, "orders": self.order_ids, "reviews": self.review_ids}
+
+    @cached_property
+    def rolling(self) -> tuple[str, ...]:
+        """Names of the rolling fields: what a fork copies and what features are read from."""
+        return tuple(name for name, *_ in _rolling_fields(self.purchase_words))
+
+    @cached_property
+    def dtype(self) -> np.dtype[np.void]:
+        """The record: rolling part first, identity part after it."""
+        return np.dtype(_rolling_fields(self.purchase_words) + _identity_fields(self.rings))
+
+    @property
+    def label_days(self) -> int:
+        """How many days before a customer's last purchase their purchase days are still known."""
+        return self.purchase_words * 64 - 1

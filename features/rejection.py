@@ -1,0 +1,37 @@
+"""Why an input message is refused: the one exception that decoding raises, and its reasons."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+#: Reasons as they stand in dead letters and in metrics; closed, so that both stay countable.
+Reason = Literal[
+    "oversize",  # more bytes than the limit
+    "invalid_utf8",  # not UTF-8 throughout, ignored fields included
+    "malformed_json",  # empty, not one JSON object, or nested too deeply
+    "unknown_type",  # `type` is none of the topic's
+    "missing_field",  # a required field is absent
+    "bad_id",  # an id is no string, empty, longer than 256 bytes or holds a control character
+    "bad_timestamp",  # `ts` is no time, lies outside 1990-2100 or ahead of its record
+    "bad_money",  # an amount is no number, negative, not finite or above 1e12
+    "unknown_currency",  # there is no rate for it
+    "bad_value",  # any other field has the wrong type or lies outside its range
+    "misrouted",  # the key is absent, is not the user's, or the partition is not the key's
+]
+
+REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
+
+_LONGEST_DETAIL: Final = 200
+
+
+class Rejected(Exception):  # noqa: N818 - a verdict on the message, not an error of the program
+    """The message cannot be taken as an event. `reason` is for machines, `detail` for people.
+
+    `detail` may quote the message, so it belongs into dead letters and not into logs.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        shown = detail if len(detail) <= _LONGEST_DETAIL else f"{detail[: _LONGEST_DETAIL - 1]}…"
+        super().__init__(f"{reason}: {shown}")
+        self.reason: Reason = reason
+        self.detail = shown

@@ -1,0 +1,74 @@
+"""Customer records to bytes and back: compact, self-describing, readable by later versions.
+
+    version u1 | ring sizes u1 x3 | purchase words u1 | records u1 | tail length u4 | records | tail
+
+The first record is the live one, the others its forks, newest boundary first. The tail is the owner's.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.layout import VERSION, Layout
+
+_HEADER: Final = struct.Struct("<6BI")
+HEADER_BYTES: Final = _HEADER.size
+
+
+class RowError(ValueError):
+    """A stored customer row cannot be read: torn, foreign, or of a newer version."""
+
+
+def header(layout: Layout, records: int = 1, tail: int = 0) -> bytes:
+    """The header of a row; equal for all rows of one layout that have neither forks nor tail."""
+    widths = (layout.clickstream_ids, layout.order_ids, layout.review_ids, layout.purchase_words)
+    return _HEADER.pack(VERSION, *widths, records, tail)
+
+
+def encode(layout: Layout, records: NDArray[np.void], tail: bytes = b"") -> bytes:
+    """One customer's row."""
+    return header(layout, len(records), len(tail)) + records.tobytes() + tail
+
+
+def encode_plain(layout: Layout, records: NDArray[np.void]) -> list[bytes]:
+    """Rows of many customers, one record each and no tail: the bulk path."""
+    head, size, data = header(layout), records.dtype.itemsize, records.tobytes()
+    return [head + data[start : start + size] for start in range(0, len(data), size)]
+
+
+def decode(layout: Layout, value: bytes) -> tuple[NDArray[np.void], bytes]:
+    """Records (converted to `layout`) and tail of a row; raises RowError."""
+    if len(value) < HEADER_BYTES:
+        raise RowError(f"a row of {len(value)} bytes is torn")
+    version, clicks, orders, reviews, words, count, tail = _HEADER.unpack_from(value)
+    if version > VERSION:
+        raise RowError(f"row version {version} is newer than {VERSION}: upgrade this worker")
+    stored = Layout(purchase_words=words, clickstream_ids=clicks, order_ids=orders, review_ids=reviews)
+    end = HEADER_BYTES + count * stored.dtype.itemsize
+    if count < 1 or len(value) != end + tail:
+        raise RowError(f"a row of {len(value)} bytes does not hold {count} records and a tail of {tail}")
+    records = np.frombuffer(value[HEADER_BYTES:end], stored.dtype)
+    return (records if stored == layout else convert(records, layout)), value[end:]
+
+
+def convert(records: NDArray[np.void], layout: Layout) -> NDArray[np.void]:
+    """Records of another layout in this one: new fields zero, rings of another size emptied."""
+    result = np.zeros(len(records), layout.dtype)
+    assert layout.dtype.names is not None and records.dtype.names is not None
+    for name in set(layout.dtype.names) & set(records.dtype.names):
+        old, new = records[name], result[name]
+        if old.shape == new.shape:
+            result[name] = old
+        elif name == "purchase_days":
+            width = min(old.shape[1], new.shape[1])
+            new[:, :width] = old[:, :width]
+    for name in layout.dtype.names:
+        # A ring of another size starts empty, and so does its head.
+        ring = name.replace("_head", "_ids")
+        if name.endswith("_head") and records.dtype[ring].shape != layout.dtype[ring].shape:
+            result[name] = 0
+    return result

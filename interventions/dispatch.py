@@ -1,0 +1,180 @@
+"""One alert, one decision: the pure step between the `churn-alerts` topic and the ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from interventions.caps import Contact
+from interventions.commands import Action, Command, Decision, Withheld, command_id, command_topic
+from interventions.holdout import Choice, choose, exploration_draw, is_held_out
+from interventions.policy import has_consent
+from interventions.rows import REMEMBERED, Decided, Episode
+
+if TYPE_CHECKING:
+    from features.fields import Channel
+    from interventions.budget import DailyBudget
+    from interventions.policy import CustomerView, Plan, PolicyConfig
+    from interventions.rows import LedgerRow
+    from models.alerts import Alert
+
+
+class Case(NamedTuple):
+    """All that one decision depends on; deciding changes none of it."""
+
+    #: Opened or escalated; a resolved one asks for no decision.
+    alert: Alert
+    view: CustomerView
+    row: LedgerRow
+    #: The partition's book for this kind of alert, live or rehearsed.
+    budget: DailyBudget
+    #: The UTC day that pays, days since 1970.
+    day: int
+    #: The partition's share of the daily budget, micros.
+    share: int
+    policy: PolicyConfig
+
+
+class Verdict(NamedTuple):
+    """A decision and what follows from it."""
+
+    decision: Decision
+    command: Command | None
+    #: What reaches the customer, or would reach a held-out one; None if nothing.
+    contact: Plan | None
+    #: What the day is charged; 0 without a command.
+    cost_micros: int
+
+    def outputs(self) -> tuple[tuple[str, bytes], ...]:
+        """What is to be published, complete: (logical topic, JSON)."""
+        decision = ("decisions", msgspec.json.encode(self.decision))
+        if self.command is None:
+            return (decision,)
+        return (decision, (command_topic(self.command.channel), msgspec.json.encode(self.command)))
+
+
+def decide(case: Case) -> Verdict:
+    """Choose one action among those that consent, caps and budget admit, or none."""
+    admitted, refused = _admit(case)
+    intended: Action = next(iter(admitted), "none")
+    held_out = is_held_out(case.view.user_hash, case.policy.holdout_share)
+    # A held-out customer's "none" is certain: the draw of the arm is `holdout_share`'s part.
+    choice = Choice("none", 1.0) if held_out else _draw(case, list(admitted))
+    plan = None if choice.action == "none" else admitted[choice.action]
+    withheld: Withheld | None = None
+    if plan is None:
+        withheld = "holdout" if held_out else "explored" if admitted else refused
+    command = None if plan is None else _command(case, plan)
+    decision = _decision(case, choice, plan, intended=intended, withheld=withheld)
+    would_reach = None if intended == "none" else admitted[intended]
+    contact = would_reach if held_out else plan
+    return Verdict(decision, command, contact, 0 if plan is None else plan.cost_micros)
+
+
+def remember(row: LedgerRow, alert: Alert, verdict: Verdict, policy: PolicyConfig) -> None:
+    """Note a verdict in the customer's row: the decision, the contact, what the episode has used."""
+    made = verdict.decision
+    entry = Decided(made.alert_id, made.status, made.tier, made.ts, made.action, made.withheld, made.dry_run)
+    row.decided = (*row.decided, entry)[-REMEMBERED:]
+    if verdict.contact is not None:
+        plan = verdict.contact
+        contact = Contact(plan.at, plan.offering.channel, made.command_id or "", made.dry_run)
+        row.contacts = policy.caps.relevant([*row.contacts, contact])
+    if alert.kind == "episode":
+        row.episode = _continued(row.episode, alert, made.action)
+
+
+def close(row: LedgerRow, alert: Alert) -> None:
+    """Note that an episode is over: what a resolved alert says."""
+    if row.episode is not None and row.episode.alert_id == alert.alert_id:
+        row.episode = msgspec.structs.replace(row.episode, closed_at=alert.ts)
+
+
+def _admit(case: Case) -> tuple[dict[Channel, Plan], Withheld]:
+    """The admitted plans, most preferred first, and why the most preferred of all was refused."""
+    admitted: dict[Channel, Plan] = {}
+    refusals: list[Withheld] = []
+    for offering in case.policy.preferred(case.alert.tier, case.view):
+        plan = case.policy.plan(offering, case.view, case.alert.ts)
+        refusal = _refusal(case, plan)
+        if refusal is None:
+            admitted[offering.channel] = plan
+        else:
+            refusals.append(refusal)
+    return admitted, next(iter(refusals), "no_action")
+
+
+def _refusal(case: Case, plan: Plan) -> Withheld | None:
+    alert, channel = case.alert, plan.offering.channel
+    if not has_consent(case.view.profile, channel):
+        return "no_consent"
+    if _was_sent(case.row, alert, channel):
+        return "already_sent"
+    # Rehearsals and real contacts are two books: nobody was reached by a rehearsal.
+    book = [contact for contact in case.row.contacts if contact.dry_run == alert.dry_run]
+    refusal = case.policy.caps.refusal(book, channel, plan.offering.cap, plan.at)
+    return refusal or case.budget.refusal(case.day, plan.cost_micros, case.share)
+
+
+def _was_sent(row: LedgerRow, alert: Alert, channel: Channel) -> bool:
+    # An episode may outlast the contacts that caps still need, so it remembers its own.
+    episode = row.episode
+    in_episode = episode is not None and episode.alert_id == alert.alert_id and channel in episode.actions
+    same = command_id(alert.alert_id, channel)
+    return in_episode or any(contact.command_id == same for contact in row.contacts)
+
+
+def _draw(case: Case, admitted: list[Channel]) -> Choice:
+    occasion = f"{case.alert.status}/{case.alert.tier}"
+    draw = exploration_draw(case.view.user_hash, case.alert.alert_id, occasion)
+    return choose(admitted, case.policy.exploration, draw)
+
+
+def _decision(
+    case: Case, choice: Choice, plan: Plan | None, *, intended: Action, withheld: Withheld | None
+) -> Decision:
+    alert = case.alert
+    return Decision(
+        alert_id=alert.alert_id,
+        status=alert.status,
+        user_id=alert.user_id,
+        ts=alert.ts,
+        tier=alert.tier,
+        probability=alert.probability,
+        model=alert.model,
+        policy=case.policy.name,
+        arm="holdout" if withheld == "holdout" else "policy",
+        holdout_share=case.policy.holdout_share,
+        action=choice.action,
+        propensity=choice.propensity,
+        intended=intended,
+        cost=0.0 if plan is None else plan.cost_micros / 1e6,
+        dry_run=alert.dry_run,
+        withheld=withheld,
+        command_id=None if plan is None else command_id(alert.alert_id, plan.offering.channel),
+    )
+
+
+def _command(case: Case, plan: Plan) -> Command:
+    alert, offering, profile = case.alert, plan.offering, case.view.profile
+    return Command(
+        command_id=command_id(alert.alert_id, offering.channel),
+        alert_id=alert.alert_id,
+        user_id=alert.user_id,
+        ts=alert.ts,
+        channel=offering.channel,
+        offer=offering.offer,
+        template=offering.template,
+        not_before=plan.at,
+        expires_at=plan.expires_at,
+        dry_run=alert.dry_run,
+        locale=None if profile is None else profile.locale,
+    )
+
+
+def _continued(episode: Episode | None, alert: Alert, action: Action) -> Episode:
+    used = () if action == "none" else (action,)
+    if episode is None or episode.alert_id != alert.alert_id:
+        return Episode(alert.alert_id, alert.tier, alert.ts, used)
+    return msgspec.structs.replace(episode, tier=alert.tier, actions=(*episode.actions, *used))

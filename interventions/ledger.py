@@ -1,0 +1,163 @@
+"""The ledger of one partition: decide → write → publish → ack, with nothing decided twice.
+
+The order the shell keeps, for one batch of alerts at a time:
+
+    step(alerts, views)                decide; rows change in memory only
+    rows = dirty_rows(); seq = self.seq
+    write rows, the partition row last, await
+    pending()                          publish these, await
+    mark_published(seq)                and only then ack the alerts
+
+Whatever is lost in between comes back: rows are restored, `finish_recovery` sums up what a torn write
+left, the alerts are delivered again, those whose row survived are skipped by its stamp, and what was
+not known to be published is published again byte for byte. A write that fails drops the partition.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from interventions.caps import DAY_MS
+from interventions.dispatch import Case, Verdict, close, decide, remember
+from interventions.durable import DurableRows
+from interventions.rows import (
+    REMEMBERED,
+    STATE_KEY,
+    ErasedRow,
+    LedgerRow,
+    Outcome,
+    Pending,
+    decode_row,
+    encode_row,
+    erased_key,
+    user_key,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from interventions.policy import CustomerView, PolicyConfig
+    from models.alerts import Alert
+
+
+class StepResult(NamedTuple):
+    """What one batch of alerts came to."""
+
+    decided: list[Verdict]
+    #: Decisions without a command, by reason.
+    withheld: Counter[str]
+    #: Commands by channel.
+    commands: Counter[str]
+    #: Alerts seen before, or of a customer erased since.
+    skipped: int
+
+
+class LedgerPartition(DurableRows):
+    """The ledger of one partition; `share` is its part of the daily budget in micros.
+
+    After a torn write the lost rows are decided anew against a budget that already carries the
+    survivors. Without exploration that gives the same commands (what fitted before them still fits, what
+    did not still does not); with it, an almost spent budget can make the second draw differ from the
+    first, of which nothing was published.
+    """
+
+    def __init__(self, policy: PolicyConfig, share: int) -> None:
+        super().__init__()
+        self._policy = policy
+        self._share = share
+
+    def step(self, alerts: Sequence[tuple[int, Alert]], views: Mapping[str, CustomerView]) -> StepResult:
+        """Decide about (offset, alert) in topic order; marks the changed rows dirty.
+
+        `views` holds every alerted user; KeyError, and nothing changed, otherwise. A resolved alert
+        closes its episode and yields nothing, like one that was seen before.
+        """
+        cases = [(offset, alert, views[alert.user_id]) for offset, alert in alerts]
+        verdicts = [self._take(*case) for case in cases]
+        decided = [verdict for verdict in verdicts if verdict is not None]
+        asked = sum(alert.status != "resolved" for _, alert in alerts)
+        return StepResult(
+            decided,
+            withheld=Counter(str(v.decision.withheld) for v in decided if v.command is None),
+            commands=Counter(v.command.channel for v in decided if v.command is not None),
+            skipped=asked - len(decided),
+        )
+
+    def outcome(self, user_id: str, command_id: str, kind: str, ts: int) -> bool:
+        """Note what became of a command; the latest few are kept, in whatever order they arrive.
+
+        False, and nothing noted, if the ledger does not know the customer.
+        """
+        row = self.history(user_id)
+        if row is None:
+            return False
+        kept = tuple(sorted({*row.outcomes, Outcome(ts, command_id, kind)})[-REMEMBERED:])
+        if kept != row.outcomes:
+            row.outcomes = kept
+            self._put(user_key(user_id), row)
+        return True
+
+    def erase(self, user_id: str, user_hash: int, ts: int) -> bytes:
+        """Forget a customer at once, pending outputs too; returns the changelog key to clear.
+
+        What stays is {salted hash, erased_at}: alerts up to `ts` cannot bring the customer back, later
+        ones start a new row. Once the input up to the erasure is committed, write `value_of(key)` under
+        the key: a tombstone, or the new row if there is one by then.
+        """
+        key = user_key(user_id)
+        self._drop(key)
+        self._dirty.discard(key)
+        self._store(erased_key(user_hash), encode_row(ErasedRow(ts)))
+        self._dirty.add(erased_key(user_hash))
+        return key
+
+    def finish_recovery(self) -> None:
+        """Call once after the last `restore`: charges again what a torn write charged."""
+        for entry in self.collect_torn():
+            self._state.book(entry.dry_run).charge(entry.day, entry.cost_micros, self._share)
+
+    @classmethod
+    def from_snapshot(cls, policy: PolicyConfig, share: int, blob: bytes) -> LedgerPartition:
+        """A ledger from `snapshot`; `restore` the changelog's tail, then `finish_recovery`.
+
+        Raises BrokenRowError for a blob that is no snapshot, NewerRowError as `restore` does.
+        """
+        ledger = cls(policy, share)
+        ledger.restore_snapshot(blob)
+        return ledger
+
+    def _take(self, offset: int, alert: Alert, view: CustomerView) -> Verdict | None:
+        # The log's progress counts also where the alert itself was seen: after a torn write the day
+        # must stand where it stood when the lost rows were first decided.
+        if self._state.book(alert.dry_run).advance(alert.ts // DAY_MS):
+            self._dirty.add(STATE_KEY)
+        key = user_key(alert.user_id)
+        row = self._row(key)
+        if offset <= row.stamp or self._is_erased(view.user_hash, alert.ts):
+            return None
+        row.stamp = offset
+        self._state.offset = max(self._state.offset, offset)
+        verdict = None
+        if alert.status == "resolved":
+            close(row, alert)
+        elif not any(known.is_about(alert) for known in row.decided):
+            verdict = self._decide(offset, alert, view, row)
+        self._put(key, row)
+        return verdict
+
+    def _decide(self, offset: int, alert: Alert, view: CustomerView, row: LedgerRow) -> Verdict:
+        book, day = self._state.book(alert.dry_run), alert.ts // DAY_MS
+        verdict = decide(Case(alert, view, row, book, day, self._share, self._policy))
+        if verdict.command is not None:
+            book.charge(day, verdict.cost_micros, self._share)
+        remember(row, alert, verdict, self._policy)
+        pending = Pending(
+            self._state.seq + 1, offset, verdict.outputs(), day, verdict.cost_micros, alert.dry_run
+        )
+        row.pending = (*row.pending, pending)
+        return verdict
+
+    def _is_erased(self, user_hash: int, ts: int) -> bool:
+        value = self._rows.get(erased_key(user_hash))
+        return value is not None and ts <= decode_row(value, ErasedRow).erased_at

@@ -1,0 +1,187 @@
+"""The policy: which actions suit which customers, what they cost, and which are admitted now."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from features.fields import Channel
+from features.profile import Profile
+from interventions.caps import DAY_MS, Caps
+from interventions.quiet import earliest
+from models.alerts import Tier
+
+_NOTHING_SAID: Final = Profile()
+
+#: A customer's value: money of the last 365 days against `PolicyConfig.high_value`.
+Band = Literal["low", "high"]
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerView:
+    """What the policy may know of a customer at the moment of deciding.
+
+    `user_hash` is the salted 64-bit hash of the user id; `profile` is None for a customer without
+    one. Money is in currency units and may be NaN where nothing is known.
+    """
+
+    user_hash: int
+    profile: Profile | None
+    mean_order_value: float
+    money_365d: float
+
+
+class Offering(msgspec.Struct, frozen=True, kw_only=True):
+    """One channel's action: what is offered, what it costs and how often it may be repeated."""
+
+    channel: Channel
+    offer: str
+    template: str
+    #: Cost of one contact in micros, without the discount.
+    unit_cost_micros: int
+    #: Share of a mean order given away; charged as if it were always redeemed.
+    discount: float = 0.0
+    #: How long the command stays valid.
+    ttl_days: int
+    #: Contacts of this channel per customer within `Caps.window_days`.
+    cap: int
+    #: Whether quiet hours apply: the contact makes a noise.
+    audible: bool = False
+
+    def cost_micros(self, mean_order_value: float) -> int:
+        """What the action costs for a customer with this mean order; unknown means is 0."""
+        known = math.isfinite(mean_order_value) and mean_order_value > 0
+        return self.unit_cost_micros + (round(self.discount * mean_order_value * 1e6) if known else 0)
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """The actions for a tier and a value band, the most preferred first."""
+
+    tier: Tier
+    band: Band
+    actions: tuple[Channel, ...]
+
+
+OFFERINGS = (
+    Offering(
+        channel="coupon",
+        offer="percent-10",
+        template="onsite-coupon",
+        unit_cost_micros=0,
+        discount=0.10,
+        ttl_days=14,
+        cap=1,
+    ),
+    Offering(
+        channel="email", offer="none", template="we-miss-you", unit_cost_micros=2_000, ttl_days=3, cap=2
+    ),
+    Offering(
+        channel="sms",
+        offer="free-shipping",
+        template="short-reminder",
+        unit_cost_micros=80_000,
+        ttl_days=1,
+        cap=1,
+        audible=True,
+    ),
+    Offering(
+        channel="call",
+        offer="personal",
+        template="retention-call",
+        unit_cost_micros=4_000_000,
+        ttl_days=3,
+        cap=1,
+        audible=True,
+    ),
+)
+
+#: The dearer the customer and the higher the risk, the more personal; then what needs less consent.
+RULES = (
+    Rule("medium", "low", ("email",)),
+    Rule("medium", "high", ("email", "coupon")),
+    Rule("high", "low", ("coupon", "email")),
+    Rule("high", "high", ("email", "coupon")),
+    Rule("critical", "low", ("sms", "coupon", "email")),
+    Rule("critical", "high", ("call", "sms", "email", "coupon")),
+)
+
+
+class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the policy can be told; raises ValueError when it contradicts itself."""
+
+    name: str = "tier-value"
+    offerings: tuple[Offering, ...] = OFFERINGS
+    rules: tuple[Rule, ...] = RULES
+    #: Money of the last 365 days from which a customer is of high value; currency units.
+    high_value: float = 200.0
+    caps: Caps = Caps()
+    #: Share of customers never treated.
+    holdout_share: float = 0.10
+    #: Probability of drawing evenly among the admitted actions and "none".
+    exploration: float = 0.0
+    #: Local hours [start, end) without audible contacts.
+    quiet_start: int = 21
+    quiet_end: int = 9
+    #: Cost of all commands of a UTC day over all partitions, micros.
+    daily_budget_micros: int = 500_000_000
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.holdout_share < 1, "holdout_share lies outside [0, 1)")
+        _require(0 <= self.exploration <= 1, "exploration lies outside [0, 1]")
+        _require(0 <= self.quiet_start < 24 and 0 <= self.quiet_end < 24, "quiet hours lie outside 0-23")
+        _require(self.daily_budget_micros >= 0, "daily_budget_micros is negative")
+        known = [offering.channel for offering in self.offerings]
+        _require(len(known) == len(set(known)), "two offerings share a channel")
+        for offering in self.offerings:
+            _require(offering.unit_cost_micros >= 0, f"{offering.channel} has a negative cost")
+            _require(offering.discount >= 0, f"{offering.channel} has a negative discount")
+            _require(offering.ttl_days > 0, f"{offering.channel} expires at once")
+        cells = [(rule.tier, rule.band) for rule in self.rules]
+        _require(len(cells) == len(set(cells)), "two rules share a tier and a band")
+        for rule in self.rules:
+            missing = set(rule.actions) - set(known)
+            _require(not missing, f"no offering for {', '.join(sorted(missing))}")
+
+    def preferred(self, tier: Tier, view: CustomerView) -> list[Offering]:
+        """The offerings for a customer of this tier, the most preferred first."""
+        # An unknown value (NaN) compares as low.
+        band: Band = "high" if view.money_365d >= self.high_value else "low"
+        by_channel = {offering.channel: offering for offering in self.offerings}
+        return [
+            by_channel[action]
+            for rule in self.rules
+            if (rule.tier, rule.band) == (tier, band)
+            for action in rule.actions
+        ]
+
+    def plan(self, offering: Offering, view: CustomerView, ts: int) -> Plan:
+        """When and at what cost an offering would reach a customer alerted at `ts`."""
+        at = ts
+        if offering.audible:
+            timezone = view.profile.timezone if view.profile is not None else None
+            at = earliest(ts, timezone, self.quiet_start, self.quiet_end)
+        return Plan(
+            offering, at, at + DAY_MS * offering.ttl_days, offering.cost_micros(view.mean_order_value)
+        )
+
+
+class Plan(NamedTuple):
+    """An offering made concrete: not before `at`, not from `expires_at` on (epoch ms), its cost."""
+
+    offering: Offering
+    at: int
+    expires_at: int
+    cost_micros: int
+
+
+def has_consent(profile: Profile | None, channel: Channel) -> bool:
+    """Whether a channel may be used; a customer without a profile has said nothing."""
+    return (profile or _NOTHING_SAID).allows(channel)
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(f"policy: {otherwise}")

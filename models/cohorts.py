@@ -1,0 +1,125 @@
+"""Cohorts: who was judged at a decision time, from which vector, with which probabilities.
+
+A cohort is learned whole, at maturity, from this snapshot (DESIGN 4.5). Learning "retained" early and
+"churned" late instead would teach the model the calendar, not the customer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from features.bitdays import any_between
+from features.layout import DAY_MS
+from models.wire import pack, unpack
+
+#: Members per stored chunk: about 100-200 KiB, well inside one record batch.
+CHUNK_MEMBERS: Final = 1000
+#: Probabilities are kept as whole millionths, the grain in which they are published.
+MILLION: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Members of one partition at one decision time, in rising order of `hashes` (salted 64-bit hash).
+
+    `inputs` (n, d) float32 are the vectors that were scored; `issued` (n, m) uint32 the probabilities of
+    the `contenders` in millionths; `recency` (n,) days since the last purchase, the rule to beat.
+    """
+
+    decision_time: int
+    contenders: tuple[str, ...]
+    hashes: NDArray[np.uint64]
+    inputs: NDArray[np.float32]
+    issued: NDArray[np.uint32]
+    recency: NDArray[np.uint16]
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    def take(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> Cohort:
+        """The members that `keep` chooses: a mask (n,), or indices in a new order."""
+        return replace(
+            self,
+            hashes=self.hashes[keep],
+            inputs=self.inputs[keep],
+            issued=self.issued[keep],
+            recency=self.recency[keep],
+        )
+
+    def chunks(self) -> Iterator[bytes]:
+        """Stored form, `CHUNK_MEMBERS` at a time."""
+        for start in range(0, len(self), CHUNK_MEMBERS):
+            part = slice(start, start + CHUNK_MEMBERS)
+            yield pack(
+                _Chunk(
+                    decision_time=self.decision_time,
+                    contenders=self.contenders,
+                    width=self.inputs.shape[1],
+                    hashes=self.hashes[part].tobytes(),
+                    inputs=self.inputs[part].tobytes(),
+                    issued=self.issued[part].tobytes(),
+                    recency=self.recency[part].tobytes(),
+                )
+            )
+
+    @staticmethod
+    def join(chunks: list[Cohort]) -> Cohort:
+        """One cohort from its chunks, in the order given."""
+        first = chunks[0]
+        return replace(
+            first,
+            hashes=np.concatenate([c.hashes for c in chunks]),
+            inputs=np.concatenate([c.inputs for c in chunks]),
+            issued=np.concatenate([c.issued for c in chunks]),
+            recency=np.concatenate([c.recency for c in chunks]),
+        )
+
+
+class _Chunk(msgspec.Struct):
+    decision_time: int
+    contenders: tuple[str, ...]
+    width: int
+    hashes: bytes
+    inputs: bytes
+    issued: bytes
+    recency: bytes
+
+
+def read_chunk(value: bytes) -> Cohort:
+    """A cohort chunk from its stored form; raises WireError when it is not one."""
+    chunk = unpack(value, _Chunk)
+    return Cohort(
+        decision_time=chunk.decision_time,
+        contenders=chunk.contenders,
+        hashes=np.frombuffer(chunk.hashes, np.uint64),
+        inputs=np.frombuffer(chunk.inputs, np.float32).reshape(-1, chunk.width),
+        issued=np.frombuffer(chunk.issued, np.uint32).reshape(-1, len(chunk.contenders)),
+        recency=np.frombuffer(chunk.recency, np.uint16),
+    )
+
+
+def churned(rows: NDArray[np.void], start: int, horizon_days: int) -> NDArray[np.bool_]:
+    """Label of each record: no purchase in [start, start + horizon).
+
+    `rows` hold the events before some ts >= start + horizon; `start` is a midnight, so that the window is
+    made of whole days and the set of purchase days answers exactly.
+    """
+    newest = rows["last_purchase"] // DAY_MS
+    first_day, last_day = start // DAY_MS, start // DAY_MS + horizon_days - 1
+    words = np.ascontiguousarray(rows["purchase_days"])
+    bought = any_between(words, newest - last_day, newest - first_day)
+    return ~(bought & (rows["last_purchase"] >= start))
+
+
+def sample(hashes: NDArray[np.uint64], size: int) -> NDArray[np.bool_]:
+    """Which of these customers are learned from: the `size` with the lowest hash, the same every time."""
+    keep = np.ones(len(hashes), bool)
+    if len(hashes) > size:
+        keep[np.argsort(hashes, kind="stable")[size:]] = False
+    return keep

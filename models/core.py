@@ -1,0 +1,251 @@
+"""The pure core of one partition: events in, cohorts, scores and alerts out (DESIGN 4).
+
+Live operation, replay and backtest feed the same core with batches and a watermark. It knows neither
+Kafka nor a clock; what must be stored is in `models.storage`, which reads this state.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from features.clock import BEGINNING, TopicClock
+from features.columns import Columns
+from features.decoding import EventDecoder
+from features.events import Erasure, Kind, Tick, ts_ms
+from features.grid import DecisionGrid
+from features.hashing import partition_of, salted_hash
+from features.layout import DAY_MS, TOPICS, Layout
+from features.observing import Judged, RecordLike, judge
+from features.profile import merge
+from features.rejection import Rejected
+from features.table import Slots, UserTable
+from features.updates import LOW_RATING, Money
+from models import sweeping, triggers
+from models.cohorts import Cohort
+from models.episodes import Thresholds
+from models.parts import Part
+from models.sweeping import Sweep
+from models.versions import ModelSet
+
+#: Topics whose events become features; the others change profile, consent and treatment.
+FEATURE_TOPICS: Final = frozenset({"clickstream", "orders", "reviews"})
+
+
+@dataclass(frozen=True)
+class CoreConfig:
+    """What decides meaning, and must not change under a running deployment without `rebuild`.
+
+    `learn_sample` bounds the members of a cohort per partition; `min_labels` is how many labels a model
+    needs before it may raise alerts; `salt` keys every hash of a customer.
+    Raises ValueError where the parts do not fit together.
+    """
+
+    horizon_days: int = 60
+    active_within_days: int = 120
+    grid: DecisionGrid = DecisionGrid(every_days=1)
+    lateness_ms: int = DAY_MS
+    thresholds: Thresholds = Thresholds()
+    salt: str = "churnwatch"
+    partitions: int = 1
+    learn_sample: int = 50_000
+    min_labels: int = 1_000
+    evict_after_days: int = 730
+    trigger_cooldown_ms: int = 7 * DAY_MS
+    low_rating: float = LOW_RATING
+    low_survey: float = 3.0
+
+    def __post_init__(self) -> None:
+        if min(self.horizon_days, self.active_within_days, self.partitions, self.learn_sample) < 1:
+            raise ValueError("horizon, activity window, partitions and learning sample must be at least 1")
+        if self.evict_after_days < self.active_within_days + self.horizon_days + 2 * self.grid.every_days:
+            raise ValueError("eviction must wait until no pending cohort can hold the customer")
+
+    @property
+    def layout(self) -> Layout:
+        """The record layout whose purchase days can answer every label."""
+        lateness_days = -(-self.lateness_ms // DAY_MS)
+        return Layout.covering(self.horizon_days + self.grid.every_days + lateness_days)
+
+
+class Pending(msgspec.Struct, frozen=True, array_like=True):
+    """An alert that was decided in write number `seq` and is published once that write is durable."""
+
+    seq: int
+    value: bytes
+
+
+@dataclass
+class Observed:
+    """What one poll did: events by fate, rejected records, and customers who spoke for themselves."""
+
+    counts: Counter[str]
+    rejected: list[tuple[RecordLike, Rejected]]
+    triggered: list[triggers.Trigger] = field(default_factory=list)
+    ticks: list[Tick] = field(default_factory=list)
+    newest: int = 0
+    erased: list[tuple[str, int]] = field(default_factory=list)
+
+
+class PartitionCore:
+    """State of one partition number over all input topics."""
+
+    def __init__(self, partition: int, config: CoreConfig, decoders: dict[str, EventDecoder], money: Money) -> None:
+        self.partition = partition
+        self.config = config
+        self.decoders = decoders
+        self.table = UserTable(config.layout, config.grid, money)
+        self.clocks = {topic: TopicClock() for topic in TOPICS}
+        #: The last decision time swept, and the last whose part was sent; None before any event.
+        self.swept: int | None = None
+        self.matured: int | None = None
+        #: The decision time up to which forks are no longer needed, because its sweep is durable.
+        self.durable_swept = BEGINNING
+        self.replaying = False
+        self.cohorts: dict[int, Cohort] = {}
+        self.erased: dict[int, int] = {}
+        self.pending: dict[str, list[Pending]] = {}
+        self.seq = 0
+        self.published_seq = 0
+        self.dirty: set[str] = set()
+        self.gone: set[str] = set()
+        self.new_cohorts: set[int] = set()
+
+    # -- events
+
+    def observe(self, topic: str, records: Sequence[RecordLike]) -> Observed:
+        """Take one poll of one input topic. Idempotent: what was seen before changes nothing."""
+        clock = self.clocks[topic]
+        judged = judge(records, self.decoders[topic], clock, self.config.lateness_ms, self._owns)
+        self._begin(judged)
+        observed = Observed(Counter(skipped=judged.skipped, late=int(judged.late.sum())), judged.rejected)
+        observed.ticks = judged.ticks
+        for tick in judged.ticks:
+            self.replaying = tick.replay and not tick.live
+        if len(judged.batch):
+            observed.newest = int(judged.batch.times.max())
+            self._take(topic, judged, observed)
+        return observed
+
+    def _owns(self, user: str) -> bool:
+        return user in self.table.index or partition_of(user.encode(), self.config.partitions) == self.partition
+
+    def _begin(self, judged: Judged) -> None:
+        """The first event or tick fixes where on the grid this partition starts."""
+        if self.swept is not None:
+            return
+        starts = [self.config.grid.before(ts_ms(tick)) for tick in judged.ticks[:1]]
+        if len(judged.batch):
+            starts.append(self.config.grid.floor(int(judged.batch.times[0]) - self.config.lateness_ms))
+        if starts:
+            self.swept = self.matured = min(starts)
+
+    def _take(self, topic: str, judged: Judged, observed: Observed) -> None:
+        featured = topic in FEATURE_TOPICS
+        # Consent, unsubscription and erasure apply however late they come; features do not change any more.
+        usable = np.flatnonzero(~judged.late) if featured else np.arange(len(judged.batch))
+        batch, replayed = judged.batch.take(usable), judged.replayed[usable]
+        usable = self._not_erased(batch, observed)
+        batch, replayed = batch.take(usable), replayed[usable]
+        slots = self._slots(batch)
+        fresh = np.flatnonzero(self.table.fresh(batch, slots))
+        observed.counts["duplicate"] += len(batch) - len(fresh)
+        observed.counts["accepted"] += len(fresh)
+        self.dirty.update(batch.users)
+        batch, slots, replayed = batch.take(fresh), slots[fresh], replayed[fresh]
+        if featured:
+            assert self.swept is not None
+            self.table.apply(batch, slots, self.swept)
+        else:
+            self._personal(batch, slots, observed)
+        observed.triggered = triggers.find(self, batch, replayed)
+
+    def _slots(self, batch: Columns) -> Slots:
+        index = self.table.index
+        found = [index.get(user, -1) for user in batch.users]
+        for i, slot in enumerate(found):
+            if slot < 0:
+                user = batch.users[i]
+                found[i] = index[user] if user in index else self.table.add(user, self.hash(user))
+        return np.array(found, np.intp)
+
+    def hash(self, user: str) -> int:
+        """The customer's salted 64-bit hash: order of learning, sample, holdout and pseudonym."""
+        return salted_hash(user, self.config.salt)
+
+    def _not_erased(self, batch: Columns, observed: Observed) -> NDArray[np.intp]:
+        """Events that no earlier erasure of their customer covers."""
+        if not self.erased:
+            return np.arange(len(batch))
+        times = batch.times.tolist()
+        keep = [ts > self.erased.get(self.hash(u), BEGINNING) for u, ts in zip(batch.users, times, strict=True)]
+        observed.counts["erased"] += len(keep) - sum(keep)
+        return np.flatnonzero(keep)
+
+    def _personal(self, batch: Columns, slots: Slots, observed: Observed) -> None:
+        """Profile, consent, treatment and erasure: registers in which the newest event wins."""
+        for event, user, ts in zip(batch.events, batch.users, batch.times.tolist(), strict=True):
+            if isinstance(event, Erasure):
+                self.erase(user, ts)
+                observed.erased.append((user, ts))
+            elif (slot := self.table.slot(user)) is not None:
+                self.table.profiles[slot] = merge(self.table.profiles.get(slot), event)
+        delivered = batch.kinds == Kind.DELIVERED
+        alive = np.array([user in self.table.index for user in batch.users], bool)
+        treated = delivered & alive
+        np.maximum.at(self.table.rows["treated_at"], slots[treated], batch.times[treated])
+
+    def erase(self, user: str, ts: int) -> None:
+        """Forget a customer everywhere; only the salted hash and the time remain (DESIGN 4.13)."""
+        code = self.hash(user)
+        self.table.remove(user)
+        self.pending.pop(user, None)
+        self.gone.add(user)
+        self.erased[code] = max(ts, self.erased.get(code, BEGINNING))
+        for start, cohort in list(self.cohorts.items()):
+            keep = cohort.hashes != np.uint64(code)
+            if not keep.all():
+                self.cohorts[start] = cohort.take(keep)
+                self.new_cohorts.add(start)
+
+    # -- time
+
+    def watermark(self, topics: Sequence[str] = TOPICS) -> int:
+        """The minimum bound of `topics`: nothing that counts is older than this."""
+        return min((self.clocks[topic].bound for topic in topics), default=BEGINNING)
+
+    def due(self, watermark: int) -> int | None:
+        """The next decision time, if the watermark has reached it."""
+        if self.swept is None or watermark < (following := self.config.grid.after(self.swept)):
+            return None
+        return following
+
+    def mature(self, ts: int) -> Part:
+        """The part of decision time `ts`: cohorts whose labels are known by then, and buying rhythms.
+
+        May be repeated until `sweep(ts)`; equal state gives an equal part.
+        """
+        return sweeping.mature(self, ts)
+
+    def sweep(self, ts: int, models: ModelSet, *, act: bool = True) -> Sweep:
+        """Judge every active customer as of `ts`; `act` False raises no alert (too old, DESIGN 4.10)."""
+        return sweeping.sweep(self, ts, models, act=act)
+
+    def answer(self, found: Sequence[triggers.Trigger], models: ModelSet, oldest: int) -> Counter[str]:
+        """Score the customers of `found` triggers at once; those before `oldest` raise no alert."""
+        return triggers.answer(self, found, models, oldest)
+
+    def enough_data(self, models: ModelSet) -> bool:
+        """Whether the models have seen enough labels to act upon."""
+        return models.labels >= self.config.min_labels
+
+    def add_pending(self, user: str, value: bytes) -> None:
+        """Keep an encoded alert in the customer's row until it is published."""
+        self.pending.setdefault(user, []).append(Pending(self.seq + 1, value))
+        self.dirty.add(user)

@@ -1,0 +1,72 @@
+"""Scoring records as of a time, and saying why: shared by sweeps, triggers, backtest and inspection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.catalogue import CATALOGUE, CHUNK, NAMES, model_inputs, raw_features
+from features.view import View
+from models.alerts import Reason
+from models.versions import COLUMNS, ModelSet
+
+REASONS: Final = 3
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Records judged at one time: `inputs` (n, d) as scored, `issued` (n, m) probabilities rounded to 1e-6,
+    one column per contender; `champion` the column that raises alerts.
+    """
+
+    inputs: NDArray[np.float32]
+    issued: NDArray[np.float64]
+    champion: int
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """The champion's P(churn), shape (n,)."""
+        return self.issued[:, self.champion]
+
+
+def judge(
+    rows: NDArray[np.void], slots: NDArray[np.intp], ts: int, horizon_days: int, models: ModelSet
+) -> Judgement:
+    """Features and probabilities of the records at `slots`, which hold the events before `ts`.
+
+    Risk is read untreated (DESIGN 4.9): the `treated` column is 0.
+    """
+    inputs = np.zeros((len(slots), len(COLUMNS)), np.float32)
+    for chunk in chunks(len(slots)):
+        view = View(rows[slots[chunk]], ts, horizon_days, models.returns)
+        inputs[chunk, : len(NAMES)] = model_inputs(raw_features(view))
+    issued = np.stack([np.round(s.probabilities(inputs), 6) for s in models.scorers.values()], axis=1)
+    return Judgement(inputs, issued, models.contenders.index(models.champion))
+
+
+def chunks(n: int) -> Iterator[slice]:
+    """Slices of at most CHUNK rows that cover n."""
+    return (slice(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK))
+
+
+def reasons(rows: NDArray[np.void], ts: int, horizon_days: int, models: ModelSet) -> list[tuple[Reason, ...]]:
+    """The strongest reasons for churn of each record, by exact share in the champion's log-odds."""
+    raw = raw_features(View(rows, ts, horizon_days, models.returns))
+    inputs = np.zeros((len(rows), len(COLUMNS)), np.float32)
+    inputs[:, : len(NAMES)] = model_inputs(raw)
+    shares = models.scorers[models.champion].contributions(inputs)[:, : len(NAMES)]
+    strongest = np.argsort(-shares, axis=1, kind="stable")[:, :REASONS]
+    return [
+        tuple(_reason(int(j), float(raw[i, j]), float(shares[i, j])) for j in columns if shares[i, j] > 0)
+        for i, columns in enumerate(strongest)
+    ]
+
+
+def _reason(column: int, raw: float, share: float) -> Reason:
+    feature = CATALOGUE[column]
+    value = round(raw, 6) if np.isfinite(raw) else None
+    return Reason(feature=feature.name, value=value, contribution=round(share, 6), text=feature.text(raw))

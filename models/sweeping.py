@@ -1,0 +1,186 @@
+"""What happens at a decision time: cohorts mature, everybody active is judged, episodes move."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from features.layout import DAY_MS
+from features.returns import ReturnHistogram
+from features.table import Slots
+from features.view import return_statistics
+from models.alerts import Alert, ModelRef, Status, alert_id
+from models.cohorts import MILLION, Cohort, churned, sample
+from models.episodes import TIERS, Moves
+from models.episodes import judge as judge_episodes
+from models.judging import Judgement, chunks, judge, reasons
+from models.parts import Matured, Part
+
+if TYPE_CHECKING:
+    from models.core import PartitionCore
+    from models.versions import ModelSet
+
+
+@dataclass
+class Sweep:
+    """One sweep: live `slots` (n,) of the active customers, their probabilities and tiers, alerts by status."""
+
+    ts: int
+    slots: Slots
+    probabilities: NDArray[np.float64]
+    tiers: NDArray[np.uint8]
+    alerts: Counter[str]
+    #: Why no alert was raised although customers were above the threshold: `warming_up`, `stale`, or "".
+    silent: str = ""
+
+
+def mature(core: PartitionCore, ts: int) -> Part:
+    """See `PartitionCore.mature`."""
+    horizon = core.config.horizon_days
+    live = core.table.live_slots()
+    as_of = core.table.as_of(live, ts)
+    due = sorted(start for start in core.cohorts if start + horizon * DAY_MS <= ts)
+    by_hash = np.argsort(core.table.rows["user_hash"][live], kind="stable")
+    matured = tuple(_matured(core, core.cohorts[start], live[by_hash], as_of[by_hash]) for start in due)
+    statistics = [
+        return_statistics(rows[rows["first_purchase"] > 0], ts)
+        for rows in (core.table.rows[as_of[chunk]] for chunk in chunks(len(as_of)))
+    ]
+    x, t_x, age = (np.concatenate([each[i] for each in statistics] or [np.zeros(0)]) for i in range(3))
+    core.matured = ts
+    return Part(core.partition, ts, matured, ReturnHistogram.from_arrays(x, t_x, age))
+
+
+def _matured(core: PartitionCore, cohort: Cohort, live: Slots, as_of: Slots) -> Matured:
+    """Labels of a cohort's members, found by hash (`live` is in hash order); the erased ones are left out."""
+    known = core.table.rows["user_hash"][live]
+    place = np.searchsorted(known, cohort.hashes)
+    found = np.zeros(len(cohort), bool)
+    inside = place < len(known)
+    found[inside] = known[place[inside]] == cohort.hashes[inside]
+    cohort, place = cohort.take(found), place[found]
+    start, end = cohort.decision_time, cohort.decision_time + core.config.horizon_days * DAY_MS
+    treated_at = core.table.rows["treated_at"][live[place]]
+    labels = np.concatenate(
+        [
+            churned(core.table.rows[as_of[place[chunk]]], start, core.config.horizon_days)
+            for chunk in chunks(len(place))
+        ]
+        or [np.zeros(0, bool)]
+    )
+    return Matured(cohort, labels, (treated_at >= start) & (treated_at < end))
+
+
+def sweep(core: PartitionCore, ts: int, models: ModelSet, *, act: bool) -> Sweep:
+    """See `PartitionCore.sweep`."""
+    table, config = core.table, core.config
+    live = table.live_slots()
+    as_of = table.as_of(live, ts)
+    last = table.rows["last_purchase"][as_of]
+    active = np.flatnonzero((last >= ts - config.active_within_days * DAY_MS) & (last > 0))
+    slots, as_of = live[active], as_of[active]
+    judgement = judge(table.rows, as_of, ts, config.horizon_days, models)
+    _keep_cohort(core, ts, slots, last[active], judgement, models)
+    result = Sweep(
+        ts=ts,
+        slots=slots,
+        probabilities=judgement.probabilities,
+        tiers=config.thresholds.tiers(judgement.probabilities),
+        alerts=Counter(),
+        silent="" if act and core.enough_data(models) else ("warming_up" if act else "stale"),
+    )
+    if not result.silent:
+        _episodes(core, result, as_of, last[active], models)
+    _finish(core, ts, live)
+    return result
+
+
+def _keep_cohort(
+    core: PartitionCore,
+    ts: int,
+    slots: Slots,
+    last_purchase: NDArray[np.int64],
+    judgement: Judgement,
+    models: ModelSet,
+) -> None:
+    hashes = core.table.rows["user_hash"][slots]
+    keep = np.flatnonzero(sample(hashes, core.config.learn_sample))
+    keep = keep[np.argsort(hashes[keep], kind="stable")]
+    if len(keep):
+        core.cohorts[ts] = Cohort(
+            decision_time=ts,
+            contenders=models.contenders,
+            hashes=hashes[keep],
+            inputs=judgement.inputs[keep],
+            issued=np.rint(judgement.issued[keep] * MILLION).astype(np.uint32),
+            recency=((ts - last_purchase[keep]) // DAY_MS).astype(np.uint16),
+        )
+        core.new_cohorts.add(ts)
+
+
+def _episodes(
+    core: PartitionCore, result: Sweep, as_of: Slots, last_purchase: NDArray[np.int64], models: ModelSet
+) -> None:
+    rows, slots, ts = core.table.rows, result.slots, result.ts
+    since, tier = rows["episode_start"][slots], rows["tier"][slots]
+    moves = judge_episodes(core.config.thresholds, result.probabilities, since, tier, last_purchase)
+    # A row may be durable although the sweep that changed it is not: what this decision time did stays done.
+    undecided = rows["judged_at"][slots] < ts
+    statuses: tuple[Status, ...] = ("opened", "escalated", "resolved")
+    for status, mask in zip(statuses, (moves.opened, moves.escalated, moves.resolved), strict=True):
+        chosen = np.flatnonzero(mask & undecided)
+        if not len(chosen):
+            continue
+        moved = slots[chosen]
+        if status == "opened":
+            rows["episode_start"][moved] = ts
+        _raise(core, result, chosen, as_of[chosen], status, models)
+        rows["tier"][moved] = 0 if status == "resolved" else result.tiers[chosen]
+        rows["judged_at"][moved] = ts
+        if status == "resolved":
+            rows["episode_start"][moved] = 0
+        result.alerts[status] += len(chosen)
+
+
+def _raise(
+    core: PartitionCore, result: Sweep, chosen: NDArray[np.intp], as_of: Slots, status: Status, models: ModelSet
+) -> None:
+    why = reasons(core.table.rows[as_of], result.ts, core.config.horizon_days, models)
+    model = ModelRef(name=models.champion, version=models.number)
+    for i, because in zip(chosen.tolist(), why, strict=True):
+        slot = int(result.slots[i])
+        user = core.table.name(slot)
+        alert = Alert(
+            alert_id=alert_id(user, "episode", str(core.table.rows["episode_start"][slot])),
+            kind="episode",
+            status=status,
+            user_id=user,
+            ts=result.ts,
+            probability=float(result.probabilities[i]),
+            tier=TIERS[result.tiers[i]],
+            reasons=because,
+            model=model,
+            horizon_days=core.config.horizon_days,
+            dry_run=core.replaying,
+        )
+        core.add_pending(user, msgspec.json.encode(alert))
+
+
+def _finish(core: PartitionCore, ts: int, live: Slots) -> None:
+    """Mark the sweep, forget matured cohorts, forks that a durable sweep made needless, and the long gone."""
+    core.swept = ts
+    for start in [s for s in core.cohorts if s + core.config.horizon_days * DAY_MS <= ts]:
+        del core.cohorts[start]
+        core.new_cohorts.add(start)
+    core.table.drop_forks(core.durable_swept)
+    rows = core.table.rows
+    last = rows["last_ts"][live]
+    gone = (last > 0) & (last < ts - core.config.evict_after_days * DAY_MS)
+    for user in [core.table.name(slot) for slot in live[gone].tolist()]:
+        core.table.remove(user)
+        core.gone.add(user)

@@ -1,0 +1,149 @@
+"""Model versions: what the trainer publishes as of a decision time and workers score with.
+
+One record per contender (`version/<name>/<number>`) and then one for all (`champion`), so a worker that
+has read a `champion` record has read every version it names. JSON throughout; scorers refuse non-finite
+numbers while decoding, so a broken version never reaches a customer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from features.catalogue import NAMES, OFFSET
+from features.returns import PRIOR, ReturnModel
+from models.scorers import LinearScorer, Scorer
+
+#: Column of the model inputs behind the catalogue: 1 where a command really reached the customer.
+TREATED: Final = "treated"
+#: All columns a learner sees, in order.
+COLUMNS: Final = (*NAMES, TREATED)
+CHAMPION_KEY: Final = b"champion"
+
+
+class VersionRecord(msgspec.Struct, kw_only=True):
+    """One contender's model as of `as_of` (epoch ms). `state` is its learner's portable state, if any."""
+
+    name: str
+    number: int
+    as_of: int
+    labels: int
+    scorer: Scorer
+    state: str | None = None
+
+
+class ChampionRecord(msgspec.Struct, kw_only=True):
+    """Which versions belong together as of a decision time, and who of them raises alerts."""
+
+    champion: str
+    number: int
+    as_of: int
+    labels: int
+    contenders: tuple[str, ...]
+    returns: ReturnModel
+
+
+class ModelSet(msgspec.Struct, frozen=True, kw_only=True):
+    """The models in force as of a decision time: everything a sweep needs."""
+
+    as_of: int
+    number: int
+    champion: str
+    labels: int
+    scorers: dict[str, Scorer]
+    returns: ReturnModel
+
+    @property
+    def contenders(self) -> tuple[str, ...]:
+        """Names of all scorers, in the order of issued probabilities."""
+        return tuple(self.scorers)
+
+
+def version_key(name: str, number: int) -> bytes:
+    """Kafka key of a version."""
+    return f"version/{name}/{number}".encode()
+
+
+def return_scorer() -> Scorer:
+    """What speaks before the first label: the log-odds of the return probability as they are."""
+    return LinearScorer(
+        columns=COLUMNS,
+        intercept=0.0,
+        weights=tuple(float(name == OFFSET) for name in COLUMNS),
+        mean=(0.0,) * len(COLUMNS),
+        scale=(0.0,) * len(COLUMNS),
+        raw=frozenset({OFFSET, TREATED}),
+    )
+
+
+def initial_models(champion: str, contenders: tuple[str, ...], as_of: int) -> ModelSet:
+    """Version 0: before any part was received the return probability with its published prior speaks."""
+    return ModelSet(
+        as_of=as_of,
+        number=0,
+        champion=champion,
+        labels=0,
+        scorers=dict.fromkeys(contenders, return_scorer()),
+        returns=PRIOR,
+    )
+
+
+class VersionReader:
+    """Builds model sets from the records of the `models` topic, in log order."""
+
+    def __init__(self) -> None:
+        self._versions: dict[bytes, VersionRecord] = {}
+        self.latest: ModelSet | None = None
+
+    def read(self, key: bytes, value: bytes | None) -> ModelSet | None:
+        """Take one record; returns the new model set when it completes one.
+
+        Raises msgspec.ValidationError or DecodeError for a record that is no sound version (the models in
+        force stay), KeyError when a champion names a version that was not read.
+        """
+        if value is None:
+            self._versions.pop(key, None)
+            return None
+        if key != CHAMPION_KEY:
+            self._versions[key] = msgspec.json.decode(value, type=VersionRecord)
+            return None
+        chosen = msgspec.json.decode(value, type=ChampionRecord)
+        versions = {name: self._versions[version_key(name, chosen.number)] for name in chosen.contenders}
+        self.latest = ModelSet(
+            as_of=chosen.as_of,
+            number=chosen.number,
+            champion=chosen.champion,
+            labels=chosen.labels,
+            scorers={name: version.scorer for name, version in versions.items()},
+            returns=chosen.returns,
+        )
+        return self.latest
+
+
+def records(models: ModelSet, states: dict[str, bytes], keep: int) -> Iterator[tuple[bytes, bytes | None]]:
+    """The `models` records that publish a set, tombstones of what falls out of the last `keep` included."""
+    for name, scorer in models.scorers.items():
+        state = states.get(name)
+        version = VersionRecord(
+            name=name,
+            number=models.number,
+            as_of=models.as_of,
+            labels=models.labels,
+            scorer=scorer,
+            state=state.decode() if state is not None else None,
+        )
+        yield version_key(name, models.number), msgspec.json.encode(version)
+    champion = ChampionRecord(
+        champion=models.champion,
+        number=models.number,
+        as_of=models.as_of,
+        labels=models.labels,
+        contenders=models.contenders,
+        returns=models.returns,
+    )
+    yield CHAMPION_KEY, msgspec.json.encode(champion)
+    if models.number > keep:
+        for name in models.scorers:
+            yield version_key(name, models.number - keep), None

@@ -1,0 +1,193 @@
+"""A shop's own log files as a source: JSON Lines, CSV and Parquet, the first two gzipped or not."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.fields import EARLIEST, Timestamp, epoch_ms
+from features.inputs import EVENT_TYPES, TOPIC_OF
+from features.mapping import FieldMapping
+from features.rejection import Rejected
+from streams.sources import SourceError, SourceEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import BufferedIOBase
+    from pathlib import Path
+
+#: Where a line goes whose type tells no topic. Any input would do: it ends in the dead letters.
+_UNKNOWN: Final = "orders"
+#: Unreadable bytes of a CSV file become U+FFFD in their cell; only the event of that row suffers.
+_REPLACE: Final = "replace"
+_BROKEN: Final = (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException)
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Events of some files, file after file, each in its own order. See `streams.sources.Source`.
+
+    Without `mapping` the files are JSON Lines of our envelope; the topic follows from `type`, or from a
+    field `topic` where there is one. With it every record goes through the mapping, and CSV (first line:
+    names of the columns) and Parquet are possible. A record that cannot be read or mapped is passed on
+    as it is. Raises `SourceError` for a file that cannot be read at all, also in the middle of it.
+    """
+
+    paths: tuple[Path, ...]
+    mapping: FieldMapping | None = None
+    currency: str = "XXX"
+    horizon_days: int = 60
+    every_days: int = 7
+    active_within_days: int = 120
+
+    total = None
+    ordered = False
+
+    def __post_init__(self) -> None:
+        names = Counter(path.name for path in self.paths)
+        if twice := [name for name, uses in names.items() if uses > 1]:
+            # An event without own id is known by file name and line.
+            raise SourceError(f"several files are called {twice[0]}: their events could not be told apart")
+
+    @property
+    def name(self) -> str:
+        """The file names."""
+        return ",".join(path.name for path in self.paths)
+
+    @property
+    def description(self) -> str:
+        """Files and whether they are mapped."""
+        return f"events of {self.name}" + (f", mapped to {self.mapping.topic}" if self.mapping else "")
+
+    def __iter__(self) -> Iterator[SourceEvent]:
+        """Events as they stand in the files; blank lines are left out."""
+        for path in self.paths:
+            try:
+                yield from _with_neighbours_time(map(self._event, self._messages(path)))
+            except _BROKEN as error:
+                raise SourceError(f"{path} cannot be read: {_one_line(error)}") from error
+
+    def _event(self, message: bytes) -> SourceEvent | bytes:
+        return _event(message, self.mapping.topic if self.mapping else None)
+
+    def _messages(self, path: Path) -> Iterator[bytes]:
+        kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
+        if kind in {"jsonl", "ndjson"}:
+            lines = _lines(path)
+            return lines if self.mapping is None else _rewritten(path, lines, self.mapping)
+        if kind not in {"csv", "parquet"}:
+            raise SourceError(f"{path}: the name must end in .jsonl, .csv (both also .gz) or .parquet")
+        if self.mapping is None:
+            raise SourceError(f"{path}: {kind} files need a mapping of their columns (--mapping FILE.toml)")
+        return _translated(path, _csv_rows(path) if kind == "csv" else _parquet_rows(path), self.mapping)
+
+
+def load_mapping(path: Path) -> FieldMapping:
+    """The field mapping in a TOML file. Raises `SourceError` that says what is wrong with it."""
+    try:
+        return FieldMapping.from_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SourceError(f"mapping file {path}: {_one_line(error)}") from error
+
+
+class _Envelope(msgspec.Struct):
+    """As much of an event as its place in the replay depends on."""
+
+    user_id: str
+    ts: Timestamp
+    type: str = ""
+    topic: str = ""
+
+
+_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+def _event(message: bytes, topic: str | None) -> SourceEvent | bytes:
+    """The message with its place in the replay, or the bare message when it does not tell."""
+    try:
+        envelope = _envelope(message)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return message
+    ts: Any = envelope.ts
+    return SourceEvent(
+        topic or _topic(envelope), envelope.user_id, ts if isinstance(ts, int) else epoch_ms(ts), message
+    )
+
+
+def _topic(envelope: _Envelope) -> str:
+    if envelope.topic in EVENT_TYPES:
+        return envelope.topic
+    return TOPIC_OF.get(envelope.type, _UNKNOWN)
+
+
+def _with_neighbours_time(events: Iterator[SourceEvent | bytes]) -> Iterator[SourceEvent]:
+    """Give unreadable messages topic and time of the event before them, the first ones of the event after."""
+    last: SourceEvent | None = None
+    leading: list[bytes] = []
+    for event in events:
+        if isinstance(event, SourceEvent):
+            yield from _unreadable(leading, event)
+            leading, last = [], event
+            yield event
+        elif last is None:
+            leading.append(event)
+        else:
+            yield from _unreadable([event], last)
+    yield from _unreadable(leading, SourceEvent(_UNKNOWN, "", EARLIEST, b""))
+
+
+def _unreadable(messages: list[bytes], neighbour: SourceEvent) -> Iterator[SourceEvent]:
+    return (SourceEvent(neighbour.topic, "", neighbour.ts, message) for message in messages)
+
+
+def _opened(path: Path) -> BufferedIOBase:
+    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with _opened(path) as file:
+        for line in file:
+            if bare := line.strip():
+                yield bare
+
+
+def _rewritten(path: Path, lines: Iterator[bytes], mapping: FieldMapping) -> Iterator[bytes]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield mapping.rewrite(line, f"{path.name}:{number}")
+        except Rejected:
+            yield line
+
+
+def _translated(path: Path, rows: Iterator[dict[str, Any]], mapping: FieldMapping) -> Iterator[bytes]:
+    for number, row in enumerate(rows, start=1):
+        try:
+            yield mapping.translate(row, f"{path.name}:{number}")
+        except Rejected:
+            yield orjson.dumps(row, default=str)
+
+
+def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
+    open_text = gzip.open if path.suffix.lower() == ".gz" else open
+    with open_text(path, "rt", encoding="utf-8-sig", errors=_REPLACE, newline="") as file:
+        # Cells beyond the header are nobody's; missing ones are empty.
+        yield from csv.DictReader(file, restkey="", restval="")
+
+
+def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches():
+            yield from batch.to_pylist()
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,171 @@
+"""Making the topics on a broker, and checking that those which are there are right."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import GroupAuthorizationFailedError, IncompatibleBrokerVersion, KafkaError, for_code
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from streams.topics import Topic, Topics
+
+#: Options that every aiokafka client takes: bootstrap_servers, security_protocol, ssl_context, sasl_….
+ClientOptions = dict[str, Any]
+
+_REPLICAS = 3  # Kafka's usual choice; fewer when there are fewer brokers
+
+
+class TopicsError(RuntimeError):
+    """The broker did not do what was asked of it; the message says why in one line."""
+
+
+class Findings(NamedTuple):
+    """What a check found. `problems` must be mended before a worker starts; `notes` need not."""
+
+    problems: list[str]
+    notes: list[str]
+
+
+async def create(
+    topics: Topics, client_options: ClientOptions, *, replication_factor: int | None = None
+) -> list[str]:
+    """Create every topic that is missing, with its partitions and settings; the names created.
+
+    `replication_factor` is three by default, or the number of brokers if that is less. Raises
+    `TopicsError` when the broker cannot (the embedded one is started with its topics) or will not.
+    """
+    async with _admin(client_options) as admin:
+        present = await _partition_counts(admin)
+        counts = topics.partition_counts()
+        replicas = replication_factor or min(_REPLICAS, len((await admin.describe_cluster())["brokers"]))
+        missing = [
+            NewTopic(name, counts[name], replicas, topic_configs=topic.configs())
+            for name, topic in topics
+            if name not in present
+        ]
+        if missing:
+            await _create(admin, missing)
+        return [new.name for new in missing]
+
+
+async def check(topics: Topics, client_options: ClientOptions) -> Findings:
+    """Compare the broker's topics with the catalogue, without creating any by asking for it.
+
+    Looks at existence, partition counts, cleanup policies and at the rights to see topics and to use
+    the group. A broker without DescribeConfigs (the embedded one) gets a note instead of the
+    policies. The right to write shows only at the first write. Raises `TopicsError` when no broker
+    answers.
+    """
+    findings = Findings([], [])
+    async with _admin(client_options) as admin:
+        present = await _partition_counts(admin)
+        _compare_counts(topics, present, findings)
+        wanted = {name: topic for name, topic in topics if name in present}
+        _compare_configs(wanted, await _configs(admin, list(wanted)), findings)
+        await _try_group(admin, topics.group, findings)
+    return findings
+
+
+def _compare_counts(topics: Topics, present: Mapping[str, int | str], findings: Findings) -> None:
+    for name, wanted in topics.partition_counts().items():
+        found = present.get(name)
+        if found is None:
+            findings.problems.append(
+                f"topic {name} is missing, or this user may not see it: churnwatch topics create"
+            )
+        elif isinstance(found, str):
+            findings.problems.append(f"topic {name} cannot be described: {found}")
+        elif found != wanted:
+            findings.problems.append(
+                f"topic {name} has {found} partitions instead of {wanted}: recreate it, or set the count"
+            )
+
+
+def _compare_configs(
+    wanted: Mapping[str, Topic], found: dict[str, dict[str, str] | str] | None, findings: Findings
+) -> None:
+    if found is None:
+        findings.notes.append("this broker tells no topic settings (no DescribeConfigs): policies unchecked")
+        return
+    for name, topic in wanted.items():
+        configs = found[name]
+        if isinstance(configs, str):
+            findings.notes.append(f"the settings of topic {name} are unchecked: {configs}")
+            continue
+        if (policy := configs["cleanup.policy"]) != topic.cleanup:
+            # compact,delete is wrong as well: recovery of a changelog hangs on it.
+            findings.problems.append(f"topic {name} has cleanup.policy={policy} instead of {topic.cleanup}")
+        if int(configs["min.compaction.lag.ms"]) < topic.min_compaction_lag_ms:
+            findings.problems.append(
+                f"topic {name} has min.compaction.lag.ms={configs['min.compaction.lag.ms']}, "
+                f"less than {topic.min_compaction_lag_ms}"
+            )
+
+
+@asynccontextmanager
+async def _admin(client_options: ClientOptions) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**client_options)
+    try:
+        await admin.start()
+        yield admin
+    except KafkaError as error:
+        servers = client_options.get("bootstrap_servers")
+        raise TopicsError(f"the broker at {servers} does not answer as asked: {error}") from error
+    finally:
+        await admin.close()
+
+
+async def _partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int | str]:
+    """Partition count of every topic on the broker, or what hinders describing it.
+
+    Asks for all topics: asking for one by name can create it.
+    """
+    return {
+        entry["topic"]: (
+            for_code(entry["error_code"]).__name__ if entry["error_code"] else len(entry["partitions"])
+        )
+        for entry in await admin.describe_topics()
+    }
+
+
+async def _configs(
+    admin: AIOKafkaAdminClient, names: Sequence[str]
+) -> dict[str, dict[str, str] | str] | None:
+    """Settings of each topic, or what hinders reading them; None from a broker without DescribeConfigs."""
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    try:
+        answers = await admin.describe_configs(resources)
+    except IncompatibleBrokerVersion:
+        return None
+    return {
+        name: for_code(code).__name__ if code else {entry[0]: entry[1] for entry in entries}
+        for answer in answers
+        for code, _, _, name, entries in answer.resources
+    }
+
+
+async def _create(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:
+    # aiokafka fails obscurely where CreateTopics does not exist; DescribeConfigs is absent there too.
+    if await _configs(admin, [missing[0].name]) is None:
+        raise TopicsError(
+            f"this broker cannot create topics ({len(missing)} are missing, the first is {missing[0].name}): "
+            "the embedded broker gets them when it starts"
+        )
+    answer = await admin.create_topics(missing)
+    for name, code, *message in answer.topic_errors:
+        if code:
+            raise TopicsError(f"topic {name} was not created: {for_code(code).__name__} {' '.join(message)}")
+
+
+async def _try_group(admin: AIOKafkaAdminClient, group: str, findings: Findings) -> None:
+    try:
+        await admin.find_coordinator(group)
+    except GroupAuthorizationFailedError:
+        findings.problems.append(
+            f"this user may not use the consumer group {group} (rights DESCRIBE and READ)"
+        )

@@ -1,0 +1,160 @@
+"""The catalogue of topics: the only place where a topic is named, and what each must be like."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Role = Literal["input", "output", "internal"]
+Cleanup = Literal["delete", "compact"]
+
+_HOUR_MS: Final = 3_600_000
+_DAY_MS: Final = 24 * _HOUR_MS
+
+#: Kafka's own word for "never deleted by age".
+FOREVER: Final = -1
+
+#: Topics that belong to one consumer group; their names carry the group.
+_OF_THE_GROUP: Final = frozenset({"customers-changelog", "ledger-changelog", "progress"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topic:
+    """One topic as the design wants it. A topic has one writer, so that nobody must ask who wrote."""
+
+    #: Logical name; the name on the broker comes from `Topics`.
+    name: str
+    role: Role
+    writer: str
+    #: What the record key holds; every per-user topic is keyed by the user.
+    key: str = "user_id"
+    #: True: partitioned like every other per-user topic. False: a single partition.
+    per_user: bool = True
+    cleanup: Cleanup = "delete"
+    #: Age at which records go; without meaning when compacted.
+    retention_ms: int = FOREVER
+    #: A record younger than this is not compacted away: what recovery may still need in order (§7).
+    min_compaction_lag_ms: int = 0
+
+    def configs(self) -> dict[str, str]:
+        """Kafka topic settings that make it so."""
+        if self.cleanup == "delete":
+            return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+        return {"cleanup.policy": "compact", "min.compaction.lag.ms": str(self.min_compaction_lag_ms)}
+
+
+def _input(name: str, writer: str, days: int) -> Topic:
+    return Topic(name=name, role="input", writer=writer, retention_ms=days * _DAY_MS)
+
+
+def _output(name: str, writer: str, days: int, key: str = "user_id") -> Topic:
+    return Topic(name=name, role="output", writer=writer, retention_ms=days * _DAY_MS, key=key)
+
+
+def _changelog(name: str) -> Topic:
+    return Topic(
+        name=name,
+        role="internal",
+        writer="owner of the partition",
+        key="kind and user_id",
+        cleanup="compact",
+        min_compaction_lag_ms=_HOUR_MS,
+    )
+
+
+_CATALOGUE: Final = (
+    # Inputs keep two years of what a rebuild needs, clicks a quarter: they outweigh all else together.
+    _input("clickstream", "shop", 90),
+    _input("orders", "shop", 730),
+    _input("reviews", "shop", 730),
+    _input("customers", "shop", 730),
+    _input("outcomes", "gateways", 730),
+    _output("churn-alerts", "scorer", 90),
+    Topic(name="scores", role="output", writer="scorer", cleanup="compact"),
+    # Decisions are the data of every later estimate of effect: as long as the outcomes.
+    _output("decisions", "dispatcher", 730),
+    # Commands expire long before that.
+    _output("commands.coupon", "dispatcher", 14),
+    _output("commands.email", "dispatcher", 14),
+    _output("commands.sms", "dispatcher", 14),
+    _output("commands.call", "dispatcher", 14),
+    Topic(name="examples", role="output", writer="trainer", key="decision time", per_user=False),
+    Topic(
+        name="models",
+        role="output",
+        writer="trainer",
+        key="version/<name>/<n> or champion",
+        per_user=False,
+        cleanup="compact",
+    ),
+    _output("dead-letters", "worker", 30, key="key of the original"),
+    _changelog("customers-changelog"),
+    _changelog("ledger-changelog"),
+    Topic(
+        name="progress",
+        role="internal",
+        writer="owner of the partition",
+        key="partition",
+        per_user=False,
+        cleanup="compact",
+    ),
+)
+
+#: Every topic by its logical name.
+CATALOGUE: Final[Mapping[str, Topic]] = {topic.name: topic for topic in _CATALOGUE}
+
+#: Logical names of the topics from which events come.
+INPUTS: Final = tuple(topic.name for topic in _CATALOGUE if topic.role == "input")
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Names on the broker for the logical names, and the partition count of all per-user topics.
+
+    `overrides` maps logical names to full ones and knows no prefix; a shop has its own names. What
+    belongs to the consumer `group` carries its name, so that two groups never share a changelog.
+    Raises ValueError for an unknown logical name, a name used twice and fewer than one partition.
+
+    >>> Topics(prefix="eu.", overrides={"orders": "shop.sales"})["orders"]
+    'shop.sales'
+    >>> Topics(prefix="eu.")["customers-changelog"]
+    'eu.churnwatch-customers-changelog'
+    """
+
+    prefix: str = ""
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    partitions: int = 12
+    group: str = "churnwatch"
+
+    def __post_init__(self) -> None:
+        if self.partitions < 1:
+            raise ValueError(f"topics need at least one partition, not {self.partitions}")
+        if unknown := sorted(self.overrides.keys() - CATALOGUE.keys()):
+            raise ValueError(f"no such topic to rename: {', '.join(unknown)}")
+        if twice := [name for name, uses in Counter(map(self.__getitem__, CATALOGUE)).items() if uses > 1]:
+            raise ValueError(f"one name for several topics: {', '.join(twice)}")
+
+    def __getitem__(self, logical: str) -> str:
+        """The full name; KeyError when the catalogue has no such topic."""
+        name = CATALOGUE[logical].name
+        in_group = f"{self.group}-{name}" if name in _OF_THE_GROUP else name
+        return self.overrides.get(name, f"{self.prefix}{in_group}")
+
+    def __iter__(self) -> Iterator[tuple[str, Topic]]:
+        """(full name, topic) of the whole catalogue."""
+        return ((self[logical], topic) for logical, topic in CATALOGUE.items())
+
+    def logical(self, full: str) -> str:
+        """The logical name behind a full one; KeyError when it is none of ours."""
+        for name, topic in self:
+            if name == full:
+                return topic.name
+        raise KeyError(full)
+
+    def partition_counts(self) -> dict[str, int]:
+        """Full name to the number of partitions: what the embedded broker is started with."""
+        return {name: self.partitions if topic.per_user else 1 for name, topic in self}
