@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from benchmarks import jvm_kafka
 from streams.broker import EmbeddedBroker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+LEADER_TIMEOUT_S = 15.0
 
 
 class Broker(Protocol):
@@ -43,7 +46,9 @@ class JvmBroker:
 
     def create(self, topics: Iterable[str], partitions: int) -> None:
         """See `Broker`."""
-        jvm_kafka.create_topics(self.bootstrap, topics, partitions)
+        names = list(topics)
+        jvm_kafka.create_topics(self.bootstrap, names, partitions)
+        _wait_for_leaders(self.bootstrap, names)
 
     def forget(self, marker: str) -> None:
         """See `Broker`."""
@@ -98,6 +103,20 @@ def log_ends(bootstrap: str, topics: Iterable[str]) -> dict[TopicPartition, int]
                     )
                 ends[partition] = end
     return ends
+
+
+def _wait_for_leaders(bootstrap: str, topics: Sequence[str]) -> None:
+    """A topic is created before its partitions have leaders, and clients get errors in between."""
+    deadline = time.monotonic() + LEADER_TIMEOUT_S
+    while True:
+        try:
+            log_ends(bootstrap, topics)
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 @contextmanager

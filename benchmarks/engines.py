@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 #: A run that takes longer is broken.
-TIMEOUT_S = 600.0
+TIMEOUT_S = 180.0
 
 
 class EngineError(RuntimeError):

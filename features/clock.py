@@ -25,8 +25,9 @@ class TopicClock(msgspec.Struct):
     bound: int = BEGINNING
 
     def pass_over(self, promises: Times) -> Times:
-        """The bound in force before each entry, given what each entry promises (its ts - lateness, or a
-        tick's ts). Shape (n,), in log order; moves the clock behind the last entry.
+        """The bound in force before each entry, shape (n,), in log order; moves the clock behind the last.
+
+        `promises` (n,) is what each entry promises: its ts - lateness, or a tick's ts.
         """
         bounds = np.maximum.accumulate(np.concatenate([[self.bound], promises]))
         self.bound = int(bounds[-1])

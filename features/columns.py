@@ -5,19 +5,23 @@ Decoding yields one small object per event; this is the only place that walks ov
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import xxhash
 
-from features.events import Kind, ts_ms
+from features.events import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 _hash = xxhash.xxh3_64_intdigest
+
+#: Kinds that happen once for each transaction, whatever the event id.
+_ONCE: Final = frozenset({int(Kind.PURCHASE), int(Kind.REFUND), int(Kind.CANCEL)})
 
 
 @dataclass(slots=True)
@@ -39,7 +43,7 @@ class Columns:
         return len(self.users)
 
     def take(self, index: NDArray[np.intp]) -> Columns:
-        """The events at `index`, in that order."""
+        """The events at `index`, which must rise: log order stays."""
         if len(index) == len(self.users):
             return self
         chosen = index.tolist()
@@ -61,9 +65,9 @@ def columns(topic: str, events: list[Any], offsets: Sequence[int]) -> Columns:
         topic=topic,
         events=events,
         users=[event.user_id for event in events],
-        offsets=np.fromiter(offsets, np.int64, n),
-        times=np.fromiter([ts_ms(event) for event in events], np.int64, n),
-        kinds=np.fromiter([event.kind for event in events], np.uint8, n),
+        offsets=np.array(offsets, np.int64),
+        times=np.array([event.ts for event in events], np.int64),
+        kinds=np.frombuffer(bytes([event.kind for event in events]), np.uint8),
         ids=np.fromiter([_hash(event.event_id.encode()) for event in events], np.uint64, n),
     )
 
@@ -71,12 +75,11 @@ def columns(topic: str, events: list[Any], offsets: Sequence[int]) -> Columns:
 def transaction_ids(batch: Columns) -> NDArray[np.uint64]:
     """A second identity for orders: purchases, refunds and cancels are known by their transaction too.
 
-    The kind takes part, so that a refund is not taken for its purchase. Other events repeat their id.
+    The kind seeds the hash, so that a refund is not taken for its purchase. Other events repeat their id.
     """
-    known = (Kind.PURCHASE, Kind.REFUND, Kind.CANCEL)
     return np.fromiter(
         [
-            _hash(f"{kind}|{event.transaction_id}".encode()) if kind in known else int(own)
+            _hash(event.transaction_id.encode(), seed=kind) if kind in _ONCE else own
             for event, kind, own in zip(batch.events, batch.kinds.tolist(), batch.ids.tolist(), strict=True)
         ],
         np.uint64,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Union, cast
 
 import msgspec
 
+from features.cloudevents import fill_envelope
 from features.events import Event, Purchase, Refund, Tick
 from features.fields import EARLIEST, LATEST, epoch_ms
 from features.inputs import TOPIC_OF, wire_types
@@ -19,6 +20,7 @@ from features.money import Currencies
 from features.rejection import Reason, Rejected
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 DAY_MS: Final = 86_400_000
@@ -30,7 +32,7 @@ _LONGEST_ID: Final = 256
 _BACKSLASH, _DELETE, _BRACKET, _BRACE = b"\\\x7f[{"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
-_FAULTY_FIELD: Final = re.compile(r" - at .*\b(\w+)(?:\[\.\.\.\])*`$", re.DOTALL)
+_FAULTY_FIELD: Final = re.compile(r" - at .*\b(\w+)(?:\[\.\.\.\])*`$")
 _parse_object: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _REASON_BY_FIELD: Final[dict[str, Reason]] = {
     "type": "unknown_type",
@@ -64,11 +66,14 @@ class EventDecoder:
         # A union made at run time is beyond the type checker.
         self._parse = msgspec.json.Decoder(cast("type[Event | Tick]", Union[wire_types(topic)])).decode  # noqa: UP007
 
-    def decode(self, value: bytes | None, record_ts: int = 0) -> Event | Tick:
+    def decode(
+        self, value: bytes | None, record_ts: int = 0, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> Event | Tick:
         """The event that `value` spells; its `ts` is an int whatever the spelling.
 
         `record_ts` is the timestamp of the Kafka record, epoch milliseconds; 0 or less if it has none.
-        Raises Rejected whatever the bytes, and nothing else.
+        From `headers` CloudEvents attributes fill what the envelope lacks. Raises Rejected whatever the
+        bytes, and nothing else.
         """
         if value is None or (size := len(value)) > self._max_bytes:
             raise _unreadable(value, self._max_bytes)
@@ -79,7 +84,10 @@ class EventDecoder:
                 _check_depth(value)
             event = self._parse(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise _rejection(error) from None
+            rejected = _rejection(error)
+            if headers and rejected.reason == "missing_field":
+                return self.decode(self._completed(value, headers), record_ts)
+            raise rejected from None
         # In ASCII without escapes and DEL no string can hold a control character, and 256 characters
         # are 256 bytes: most messages need no look at their ids.
         if not ascii_only or _BACKSLASH in value or _DELETE in value:
@@ -92,6 +100,11 @@ class EventDecoder:
         if self._has_money and isinstance(event, (Purchase, Refund)):
             self._money(event.value, event.currency)
         return event
+
+    def _completed(self, value: bytes, headers: Sequence[tuple[str, bytes]]) -> bytes:
+        event = json_object(value, self._max_bytes)
+        fill_envelope(event, headers)
+        return msgspec.json.encode(event)
 
 
 def json_object(value: bytes | None, max_bytes: int) -> dict[str, Any]:
@@ -176,6 +189,6 @@ def _rejection(error: Exception) -> Rejected:
 def _invalid(field: str, message: str) -> Rejected:
     if field.endswith("_id"):
         return Rejected("bad_id", message)
-    if field == "type" and (name := re.search(r"'(.*)'", message, re.DOTALL)) and name[1] in TOPIC_OF:
+    if field == "type" and (name := re.search(r"'(.*)'", message)) and name[1] in TOPIC_OF:
         message = f"{name[0]} belongs to topic {TOPIC_OF[name[1]]}"
     return Rejected(_REASON_BY_FIELD.get(field, "bad_value"), message)

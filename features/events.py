@@ -100,7 +100,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=T
     ts: Timestamp
 
 
-class ClickstreamEvent(Event, frozen=True):
+class ClickstreamEvent(Event, frozen=True, kw_only=True):
     """What all events of `clickstream` may carry."""
 
     session_id: Id | None = None
@@ -112,7 +112,7 @@ class ClickstreamEvent(Event, frozen=True):
     device: str | None = None
 
 
-class PageView(ClickstreamEvent, frozen=True):
+class PageView(ClickstreamEvent, frozen=True, kw_only=True):
     """A page was shown."""
 
     kind: ClassVar = Kind.PAGE_VIEW
@@ -125,37 +125,37 @@ class Search(ClickstreamEvent, frozen=True, kw_only=True):
     query: str
 
 
-class ViewItem(ClickstreamEvent, frozen=True):
+class ViewItem(ClickstreamEvent, frozen=True, kw_only=True):
     """An item's page was shown."""
 
     kind: ClassVar = Kind.VIEW_ITEM
 
 
-class AddToCart(ClickstreamEvent, frozen=True):
+class AddToCart(ClickstreamEvent, frozen=True, kw_only=True):
     """An item was put into the cart."""
 
     kind: ClassVar = Kind.ADD_TO_CART
 
 
-class RemoveFromCart(ClickstreamEvent, frozen=True):
+class RemoveFromCart(ClickstreamEvent, frozen=True, kw_only=True):
     """An item was taken out of the cart."""
 
     kind: ClassVar = Kind.REMOVE_FROM_CART
 
 
-class AddToWishlist(ClickstreamEvent, frozen=True):
+class AddToWishlist(ClickstreamEvent, frozen=True, kw_only=True):
     """An item was put on the wish list."""
 
     kind: ClassVar = Kind.ADD_TO_WISHLIST
 
 
-class BeginCheckout(ClickstreamEvent, frozen=True):
+class BeginCheckout(ClickstreamEvent, frozen=True, kw_only=True):
     """The checkout was entered."""
 
     kind: ClassVar = Kind.BEGIN_CHECKOUT
 
 
-class Login(ClickstreamEvent, frozen=True):
+class Login(ClickstreamEvent, frozen=True, kw_only=True):
     """The customer signed in."""
 
     kind: ClassVar = Kind.LOGIN
@@ -206,7 +206,7 @@ class Delivery(Event, frozen=True, kw_only=True):
     late_days: LateDays | None = None
 
 
-class Review(Event, frozen=True):
+class Review(Event, frozen=True, kw_only=True):
     """A review of an item or of the shop."""
 
     kind: ClassVar = Kind.REVIEW
@@ -233,7 +233,7 @@ class Support(Event, frozen=True, kw_only=True):
 
 
 class Consent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Consent per channel: true, false, or null for unknown (again); absent ones stay as they were."""
+    """Consent per channel: true, false, or null for unknown again; absent ones stay as they were."""
 
     email: bool | UnsetType | None = UNSET
     sms: bool | UnsetType | None = UNSET
@@ -241,7 +241,7 @@ class Consent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     onsite: bool | UnsetType | None = UNSET
 
 
-class ProfileChange(Event, frozen=True, tag="profile"):
+class ProfileChange(Event, frozen=True, kw_only=True, tag="profile"):
     """What the shop knows of a customer. Only the fields present change; null makes them unknown."""
 
     kind: ClassVar = Kind.PROFILE
@@ -254,7 +254,7 @@ class ProfileChange(Event, frozen=True, tag="profile"):
     ] = {}
 
 
-class Erasure(Event, frozen=True):
+class Erasure(Event, frozen=True, kw_only=True):
     """Forget this customer and all events up to `ts` (GDPR article 17)."""
 
     kind: ClassVar = Kind.ERASURE
@@ -267,43 +267,43 @@ class Outcome(Event, frozen=True, kw_only=True):
     channel: Channel | None = None
 
 
-class Delivered(Outcome, frozen=True):
+class Delivered(Outcome, frozen=True, kw_only=True):
     """The message reached the customer's inbox, phone or screen."""
 
     kind: ClassVar = Kind.DELIVERED
 
 
-class Opened(Outcome, frozen=True):
+class Opened(Outcome, frozen=True, kw_only=True):
     """The message was opened."""
 
     kind: ClassVar = Kind.OPENED
 
 
-class Clicked(Outcome, frozen=True):
+class Clicked(Outcome, frozen=True, kw_only=True):
     """A link in the message was followed."""
 
     kind: ClassVar = Kind.CLICKED
 
 
-class Redeemed(Outcome, frozen=True):
+class Redeemed(Outcome, frozen=True, kw_only=True):
     """The offer was used."""
 
     kind: ClassVar = Kind.REDEEMED
 
 
-class Unsubscribed(Outcome, frozen=True):
-    """The customer wants no more of this channel; of no message channel if none is given."""
+class Unsubscribed(Outcome, frozen=True, kw_only=True):
+    """The customer wants no more of this channel, or no more messages at all if none is given."""
 
     kind: ClassVar = Kind.UNSUBSCRIBED
 
 
-class Complained(Outcome, frozen=True):
+class Complained(Outcome, frozen=True, kw_only=True):
     """The customer complained about the message, or marked it as spam."""
 
     kind: ClassVar = Kind.COMPLAINED
 
 
-class Replied(Outcome, frozen=True):
+class Replied(Outcome, frozen=True, kw_only=True):
     """The customer answered the message."""
 
     kind: ClassVar = Kind.REPLIED

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Groups:
-    """Entries 0..m-1 grouped by `targets`; `slots` (k,) are the distinct targets in rising order.
+    """Entries 0..m-1 (m > 0) grouped by `targets`; `slots` (k,) are the distinct targets in rising order.
 
     `inverse` (m,) maps an entry to its group and `rank` (m,) counts it within the group, in entry order.
     """
@@ -33,22 +33,17 @@ class Groups:
         return len(self.slots)
 
     def max(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Largest value of each group, shape (k,)."""
-        return np.maximum.reduceat(values[self.order], self.starts)
+        """Largest value of each group along the first axis, shape (k, ...)."""
+        return np.asarray(np.maximum.reduceat(values[self.order], self.starts))
 
     def min(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Smallest value of each group, shape (k,)."""
-        return np.minimum.reduceat(values[self.order], self.starts)
+        """Smallest value of each group along the first axis, shape (k, ...)."""
+        return np.asarray(np.minimum.reduceat(values[self.order], self.starts))
 
     def sum(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Sum of each group along the first axis, exact for integers."""
-        return np.add.reduceat(values[self.order], self.starts, axis=0)
+        """Sum of each group along the first axis, exact for integers; dtype as `values`."""
+        return np.asarray(np.add.reduceat(values[self.order], self.starts, axis=0, dtype=values.dtype))
 
     def bit_or(self, values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """Union of each group's bit sets, shape (k,)."""
-        return np.bitwise_or.reduceat(values[self.order], self.starts)
-
-    def counts(self, codes: NDArray[np.uint8], width: int) -> Ints:
-        """How often each code (< width) occurs in each group, shape (k, width)."""
-        flat = np.bincount(self.inverse * width + codes, minlength=len(self) * width)
-        return flat.reshape(len(self), width)
+        """Union of each group's bit sets along the first axis, shape (k, ...)."""
+        return np.asarray(np.bitwise_or.reduceat(values[self.order], self.starts))

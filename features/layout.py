@@ -11,9 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 DAY_MS: Final = 86_400_000
 
@@ -69,6 +72,9 @@ LATEST: Final = ("last_ts", "last_purchase", "last_cart", "last_review", "last_s
 #: `codec` fills what an older row lacks with zeros, which every field reads as "never".
 VERSION: Final = 1
 
+#: Widths are stored in one byte each.
+_WIDEST: Final = 255
+
 
 def _rolling_fields(purchase_words: int) -> list[Any]:
     fields: list[Any] = [("boundary", "i8"), ("first_ts", "i8"), ("first_purchase", "i8")]
@@ -83,11 +89,12 @@ def _rolling_fields(purchase_words: int) -> list[Any]:
 
 
 def _identity_fields(rings: dict[str, int]) -> list[Any]:
-    fields: list[Any] = [("stamps", "i8", (len(TOPICS),)), ("user_hash", "u8")]
+    # Four single bytes follow the 25 counters of four bytes: so every wider field lies aligned, which
+    # numpy reads and writes several times as fast, and no byte is spent on padding.
+    fields: list[Any] = [*((f"{topic}_head", "u1") for topic in rings), ("tier", "u1")]
+    fields += [("stamps", "i8", (len(TOPICS),)), ("user_hash", "u8")]
     fields += [(f"{topic}_ids", "u8", (size,)) for topic, size in rings.items()]
-    fields += [(f"{topic}_head", "u2") for topic in rings]
     fields += [("episode_start", "i8"), ("judged_at", "i8"), ("triggered_at", "i8"), ("treated_at", "i8")]
-    fields += [("tier", "u1")]
     return fields
 
 
@@ -98,12 +105,18 @@ class Layout:
     `purchase_words` 64-day words of purchase days must cover horizon + grid step + lateness, because
     labels are read from them. The rings hold the ids by which platform retries are recognised; an order
     occupies two places (its event id and its transaction), so `order_ids` is twice the orders kept.
+    Raises ValueError unless every width is between 1 and 255 and `order_ids` at least 2.
     """
 
     purchase_words: int = 3
     clickstream_ids: int = 16
     order_ids: int = 16
     review_ids: int = 8
+
+    def __post_init__(self) -> None:
+        widths = (self.purchase_words, self.clickstream_ids, self.order_ids, self.review_ids)
+        if not all(1 <= width <= _WIDEST for width in widths) or self.order_ids < 2:
+            raise ValueError(f"the widths of a record are 1 to {_WIDEST}, and order_ids at least 2: {widths}")
 
     @classmethod
     def covering(cls, days: int, **rings: int) -> Layout:
@@ -129,3 +142,26 @@ class Layout:
     def label_days(self) -> int:
         """How many days before a customer's last purchase their purchase days are still known."""
         return self.purchase_words * 64 - 1
+
+
+def counters(rows: NDArray[np.void]) -> NDArray[np.uint32]:
+    """The counters of all records as one matrix (n, len(COUNTERS)) over the same memory."""
+    return _block(rows, COUNTERS).view(np.uint32)
+
+
+def latest(rows: NDArray[np.void]) -> NDArray[np.int64]:
+    """The latest times of all records as one matrix (n, len(LATEST)) over the same memory."""
+    return _block(rows, LATEST).view(np.int64)
+
+
+def _block(rows: NDArray[np.void], names: tuple[str, ...]) -> NDArray[np.uint8]:
+    """The bytes of fields that lie one behind the other."""
+    assert rows.dtype.fields is not None
+    last, start = rows.dtype.fields[names[-1]], rows.dtype.fields[names[0]][1]
+    return rows.view(np.uint8).reshape(len(rows), -1)[:, start : last[1] + last[0].itemsize]
+
+
+def gather(rows: NDArray[np.void], slots: NDArray[np.intp]) -> NDArray[np.void]:
+    """`rows[slots]`, ten times as fast: numpy copies records field by field unless it sees plain bytes."""
+    plain: NDArray[np.void] = rows.view(f"V{rows.dtype.itemsize}")[slots]
+    return plain.view(rows.dtype)

@@ -5,18 +5,22 @@ What cannot be used is never dropped in silence: it comes back as a rejection wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.clock import TopicClock
 from features.columns import Columns, columns
 from features.decoding import EventDecoder, check_key
 from features.events import Tick, ts_ms
 from features.rejection import Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from features.clock import Times, TopicClock
 
 #: Header of every record that `replay` sends: nothing real may follow from it.
 REPLAY_HEADER: Final = "churnwatch-replay"
@@ -36,22 +40,37 @@ class RecordLike(Protocol):
     """Anything with the attributes of `Record`."""
 
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Place in the log of its topic partition."""
+        ...
+
     @property
-    def key(self) -> bytes | None: ...
+    def key(self) -> bytes | None:
+        """UTF-8 of the user id."""
+        ...
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """JSON of the event."""
+        ...
+
     @property
-    def timestamp(self) -> int: ...
+    def timestamp(self) -> int:
+        """When the record was written, epoch ms."""
+        ...
+
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """Kafka headers."""
+        ...
 
 
 @dataclass(slots=True)
 class Judged:
-    """One poll of a topic partition, judged: `batch` holds its valid events, `late` (n,) which come too late.
+    """One poll of a topic partition, judged.
 
-    `replayed` (n,) tells events of a replay; `ticks` are in log order; `skipped` were processed before.
+    `batch` holds its valid events, `late` (n,) which come too late, `replayed` (n,) which are a replay's;
+    `ticks` are in log order; `skipped` counts records that were processed before.
     """
 
     batch: Columns
@@ -69,47 +88,51 @@ def judge(
     lateness_ms: int,
     owned: Callable[[str], bool],
 ) -> Judged:
-    """Decode and judge `records` (rising offsets); moves `clock`. `owned` tells whether a customer
-    belongs into this partition.
+    """Decode and judge `records` (rising offsets); moves `clock`.
+
+    `owned` tells whether a customer belongs into this partition.
     """
     events: list[Any] = []
     offsets: list[int] = []
-    is_event: list[bool] = []
     ticks: list[Tick] = []
+    places: list[int] = []
     replayed: list[bool] = []
     rejected: list[tuple[RecordLike, Rejected]] = []
-    done, skipped = clock.offset, 0
-    decode = decoder.decode
-    for record in records:
-        if record.offset <= done:
-            skipped += 1
-            continue
+    done, decode = clock.offset, decoder.decode
+    unseen = [record for record in records if record.offset > done]
+    for record in unseen:
         try:
             event = decode(record.value, record.timestamp)
-            if type(event) is Tick:
+            if isinstance(event, Tick):
                 ticks.append(event)
-                events.append(event)
-                is_event.append(False)
+                places.append(len(events))
                 continue
-            check_key(record.key, event.user_id)
-            if not owned(event.user_id):
-                raise Rejected("misrouted", "the key belongs into another partition")
+            _check_owner(record.key, event.user_id, owned)
         except Rejected as rejection:
             rejected.append((record, rejection))
             continue
         events.append(event)
         offsets.append(record.offset)
-        is_event.append(True)
-        replayed.append(bool(record.headers) and any(name == REPLAY_HEADER for name, _ in record.headers))
-    bounds = _bounds(events, is_event, clock, lateness_ms)
-    batch = columns(decoder.topic, [e for e, real in zip(events, is_event, strict=True) if real], offsets)
-    if records:
-        clock.offset = max(clock.offset, records[-1].offset)
+        headers = record.headers
+        replayed.append(bool(headers) and any(name == REPLAY_HEADER for name, _ in headers))
+    batch = columns(decoder.topic, events, offsets)
+    bounds = _bounds(batch.times - lateness_ms, places, [ts_ms(tick) for tick in ticks], clock)
+    if unseen:
+        clock.offset = unseen[-1].offset
+    skipped = len(records) - len(unseen)
     return Judged(batch, batch.times < bounds, np.array(replayed, bool), ticks, rejected, skipped)
 
 
-def _bounds(events: list[Any], is_event: list[bool], clock: TopicClock, lateness_ms: int) -> NDArray[np.int64]:
-    """The watermark in force before each real event; ticks move it to their own time."""
-    promises = [ts_ms(e) - lateness_ms if real else ts_ms(e) for e, real in zip(events, is_event, strict=True)]
-    before = clock.pass_over(np.array(promises, np.int64))
-    return before[np.array(is_event, bool)]
+def _check_owner(key: bytes | None, user: str, owned: Callable[[str], bool]) -> None:
+    check_key(key, user)
+    if not owned(user):
+        raise Rejected("misrouted", "the key belongs into another partition")
+
+
+def _bounds(events: Times, places: list[int], ticks: list[int], clock: TopicClock) -> Times:
+    """The watermark in force before each event, given what `events` promise.
+
+    The k-th of the `ticks` between them stands before event number `places[k]`.
+    """
+    before = clock.pass_over(np.insert(events, places, ticks))
+    return np.delete(before, np.array(places, np.intp) + np.arange(len(places))) if places else before

@@ -8,12 +8,14 @@ The first record is the live one, the others its forks, newest boundary first. T
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.layout import VERSION, Layout
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _HEADER: Final = struct.Struct("<6BI")
 HEADER_BYTES: Final = _HEADER.size
@@ -58,15 +60,15 @@ def decode(layout: Layout, value: bytes) -> tuple[NDArray[np.void], bytes]:
 def convert(records: NDArray[np.void], layout: Layout) -> NDArray[np.void]:
     """Records of another layout in this one: new fields zero, rings of another size emptied."""
     result = np.zeros(len(records), layout.dtype)
-    assert layout.dtype.names is not None and records.dtype.names is not None
-    for name in set(layout.dtype.names) & set(records.dtype.names):
+    names = layout.dtype.names or ()
+    for name in set(names) & set(records.dtype.names or ()):
         old, new = records[name], result[name]
         if old.shape == new.shape:
             result[name] = old
         elif name == "purchase_days":
             width = min(old.shape[1], new.shape[1])
             new[:, :width] = old[:, :width]
-    for name in layout.dtype.names:
+    for name in names:
         # A ring of another size starts empty, and so does its head.
         ring = name.replace("_head", "_ids")
         if name.endswith("_head") and records.dtype[ring].shape != layout.dtype[ring].shape:

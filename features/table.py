@@ -8,21 +8,27 @@ hang in a chain from the live record by `older`, newest boundary first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.columns import Columns, transaction_ids
 from features.dedupe import accept
-from features.grid import DecisionGrid
-from features.layout import LIVE, TOPIC_INDEX, Layout
-from features.profile import Profile
-from features.updates import Entries, Money, update
+from features.layout import LIVE, TOPIC_INDEX, Layout, gather
+from features.updates import Facts, Money, facts, update
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from features.grid import DecisionGrid
+    from features.profile import Profile
 
 Slots = NDArray[np.intp]
 _NONE = -1
+#: Before every boundary.
+_FIRST = np.iinfo(np.int64).min
 
 
 @dataclass(slots=True)
@@ -75,6 +81,11 @@ class UserTable:
         assert name is not None, "a fork has no name"
         return name
 
+    @property
+    def fork_count(self) -> int:
+        """Records kept beside the live ones, as of decision times not yet swept."""
+        return len(self.names) - len(self._free) - len(self.index)
+
     def live_slots(self) -> Slots:
         """Slots of all customers, in order of their creation."""
         return np.fromiter(self.index.values(), np.intp, len(self.index))
@@ -90,17 +101,30 @@ class UserTable:
         self.names.append(name)
         return slot
 
+    def _allocate_forks(self, n: int) -> Slots:
+        reused = [self._free.pop() for _ in range(min(n, len(self._free)))]
+        start = len(self.names)
+        self.names += [None] * (n - len(reused))
+        while len(self.names) > len(self.rows):
+            self._grow()
+        return np.array([*reused, *range(start, len(self.names))], np.intp)
+
     def _grow(self) -> None:
-        size = len(self.rows)
-        extra = max(size // 2, 256)
-        self.rows = np.concatenate([self.rows, np.zeros(extra, self.layout.dtype)])
-        self.older = np.concatenate([self.older, np.full(extra, _NONE, np.int32)])
+        # Pages of zeros take no memory until they are written to.
+        used, size = len(self.rows), len(self.rows) * 3 // 2
+        rows, older = np.zeros(size, self.layout.dtype), np.full(size, _NONE, np.int32)
+        rows[:used], older[:used] = self.rows, self.older
+        self.rows, self.older = rows, older
 
     def _release(self, slot: int) -> None:
-        self.rows[slot] = np.zeros((), self.layout.dtype)
-        self.older[slot] = _NONE
         self.names[slot] = None
-        self._free.append(slot)
+        self._empty(np.array([slot]))
+
+    def _empty(self, slots: Slots) -> None:
+        """Give slots that have no name back."""
+        self.rows.view(f"V{self.layout.dtype.itemsize}")[slots] = b""
+        self.older[slots] = _NONE
+        self._free += slots.tolist()
 
     # -- events
 
@@ -111,8 +135,10 @@ class UserTable:
         """
         topic = TOPIC_INDEX[batch.topic]
         stamps = self.rows["stamps"]
-        fresh = batch.offsets > stamps[slots, topic]
-        np.maximum.at(stamps, (slots, topic), batch.offsets)
+        known = stamps[slots, topic]
+        fresh = batch.offsets > known
+        # Of a customer's several events the last is assigned, which has the greatest offset.
+        stamps[slots, topic] = np.maximum(known, batch.offsets)
         size = self.layout.rings.get(batch.topic)
         if size and fresh.any():
             index = np.flatnonzero(fresh)
@@ -120,48 +146,47 @@ class UserTable:
             ids = [chosen.ids, transaction_ids(chosen)] if batch.topic == "orders" else [chosen.ids]
             ring, head = self.rows[f"{batch.topic}_ids"], self.rows[f"{batch.topic}_head"]
             fresh[index] = accept(ring, head, slots[index], np.stack(ids, axis=1))
-        return fresh
+        return np.asarray(fresh)
 
     def apply(self, batch: Columns, slots: Slots, swept: int) -> None:
         """Add fresh events (of a topic that features are made of) to all records they belong to."""
         if not len(batch):
             return
-        entries = [Entries(slots, batch)]
         if int(batch.times.max()) >= self.grid.after(swept):
             self._split(batch.times, slots, swept)
-        if (self.older[slots] != _NONE).any():
-            entries += self._forked(batch, slots)
-        for entry in entries:
-            update(self.rows, entry, self.money)
+        added = facts(batch, self.money)
+        update(self.rows, slots, added)
+        self._update_forks(added, self.older[slots])
 
     def _split(self, times: NDArray[np.int64], slots: Slots, swept: int) -> None:
-        """Make sure that a record as of g exists, for every event at or after an unswept decision time g."""
+        """Make sure that a record as of g exists for every event at or after an unswept decision time g."""
         grid = self.grid
         boundaries = times - (times - grid.anchor) % grid.every_ms
-        ahead = boundaries > swept
-        for slot, boundary in sorted(set(zip(slots[ahead].tolist(), boundaries[ahead].tolist(), strict=True))):
-            self._fork(slot, boundary)
+        for boundary in np.unique(boundaries[boundaries > swept]).tolist():
+            self._fork(np.unique(slots[boundaries == boundary]), boundary)
 
-    def _fork(self, slot: int, boundary: int) -> None:
-        newer, older = slot, int(self.older[slot])
-        while older != _NONE and self.rows["boundary"][older] >= boundary:
-            newer, older = older, int(self.older[older])
-        if self.rows["boundary"][newer] == boundary:
+    def _fork(self, slots: Slots, boundary: int) -> None:
+        """Set apart what the customers at live `slots` (distinct) have before `boundary`."""
+        newer = self.as_of(slots, boundary)
+        newer = newer[self.rows["boundary"][newer] != boundary]
+        if not len(newer):
             return
-        fork = self._allocate(None)
-        self.rows[fork] = self.rows[newer]
-        self.rows["boundary"][fork] = boundary
-        self.older[fork], self.older[newer] = older, fork
+        forks = self._allocate_forks(len(newer))
+        self.rows[forks] = gather(self.rows, newer)
+        self.rows["boundary"][forks] = boundary
+        self.older[forks] = self.older[newer]
+        self.older[newer] = forks
 
-    def _forked(self, batch: Columns, slots: Slots) -> Iterator[Entries]:
-        """Entries of the forks that lie after each event."""
-        index, targets = np.arange(len(slots)), self.older[slots]
+    def _update_forks(self, added: Facts, targets: NDArray[np.int32]) -> None:
+        """Add each fact to the forks that lie after it, one link of all chains at a time."""
+        index = np.arange(len(added))
         while True:
-            index, targets = index[targets != _NONE], targets[targets != _NONE]
-            index, targets = _where(self.rows["boundary"][targets] > batch.times[index], index, targets)
-            if not len(index):
+            later = np.flatnonzero(targets != _NONE)
+            later = later[self.rows["boundary"][targets[later]] > added.times[index[later]]]
+            if not len(later):
                 return
-            yield Entries(targets.astype(np.intp), batch.take(index))
+            index, targets = index[later], targets[later]
+            update(self.rows, targets.astype(np.intp), added.take(index))
             targets = self.older[targets]
 
     # -- as of a decision time
@@ -180,37 +205,29 @@ class UserTable:
 
     def drop_forks(self, ts: int) -> list[int]:
         """Drop all forks with boundary <= ts, once ts is swept; returns the live slots that had any."""
-        changed = []
-        for slot in np.flatnonzero(self.older[: len(self.names)] != _NONE).tolist():
-            if self.names[slot] is not None and self._drop_tail(slot, ts):
-                changed.append(slot)
-        return changed
-
-    def _drop_tail(self, slot: int, ts: int) -> bool:
-        while self.older[slot] != _NONE:
-            older = int(self.older[slot])
-            if self.rows["boundary"][older] <= ts:
-                self._release_chain(slot)
-                return True
-            slot = older
-        return False
+        boundary = self.rows["boundary"]
+        newer = np.flatnonzero(self.older[: len(self.names)] != _NONE)
+        owners = newer[boundary[newer] == LIVE]
+        changed = owners[boundary[self.as_of(owners, _FIRST)] <= ts]
+        older = self.older[newer].astype(np.intp)
+        settled = boundary[older] <= ts
+        self.older[newer[settled]] = _NONE
+        self._empty(older[settled])
+        slots: list[int] = changed.tolist()
+        return slots
 
     def _release_chain(self, slot: int) -> None:
-        older = int(self.older[slot])
+        self._empty(np.array(self.forks(slot), np.intp))
         self.older[slot] = _NONE
-        while older != _NONE:
-            following = int(self.older[older])
-            self._release(older)
-            older = following
 
     # -- rows as they are stored
 
     def forks(self, slot: int) -> list[int]:
         """Fork slots of a live slot, newest boundary first."""
-        chain = []
-        while (slot := int(self.older[slot])) != _NONE:
-            chain.append(slot)
-        return chain
+        chain = [slot]
+        while (older := int(self.older[chain[-1]])) != _NONE:
+            chain.append(older)
+        return chain[1:]
 
     def put(self, user: str, records: NDArray[np.void]) -> int:
         """Replace a customer by stored records: the live one, then its forks, newest boundary first."""
@@ -238,7 +255,3 @@ class UserTable:
         found = np.array(slots, np.intp)
         self.rows[found] = records
         return found
-
-
-def _where(mask: NDArray[np.bool_], *arrays: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
-    return tuple(array[mask] for array in arrays)

@@ -120,9 +120,10 @@ def _refusal(case: Case, plan: Plan) -> Withheld | None:
 def _was_sent(row: LedgerRow, alert: Alert, channel: Channel) -> bool:
     # An episode may outlast the contacts that caps still need, so it remembers its own.
     episode = row.episode
-    in_episode = episode is not None and episode.alert_id == alert.alert_id and channel in episode.actions
-    same = command_id(alert.alert_id, channel)
-    return in_episode or any(contact.command_id == same for contact in row.contacts)
+    if episode is not None and episode.alert_id == alert.alert_id and channel in episode.actions:
+        return True
+    sent = [contact.command_id for contact in row.contacts]
+    return bool(sent) and command_id(alert.alert_id, channel) in sent
 
 
 def _draw(case: Case, admitted: list[Channel]) -> Choice:

@@ -16,7 +16,7 @@ from models.alerts import Tier
 
 _NOTHING_SAID: Final = Profile()
 
-#: A customer's value: money of the last 365 days against `PolicyConfig.high_value`.
+#: A customer's value: recent spend against `PolicyConfig.high_value`.
 Band = Literal["low", "high"]
 
 
@@ -24,14 +24,15 @@ Band = Literal["low", "high"]
 class CustomerView:
     """What the policy may know of a customer at the moment of deciding.
 
-    `user_hash` is the salted 64-bit hash of the user id; `profile` is None for a customer without
-    one. Money is in currency units and may be NaN where nothing is known.
+    `user_hash` is the salted 64-bit hash of the user id; `profile` is None for a customer without one.
+    `recent_spend` is money spent, decayed with a half-life of 90 days. Money is in currency units and may
+    be NaN where nothing is known.
     """
 
     user_hash: int
     profile: Profile | None
     mean_order_value: float
-    money_365d: float
+    recent_spend: float
 
 
 class Offering(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +116,7 @@ class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
     name: str = "tier-value"
     offerings: tuple[Offering, ...] = OFFERINGS
     rules: tuple[Rule, ...] = RULES
-    #: Money of the last 365 days from which a customer is of high value; currency units.
+    #: Recent spend (half-life 90 days) from which a customer is of high value; currency units.
     high_value: float = 200.0
     caps: Caps = Caps()
     #: Share of customers never treated.
@@ -148,7 +149,7 @@ class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
     def preferred(self, tier: Tier, view: CustomerView) -> list[Offering]:
         """The offerings for a customer of this tier, the most preferred first."""
         # An unknown value (NaN) compares as low.
-        band: Band = "high" if view.money_365d >= self.high_value else "low"
+        band: Band = "high" if view.recent_spend >= self.high_value else "low"
         by_channel = {offering.channel: offering for offering in self.offerings}
         return [
             by_channel[action]

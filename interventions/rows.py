@@ -10,7 +10,7 @@ with defaults, so that a row of an older version is read with new fields missing
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -137,6 +137,9 @@ class ErasedRow(msgspec.Struct, array_like=True):
 
 
 _KINDS: dict[type[msgspec.Struct], bytes] = {LedgerRow: b"u", PartitionRow: b"p", ErasedRow: b"e"}
+_DECODERS: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {
+    kind: msgspec.msgpack.Decoder(kind) for kind in _KINDS
+}
 
 
 def user_key(user_id: str) -> bytes:
@@ -161,6 +164,7 @@ def decode_row(value: bytes, kind: type[RowT]) -> RowT:
     if value[1] > VERSION:
         raise NewerRowError(value[1])
     try:
-        return msgspec.msgpack.decode(value[2:], type=kind)
+        row: RowT = _DECODERS[kind].decode(value[2:])
     except msgspec.DecodeError as error:
         raise BrokenRowError(f"{kind.__name__}: {error}") from error
+    return row

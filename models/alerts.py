@@ -62,7 +62,8 @@ def alert_id(user_id: str, kind: Kind, origin: str) -> str:
     """Identity of an alert: 128-bit hash of customer, kind and origin as 32 hex digits.
 
     `origin` is the episode's start (decision time, epoch ms) or the trigger's `event_id`. An
-    episode keeps its id when it escalates and resolves; (`alert_id`, `status`) is unique.
+    episode keeps its id when it escalates and resolves, and it may escalate more than once: what is unique
+    is (`alert_id`, `status`, `tier`).
 
     >>> alert_id("u1", "episode", "852076800000")
     '717600f142a4b8ce9fadee77ce88383a'

@@ -6,25 +6,33 @@ two agree to the last digit (DESIGN 4.6, 4.14).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from features.decoding import EventDecoder
 from features.events import Tick
 from features.grid import DecisionGrid
 from features.layout import DAY_MS, TOPICS
-from features.money import Currencies
-from features.observing import Record
+from features.observing import REPLAY_HEADER, Record
 from models.alerts import Alert
 from models.core import CoreConfig, PartitionCore
-from models.sweeping import Sweep
 from models.trainer import Trainer, TrainerConfig
 from models.versions import ModelSet, initial_models
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from features.money import Currencies
+    from models.sweeping import Sweep
+
+#: As the replayer marks its records: what follows from them is for looking at only.
+_HEADERS: Final = ((REPLAY_HEADER, b"1"),)
 
 
 @dataclass(frozen=True)
@@ -66,8 +74,10 @@ class Backtest:
         self.core: PartitionCore | None = None
 
     def run(self, lines: Iterable[Line], progress: Callable[[int], None] = lambda _: None) -> Iterator[Step]:
-        """Feed `lines` (in time order) and yield each decision time once it was judged; `progress` is told the
-        events taken so far.
+        """Feed `lines` and yield each decision time once it was judged.
+
+        `lines` must be in time order, but may be in any order between two decision times; raises ValueError
+        for one that comes after its decision time was judged. `progress` is told the events taken so far.
         """
         offsets = count()
         interval: list[Line] = []
@@ -79,6 +89,10 @@ class Backtest:
                 yield from self._step(interval, until, offsets)
                 progress(self.events)
                 interval, until = [], until + self.config.grid.every_ms
+            if line.ts < until - self.config.grid.every_ms:
+                raise ValueError(
+                    f"an event of {line.ts} stands behind one of a later decision interval: sort first"
+                )
             interval.append(line)
         if until is not None:
             yield from self._step(interval, until, offsets)
@@ -97,7 +111,9 @@ class Backtest:
         tick = msgspec.json.encode(Tick(ts=until, replay=True))
         for topic in TOPICS:
             records = [
-                Record(next(offsets), line.user_id.encode(), line.value) for line in interval if line.topic == topic
+                Record(next(offsets), line.user_id.encode(), line.value)
+                for line in interval
+                if line.topic == topic
             ]
             observed = self.core.observe(topic, [*records, Record(next(offsets), None, tick)])
             for _, rejection in observed.rejected:
@@ -114,12 +130,14 @@ class Backtest:
             pass
         self._models = self.trainer.models()
         sweep = core.sweep(ts, self._models)
-        alerts = [msgspec.json.decode(p.value, type=Alert) for _, ps in sorted(core.pending.items()) for p in ps]
+        alerts = [
+            msgspec.json.decode(p.value, type=Alert) for _, ps in sorted(core.pending.items()) for p in ps
+        ]
         # Nothing is stored here, so nothing waits for a write.
         core.pending.clear()
         core.dirty.clear()
         core.gone.clear()
         core.new_cohorts.clear()
-        core.durable_swept = ts
+        core.swept_durably(ts)
         users = [core.table.name(slot) for slot in sweep.slots.tolist()]
         return Step(ts, users, sweep.probabilities, self._models, sweep, alerts)

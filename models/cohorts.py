@@ -6,17 +6,20 @@ A cohort is learned whole, at maturity, from this snapshot (DESIGN 4.5). Learnin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from features.bitdays import any_between
 from features.layout import DAY_MS
-from models.wire import pack, unpack
+from models.wire import WireError, pack, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
 
 #: Members per stored chunk: about 100-200 KiB, well inside one record batch.
 CHUNK_MEMBERS: Final = 1000
@@ -29,11 +32,13 @@ class Cohort:
     """Members of one partition at one decision time, in rising order of `hashes` (salted 64-bit hash).
 
     `inputs` (n, d) float32 are the vectors that were scored; `issued` (n, m) uint32 the probabilities of
-    the `contenders` in millionths; `recency` (n,) days since the last purchase, the rule to beat.
+    the `contenders` in millionths, of whom `champion` raised the alerts; `recency` (n,) days since the
+    last purchase, the rule to beat.
     """
 
     decision_time: int
     contenders: tuple[str, ...]
+    champion: str
     hashes: NDArray[np.uint64]
     inputs: NDArray[np.float32]
     issued: NDArray[np.uint32]
@@ -54,12 +59,12 @@ class Cohort:
 
     def chunks(self) -> Iterator[bytes]:
         """Stored form, `CHUNK_MEMBERS` at a time."""
-        for start in range(0, len(self), CHUNK_MEMBERS):
-            part = slice(start, start + CHUNK_MEMBERS)
+        for part in chunk_slices(len(self)):
             yield pack(
                 _Chunk(
                     decision_time=self.decision_time,
                     contenders=self.contenders,
+                    champion=self.champion,
                     width=self.inputs.shape[1],
                     hashes=self.hashes[part].tobytes(),
                     inputs=self.inputs[part].tobytes(),
@@ -69,11 +74,10 @@ class Cohort:
             )
 
     @staticmethod
-    def join(chunks: list[Cohort]) -> Cohort:
+    def join(chunks: Sequence[Cohort]) -> Cohort:
         """One cohort from its chunks, in the order given."""
-        first = chunks[0]
         return replace(
-            first,
+            chunks[0],
             hashes=np.concatenate([c.hashes for c in chunks]),
             inputs=np.concatenate([c.inputs for c in chunks]),
             issued=np.concatenate([c.issued for c in chunks]),
@@ -81,9 +85,15 @@ class Cohort:
         )
 
 
+def chunk_slices(members: int) -> Iterator[slice]:
+    """Which of a cohort's members go into each chunk."""
+    return (slice(start, start + CHUNK_MEMBERS) for start in range(0, members, CHUNK_MEMBERS))
+
+
 class _Chunk(msgspec.Struct):
     decision_time: int
     contenders: tuple[str, ...]
+    champion: str
     width: int
     hashes: bytes
     inputs: bytes
@@ -94,14 +104,21 @@ class _Chunk(msgspec.Struct):
 def read_chunk(value: bytes) -> Cohort:
     """A cohort chunk from its stored form; raises WireError when it is not one."""
     chunk = unpack(value, _Chunk)
-    return Cohort(
-        decision_time=chunk.decision_time,
-        contenders=chunk.contenders,
-        hashes=np.frombuffer(chunk.hashes, np.uint64),
-        inputs=np.frombuffer(chunk.inputs, np.float32).reshape(-1, chunk.width),
-        issued=np.frombuffer(chunk.issued, np.uint32).reshape(-1, len(chunk.contenders)),
-        recency=np.frombuffer(chunk.recency, np.uint16),
-    )
+    if chunk.champion not in chunk.contenders:
+        raise WireError(f"the champion {chunk.champion!r} of a cohort chunk is not among its contenders")
+    try:
+        hashes = np.frombuffer(chunk.hashes, np.uint64)
+        return Cohort(
+            decision_time=chunk.decision_time,
+            contenders=chunk.contenders,
+            champion=chunk.champion,
+            hashes=hashes,
+            inputs=np.frombuffer(chunk.inputs, np.float32).reshape(len(hashes), chunk.width),
+            issued=np.frombuffer(chunk.issued, np.uint32).reshape(len(hashes), len(chunk.contenders)),
+            recency=np.frombuffer(chunk.recency, np.uint16).reshape(len(hashes)),
+        )
+    except ValueError as error:
+        raise WireError(f"a cohort chunk whose columns do not fit together: {error}") from error
 
 
 def churned(rows: NDArray[np.void], start: int, horizon_days: int) -> NDArray[np.bool_]:

@@ -7,35 +7,48 @@ Kafka nor a clock; what must be stored is in `models.storage`, which reads this 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from features.clock import BEGINNING, TopicClock
-from features.columns import Columns
-from features.decoding import EventDecoder
-from features.events import Erasure, Kind, Tick, ts_ms
+from features.events import Kind, Tick, ts_ms
 from features.grid import DecisionGrid
 from features.hashing import partition_of, salted_hash
 from features.layout import DAY_MS, TOPICS, Layout
-from features.observing import Judged, RecordLike, judge
-from features.profile import merge
-from features.rejection import Rejected
-from features.table import Slots, UserTable
-from features.updates import LOW_RATING, Money
-from models import sweeping, triggers
-from models.cohorts import Cohort
+from features.observing import judge
+from features.profile import Profile, merge
+from features.table import UserTable
+from features.updates import LOW_RATING
+from models import erasure, sweeping, triggers
 from models.episodes import Thresholds
-from models.parts import Part
-from models.sweeping import Sweep
-from models.versions import ModelSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from features.columns import Columns
+    from features.decoding import EventDecoder
+    from features.observing import Judged, RecordLike
+    from features.rejection import Rejected
+    from features.table import Slots
+    from features.updates import Money
+    from models.cohorts import Cohort
+    from models.erasure import Erased
+    from models.parts import Part
+    from models.sweeping import Sweep
+    from models.versions import ModelSet
 
 #: Topics whose events become features; the others change profile, consent and treatment.
 FEATURE_TOPICS: Final = frozenset({"clickstream", "orders", "reviews"})
+
+
+_UNKNOWN: Final = Profile()
+_DAILY: Final = DecisionGrid(every_days=1)
+_TIERS: Final = Thresholds()
 
 
 @dataclass(frozen=True)
@@ -49,9 +62,9 @@ class CoreConfig:
 
     horizon_days: int = 60
     active_within_days: int = 120
-    grid: DecisionGrid = DecisionGrid(every_days=1)
+    grid: DecisionGrid = _DAILY
     lateness_ms: int = DAY_MS
-    thresholds: Thresholds = Thresholds()
+    thresholds: Thresholds = _TIERS
     salt: str = "churnwatch"
     partitions: int = 1
     learn_sample: int = 50_000
@@ -96,20 +109,24 @@ class Observed:
 class PartitionCore:
     """State of one partition number over all input topics."""
 
-    def __init__(self, partition: int, config: CoreConfig, decoders: dict[str, EventDecoder], money: Money) -> None:
+    def __init__(
+        self, partition: int, config: CoreConfig, decoders: dict[str, EventDecoder], money: Money
+    ) -> None:
         self.partition = partition
         self.config = config
         self.decoders = decoders
         self.table = UserTable(config.layout, config.grid, money)
         self.clocks = {topic: TopicClock() for topic in TOPICS}
-        #: The last decision time swept, and the last whose part was sent; None before any event.
+        #: The last decision time swept. Before the first part it is where the grid begins for this partition,
+        #: and still moves back when an earlier event comes; None before any event.
         self.swept: int | None = None
+        #: The last decision time whose part was made; None before the first.
         self.matured: int | None = None
         #: The decision time up to which forks are no longer needed, because its sweep is durable.
         self.durable_swept = BEGINNING
         self.replaying = False
         self.cohorts: dict[int, Cohort] = {}
-        self.erased: dict[int, int] = {}
+        self.erased: dict[int, Erased] = {}
         self.pending: dict[str, list[Pending]] = {}
         self.seq = 0
         self.published_seq = 0
@@ -123,48 +140,59 @@ class PartitionCore:
         """Take one poll of one input topic. Idempotent: what was seen before changes nothing."""
         clock = self.clocks[topic]
         judged = judge(records, self.decoders[topic], clock, self.config.lateness_ms, self._owns)
-        self._begin(judged)
+        self._begin(judged, featured=topic in FEATURE_TOPICS)
         observed = Observed(Counter(skipped=judged.skipped, late=int(judged.late.sum())), judged.rejected)
         observed.ticks = judged.ticks
         for tick in judged.ticks:
             self.replaying = tick.replay and not tick.live
         if len(judged.batch):
             observed.newest = int(judged.batch.times.max())
-            self._take(topic, judged, observed)
+            self._take(judged, observed)
         return observed
 
     def _owns(self, user: str) -> bool:
-        return user in self.table.index or partition_of(user.encode(), self.config.partitions) == self.partition
+        return (
+            user in self.table.index or partition_of(user.encode(), self.config.partitions) == self.partition
+        )
 
-    def _begin(self, judged: Judged) -> None:
-        """The first event or tick fixes where on the grid this partition starts."""
-        if self.swept is not None:
+    def _begin(self, judged: Judged, *, featured: bool) -> None:
+        """Start on the grid before the earliest event or tick.
+
+        The first part settles it: by then the watermark has passed a decision time, so that no earlier
+        event can come, and the start is the same however the topics were interleaved.
+        """
+        if self.matured is not None:
             return
         starts = [self.config.grid.before(ts_ms(tick)) for tick in judged.ticks[:1]]
-        if len(judged.batch):
-            starts.append(self.config.grid.floor(int(judged.batch.times[0]) - self.config.lateness_ms))
+        times = judged.batch.times[~judged.late]
+        if featured and len(times):
+            starts.append(self.config.grid.floor(int(times.min())))
         if starts:
-            self.swept = self.matured = min(starts)
+            self.swept = min(starts) if self.swept is None else min(self.swept, *starts)
 
-    def _take(self, topic: str, judged: Judged, observed: Observed) -> None:
-        featured = topic in FEATURE_TOPICS
+    def _take(self, judged: Judged, observed: Observed) -> None:
+        topic = judged.batch.topic
         # Consent, unsubscription and erasure apply however late they come; features do not change any more.
-        usable = np.flatnonzero(~judged.late) if featured else np.arange(len(judged.batch))
-        batch, replayed = judged.batch.take(usable), judged.replayed[usable]
-        usable = self._not_erased(batch, observed)
-        batch, replayed = batch.take(usable), replayed[usable]
+        usable = np.flatnonzero(~judged.late) if topic in FEATURE_TOPICS else np.arange(len(judged.batch))
+        for piece in _cut_behind_erasures(judged.batch, usable):
+            self._take_piece(judged.batch.take(piece), judged.replayed[piece], observed)
+
+    def _take_piece(self, batch: Columns, replayed: NDArray[np.bool_], observed: Observed) -> None:
+        kept = erasure.surviving(self, batch)
+        observed.counts["erased"] += len(batch) - len(kept)
+        batch, replayed = batch.take(kept), replayed[kept]
         slots = self._slots(batch)
         fresh = np.flatnonzero(self.table.fresh(batch, slots))
         observed.counts["duplicate"] += len(batch) - len(fresh)
         observed.counts["accepted"] += len(fresh)
         self.dirty.update(batch.users)
         batch, slots, replayed = batch.take(fresh), slots[fresh], replayed[fresh]
-        if featured:
-            assert self.swept is not None
-            self.table.apply(batch, slots, self.swept)
+        if batch.topic in FEATURE_TOPICS:
+            # Not `swept`: that sweep may have to be repeated after a crash, upon rows that are durable.
+            self.table.apply(batch, slots, self.durable_swept)
         else:
             self._personal(batch, slots, observed)
-        observed.triggered = triggers.find(self, batch, replayed)
+        observed.triggered += triggers.find(self, batch, replayed)
 
     def _slots(self, batch: Columns) -> Slots:
         index = self.table.index
@@ -179,40 +207,19 @@ class PartitionCore:
         """The customer's salted 64-bit hash: order of learning, sample, holdout and pseudonym."""
         return salted_hash(user, self.config.salt)
 
-    def _not_erased(self, batch: Columns, observed: Observed) -> NDArray[np.intp]:
-        """Events that no earlier erasure of their customer covers."""
-        if not self.erased:
-            return np.arange(len(batch))
-        times = batch.times.tolist()
-        keep = [ts > self.erased.get(self.hash(u), BEGINNING) for u, ts in zip(batch.users, times, strict=True)]
-        observed.counts["erased"] += len(keep) - sum(keep)
-        return np.flatnonzero(keep)
-
     def _personal(self, batch: Columns, slots: Slots, observed: Observed) -> None:
         """Profile, consent, treatment and erasure: registers in which the newest event wins."""
-        for event, user, ts in zip(batch.events, batch.users, batch.times.tolist(), strict=True):
-            if isinstance(event, Erasure):
-                self.erase(user, ts)
-                observed.erased.append((user, ts))
-            elif (slot := self.table.slot(user)) is not None:
-                self.table.profiles[slot] = merge(self.table.profiles.get(slot), event)
         delivered = batch.kinds == Kind.DELIVERED
-        alive = np.array([user in self.table.index for user in batch.users], bool)
-        treated = delivered & alive
-        np.maximum.at(self.table.rows["treated_at"], slots[treated], batch.times[treated])
-
-    def erase(self, user: str, ts: int) -> None:
-        """Forget a customer everywhere; only the salted hash and the time remain (DESIGN 4.13)."""
-        code = self.hash(user)
-        self.table.remove(user)
-        self.pending.pop(user, None)
-        self.gone.add(user)
-        self.erased[code] = max(ts, self.erased.get(code, BEGINNING))
-        for start, cohort in list(self.cohorts.items()):
-            keep = cohort.hashes != np.uint64(code)
-            if not keep.all():
-                self.cohorts[start] = cohort.take(keep)
-                self.new_cohorts.add(start)
+        np.maximum.at(self.table.rows["treated_at"], slots[delivered], batch.times[delivered])
+        profiles = self.table.profiles
+        for event, slot in zip(batch.events, slots.tolist(), strict=True):
+            profile = merge(profiles.get(slot), event)
+            if profile != _UNKNOWN:
+                profiles[slot] = profile
+        if len(batch) and batch.kinds[-1] == Kind.ERASURE:
+            user, ts = batch.users[-1], int(batch.times[-1])
+            erasure.erase(self, user, ts, int(batch.offsets[-1]))
+            observed.erased.append((user, ts))
 
     # -- time
 
@@ -225,6 +232,12 @@ class PartitionCore:
         if self.swept is None or watermark < (following := self.config.grid.after(self.swept)):
             return None
         return following
+
+    def swept_durably(self, ts: int) -> None:
+        """The sweep of `ts` will not be repeated: the records as of `ts` and before have done their work."""
+        if ts > self.durable_swept:
+            self.durable_swept = ts
+            self.table.drop_forks(ts)
 
     def mature(self, ts: int) -> Part:
         """The part of decision time `ts`: cohorts whose labels are known by then, and buying rhythms.
@@ -249,3 +262,9 @@ class PartitionCore:
         """Keep an encoded alert in the customer's row until it is published."""
         self.pending.setdefault(user, []).append(Pending(self.seq + 1, value))
         self.dirty.add(user)
+
+
+def _cut_behind_erasures(batch: Columns, usable: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    """`usable` in pieces that have an erasure, if any, as their last event: what follows starts anew."""
+    ends = np.flatnonzero(batch.kinds[usable] == Kind.ERASURE) + 1
+    return (piece for piece in np.split(usable, ends) if len(piece))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.alerts import Tier
+if TYPE_CHECKING:
+    from models.alerts import Tier
 
 TIERS: Final[tuple[Tier, ...]] = ("none", "medium", "high", "critical")
 

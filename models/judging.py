@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.catalogue import CATALOGUE, CHUNK, NAMES, model_inputs, raw_features
 from features.view import View
 from models.alerts import Reason
-from models.versions import COLUMNS, ModelSet
+from models.versions import COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from models.versions import ModelSet
 
 REASONS: Final = 3
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Records judged at one time: `inputs` (n, d) as scored, `issued` (n, m) probabilities rounded to 1e-6,
-    one column per contender; `champion` the column that raises alerts.
+    """Records judged at one time.
+
+    `inputs` (n, d) as scored; `issued` (n, m) probabilities rounded to 1e-6, one column per contender;
+    `champion` the column that raises alerts.
     """
 
     inputs: NDArray[np.float32]

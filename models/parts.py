@@ -6,17 +6,21 @@ the histogram of buying rhythms. It travels in chunks; the trainer needs all chu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
+import xxhash
 
 from features.returns import ReturnHistogram
-from models.cohorts import Cohort, read_chunk
-from models.wire import pack, unpack
+from models.cohorts import Cohort, chunk_slices, read_chunk
+from models.wire import WireError, pack, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -39,23 +43,18 @@ class Part:
 
     def messages(self) -> Iterator[bytes]:
         """The part as `examples` values, deterministic: a repeated part repeats its bytes."""
-        chunks = [
-            _Labelled(chunk, m.churned[start : start + n].tobytes(), m.treated[start : start + n].tobytes())
-            for m in self.matured
-            for chunk, start, n in _sliced(m.cohort)
-        ]
-        total = len(chunks) + 1
-        yield pack(PartChunk(self.partition, self.ts, 0, total, histogram=self.histogram.to_json()))
-        for number, chunk in enumerate(chunks, start=1):
-            yield pack(PartChunk(self.partition, self.ts, number, total, labelled=chunk))
+        histogram = self.histogram.to_json()
+        labelled = [chunk for matured in self.matured for chunk in _labelled(matured)]
+        content = xxhash.xxh3_64_intdigest(msgspec.msgpack.encode((histogram, labelled)))
+        total = len(labelled) + 1
+        yield pack(PartChunk(self.partition, self.ts, content, 0, total, histogram=histogram))
+        for number, chunk in enumerate(labelled, start=1):
+            yield pack(PartChunk(self.partition, self.ts, content, number, total, labelled=chunk))
 
 
-def _sliced(cohort: Cohort) -> Iterator[tuple[bytes, int, int]]:
-    start = 0
-    for chunk in cohort.chunks():
-        n = len(read_chunk(chunk))
-        yield chunk, start, n
-        start += n
+def _labelled(matured: Matured) -> Iterator[_Labelled]:
+    for chunk, members in zip(matured.cohort.chunks(), chunk_slices(len(matured.cohort)), strict=True):
+        yield _Labelled(chunk, matured.churned[members].tobytes(), matured.treated[members].tobytes())
 
 
 class _Labelled(msgspec.Struct):
@@ -65,10 +64,15 @@ class _Labelled(msgspec.Struct):
 
 
 class PartChunk(msgspec.Struct):
-    """One message of a part: number 0 carries the histogram, the others labelled cohort chunks."""
+    """One message of a part: number 0 carries the histogram, the others labelled cohort chunks.
+
+    `content` is a hash of the whole part: a part that is sent again after a crash may differ from the
+    first try (a customer was erased meanwhile), and chunks of two tries must never be mixed.
+    """
 
     partition: int
     ts: int
+    content: int
     number: int
     total: int
     histogram: dict[str, list[Any]] | None = None
@@ -77,30 +81,41 @@ class PartChunk(msgspec.Struct):
 
 def read_part_chunk(value: bytes) -> PartChunk:
     """A message of the `examples` topic; raises WireError."""
-    return unpack(value, PartChunk)
+    chunk = unpack(value, PartChunk)
+    carries = chunk.histogram if chunk.number == 0 else chunk.labelled
+    if not 0 <= chunk.number < chunk.total or carries is None:
+        raise WireError(f"chunk {chunk.number} of {chunk.total} does not carry what it should")
+    return chunk
 
 
 @dataclass
 class PartAssembly:
-    """Chunks of one part as they arrive, in any order and any number of times."""
+    """Chunks of one part as they arrive, in any order and any number of times; the first whole try counts."""
 
-    chunks: dict[int, PartChunk] = field(default_factory=dict)
+    _tries: dict[int, dict[int, PartChunk]] = field(default_factory=dict)
+    _whole: dict[int, PartChunk] | None = None
 
     def add(self, chunk: PartChunk) -> None:
         """Take one chunk; a repetition changes nothing, and nothing is added to a complete part."""
-        if not self.complete:
-            self.chunks[chunk.number] = chunk
+        if self._whole is None:
+            chunks = self._tries.setdefault(chunk.content, {})
+            chunks[chunk.number] = chunk
+            if len(chunks) == chunk.total:
+                self._whole = chunks
+                self._tries = {}
 
     @property
     def complete(self) -> bool:
         """Whether every chunk is here."""
-        return bool(self.chunks) and len(self.chunks) == next(iter(self.chunks.values())).total
+        return self._whole is not None
 
     def part(self) -> Part:
-        """The part, once complete."""
-        head = self.chunks[0]
+        """The part, once complete. Raises WireError when a chunk's labels do not fit its cohort."""
+        chunks = self._whole
+        assert chunks is not None, "a part without all its chunks"
+        head = chunks[0]
         assert head.histogram is not None
-        labelled = [self.chunks[n].labelled for n in range(1, head.total)]
+        labelled = [chunks[n].labelled for n in range(1, head.total)]
         return Part(
             partition=head.partition,
             ts=head.ts,
@@ -110,8 +125,8 @@ class PartAssembly:
 
 
 def _matured(labelled: _Labelled) -> Matured:
-    return Matured(
-        cohort=read_chunk(labelled.chunk),
-        churned=np.frombuffer(labelled.churned, bool),
-        treated=np.frombuffer(labelled.treated, bool),
-    )
+    cohort = read_chunk(labelled.chunk)
+    churned, treated = (np.frombuffer(labels, bool) for labels in (labelled.churned, labelled.treated))
+    if not len(cohort) == len(churned) == len(treated):
+        raise WireError("a cohort chunk needs one label for each member")
+    return Matured(cohort, churned, treated)

@@ -8,27 +8,33 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from features.layout import DAY_MS
 from features.returns import ReturnHistogram
-from features.table import Slots
 from features.view import return_statistics
-from models.alerts import Alert, ModelRef, Status, alert_id
+from models.alerts import Alert, ModelRef, alert_id
 from models.cohorts import MILLION, Cohort, churned, sample
-from models.episodes import TIERS, Moves
+from models.episodes import TIERS
 from models.episodes import judge as judge_episodes
-from models.judging import Judgement, chunks, judge, reasons
+from models.judging import chunks, judge, reasons
 from models.parts import Matured, Part
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from features.table import Slots
+    from models.alerts import Reason, Status
     from models.core import PartitionCore
+    from models.judging import Judgement
     from models.versions import ModelSet
 
 
 @dataclass
 class Sweep:
-    """One sweep: live `slots` (n,) of the active customers, their probabilities and tiers, alerts by status."""
+    """One sweep: live `slots` (n,) of the active customers, with probabilities and tiers, and what it raised.
+
+    `alerts` counts by status.
+    """
 
     ts: int
     slots: Slots
@@ -85,7 +91,7 @@ def sweep(core: PartitionCore, ts: int, models: ModelSet, *, act: bool) -> Sweep
     active = np.flatnonzero((last >= ts - config.active_within_days * DAY_MS) & (last > 0))
     slots, as_of = live[active], as_of[active]
     judgement = judge(table.rows, as_of, ts, config.horizon_days, models)
-    _keep_cohort(core, ts, slots, last[active], judgement, models)
+    _keep_cohort(core, ts, judgement, slots=slots, last_purchase=last[active], models=models)
     result = Sweep(
         ts=ts,
         slots=slots,
@@ -96,16 +102,17 @@ def sweep(core: PartitionCore, ts: int, models: ModelSet, *, act: bool) -> Sweep
     )
     if not result.silent:
         _episodes(core, result, as_of, last[active], models)
-    _finish(core, ts, live)
+    _finish(core, ts)
     return result
 
 
 def _keep_cohort(
     core: PartitionCore,
     ts: int,
+    judgement: Judgement,
+    *,
     slots: Slots,
     last_purchase: NDArray[np.int64],
-    judgement: Judgement,
     models: ModelSet,
 ) -> None:
     hashes = core.table.rows["user_hash"][slots]
@@ -115,6 +122,7 @@ def _keep_cohort(
         core.cohorts[ts] = Cohort(
             decision_time=ts,
             contenders=models.contenders,
+            champion=models.champion,
             hashes=hashes[keep],
             inputs=judgement.inputs[keep],
             issued=np.rint(judgement.issued[keep] * MILLION).astype(np.uint32),
@@ -139,7 +147,7 @@ def _episodes(
         moved = slots[chosen]
         if status == "opened":
             rows["episode_start"][moved] = ts
-        _raise(core, result, chosen, as_of[chosen], status, models)
+        _raise(core, result, chosen, status, because=_reasons(core, ts, as_of[chosen], models), models=models)
         rows["tier"][moved] = 0 if status == "resolved" else result.tiers[chosen]
         rows["judged_at"][moved] = ts
         if status == "resolved":
@@ -147,12 +155,21 @@ def _episodes(
         result.alerts[status] += len(chosen)
 
 
+def _reasons(core: PartitionCore, ts: int, as_of: Slots, models: ModelSet) -> list[tuple[Reason, ...]]:
+    return reasons(core.table.rows[as_of], ts, core.config.horizon_days, models)
+
+
 def _raise(
-    core: PartitionCore, result: Sweep, chosen: NDArray[np.intp], as_of: Slots, status: Status, models: ModelSet
+    core: PartitionCore,
+    result: Sweep,
+    chosen: NDArray[np.intp],
+    status: Status,
+    *,
+    because: list[tuple[Reason, ...]],
+    models: ModelSet,
 ) -> None:
-    why = reasons(core.table.rows[as_of], result.ts, core.config.horizon_days, models)
     model = ModelRef(name=models.champion, version=models.number)
-    for i, because in zip(chosen.tolist(), why, strict=True):
+    for i, why in zip(chosen.tolist(), because, strict=True):
         slot = int(result.slots[i])
         user = core.table.name(slot)
         alert = Alert(
@@ -163,7 +180,7 @@ def _raise(
             ts=result.ts,
             probability=float(result.probabilities[i]),
             tier=TIERS[result.tiers[i]],
-            reasons=because,
+            reasons=why,
             model=model,
             horizon_days=core.config.horizon_days,
             dry_run=core.replaying,
@@ -171,16 +188,26 @@ def _raise(
         core.add_pending(user, msgspec.json.encode(alert))
 
 
-def _finish(core: PartitionCore, ts: int, live: Slots) -> None:
-    """Mark the sweep, forget matured cohorts, forks that a durable sweep made needless, and the long gone."""
+def _finish(core: PartitionCore, ts: int) -> None:
+    """Mark the sweep, and forget matured cohorts and the long gone."""
     core.swept = ts
     for start in [s for s in core.cohorts if s + core.config.horizon_days * DAY_MS <= ts]:
         del core.cohorts[start]
         core.new_cohorts.add(start)
-    core.table.drop_forks(core.durable_swept)
-    rows = core.table.rows
+    evict(core, ts)
+
+
+def evict(core: PartitionCore, ts: int) -> None:
+    """Forget, as of decision time `ts`, who gave no sign for longer than the configured time.
+
+    A profile alone is kept: consent does not grow old with the last visit. So is who has an alert that
+    waits to be published: the row is all that remembers it.
+    """
+    rows, live = core.table.rows, core.table.live_slots()
     last = rows["last_ts"][live]
-    gone = (last > 0) & (last < ts - core.config.evict_after_days * DAY_MS)
+    sign = np.maximum(last, rows["triggered_at"][live])
+    gone = (last > 0) & (sign < ts - core.config.evict_after_days * DAY_MS)
     for user in [core.table.name(slot) for slot in live[gone].tolist()]:
-        core.table.remove(user)
-        core.gone.add(user)
+        if user not in core.pending:
+            core.table.remove(user)
+            core.gone.add(user)

@@ -6,27 +6,31 @@ so neither the number of partitions nor the order in which parts arrive can chan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from features.returns import PRIOR, ReturnHistogram, ReturnModel, fit
-from models.cohorts import MILLION, Cohort
-from models.learners import LEARNERS, HoeffdingTree, Learner, Logistic
-from models.parts import Matured, Part, PartAssembly, PartChunk, read_part_chunk
-from models.progressive import NO_COUNTS, ScoreCounts
+from models import record
+from models.contenders import new_learner
+from models.learners import LEARNERS, StateMismatchError
+from models.parts import Part, PartAssembly, PartChunk, read_part_chunk
+from models.record import CHAMPION, CohortQuality, Record
+from models.scorers import require_finite
 from models.versions import COLUMNS, TREATED, ModelSet
-from features.catalogue import OFFSET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from models.learners import Learner
+    from models.parts import Matured
 
 #: Labels learned between two looks at the event loop: a few milliseconds.
 SLICE: Final = 256
-#: The recency rule scores days / this many days; only its ranking counts.
-_RECENCY_SCALE: Final = 4096.0
-RECENCY_RULE: Final = "recency"
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class TrainerConfig:
     `champion` names a contender, or `auto`: then the one with the lowest progressive log loss leads once
     there are `promotion_labels` labels and it is better by `promotion_margin` nats.
     `evaluate_from` (epoch ms) starts a second record of metrics, for comparing with others' test halves.
+    Raises ValueError for a contender that does not exist or a champion that does not contend.
     """
 
     partitions: int
@@ -53,75 +58,12 @@ class TrainerConfig:
             raise ValueError(f"the champion {self.champion!r} is not among the contenders")
 
 
-@dataclass(frozen=True)
-class CohortQuality:
-    """Progressive validation of one decision time, champion as issued then."""
+@dataclass
+class _Waiting:
+    """Parts of one decision time, and the smallest offset of `examples` that any of them needs."""
 
-    decision_time: int
-    labels: int
-    churned: int
-    auc: float
-    log_loss: float
-
-
-class Record:
-    """Progressive metrics: every probability judged once, as it was issued, when its label matured.
-
-    Judging is cheap and reading adds up what came since the last look: cohorts are judged far more often
-    in a replay than anybody reads the metrics.
-    """
-
-    def __init__(self, counts: Mapping[str, ScoreCounts] | None = None) -> None:
-        self._counts = dict(counts or {})
-        self._since: dict[str, list[ScoreCounts]] = {}
-
-    def judge(self, name: str, probabilities: NDArray[np.float64], churned: NDArray[np.bool_]) -> None:
-        """Enter issued probabilities and their labels."""
-        self._since.setdefault(name, []).append(ScoreCounts.of(probabilities, churned))
-
-    def __getitem__(self, name: str) -> ScoreCounts:
-        waiting = self._since.pop(name, [])
-        if waiting:
-            self._counts[name] = _merged([self._counts.get(name, NO_COUNTS), *waiting])
-        return self._counts.get(name, NO_COUNTS)
-
-    def all(self) -> dict[str, ScoreCounts]:
-        """Counts by contender, the recency rule among them."""
-        return {name: self[name] for name in sorted({*self._counts, *self._since})}
-
-
-def _merged(counts: list[ScoreCounts]) -> ScoreCounts:
-    """Their sum, halving the list each time, so that no count is copied more than log(n) times."""
-    while len(counts) > 1:
-        pairs = zip(counts[::2], counts[1::2], strict=False)
-        counts = [a.merge(b) for a, b in pairs] + counts[len(counts) - len(counts) % 2 :]
-    return counts[0]
-
-
-#: What the tree may split on: its cost per label grows with every column, and these tell most.
-_TREE_COLUMNS: Final = (
-    OFFSET,
-    "days_since_purchase",
-    "overdue_ratio",
-    "gap_mean",
-    "last_gap_ratio",
-    "days_since_activity",
-    "order_days",
-    "orders_90d",
-    "spend_90d",
-    "activity_30d",
-    "cart_abandonment",
-    "low_rating_share",
-)
-
-
-def new_learner(name: str) -> Learner:
-    """A learner of the kind `name` over the catalogue's columns; raises KeyError for an unknown kind."""
-    if name == Logistic.name:
-        return Logistic(COLUMNS, offset=OFFSET, treatment=TREATED)
-    if name == HoeffdingTree.name:
-        return HoeffdingTree(COLUMNS, offset=OFFSET, splits_on=_TREE_COLUMNS)
-    raise KeyError(name)
+    parts: dict[int, PartAssembly] = field(default_factory=dict)
+    offset: int | None = None
 
 
 class Trainer:
@@ -138,15 +80,20 @@ class Trainer:
         self.record = Record()
         self.record_from = Record()
         self.quality: list[CohortQuality] = []
-        self._waiting: dict[int, dict[int, PartAssembly]] = {}
+        self._waiting: dict[int, _Waiting] = {}
+        self._newest: dict[int, int] = {}
 
     # -- receiving
 
-    def receive(self, chunk: PartChunk) -> None:
-        """Take one message of `examples`; what was learned already is ignored."""
-        if self.as_of is None or chunk.ts > self.as_of:
-            parts = self._waiting.setdefault(chunk.ts, {})
-            parts.setdefault(chunk.partition, PartAssembly()).add(chunk)
+    def receive(self, chunk: PartChunk, offset: int | None = None) -> None:
+        """Take one message of `examples`, read at `offset`; what was learned already is ignored."""
+        if self.as_of is not None and chunk.ts <= self.as_of:
+            return
+        waiting = self._waiting.setdefault(chunk.ts, _Waiting(offset=offset))
+        if offset is not None and waiting.offset is not None:
+            waiting.offset = min(waiting.offset, offset)
+        waiting.parts.setdefault(chunk.partition, PartAssembly()).add(chunk)
+        self._newest[chunk.partition] = max(chunk.ts, self._newest.get(chunk.partition, chunk.ts))
 
     def receive_part(self, part: Part) -> None:
         """Take a whole part, as a backtest has it."""
@@ -154,50 +101,62 @@ class Trainer:
             self.receive(read_part_chunk(message))
 
     def ready(self) -> int | None:
-        """The earliest decision time whose parts are all here, unless an earlier one still waits."""
+        """The earliest decision time whose parts are all here, unless an earlier one still waits.
+
+        A partition sends its decision times in rising order. One that has sent a later time and nothing
+        for this one began later on the grid: it has no part of this time and is not waited for.
+        """
         if not self._waiting:
             return None
         ts = min(self._waiting)
-        parts = self._waiting[ts]
-        return ts if len(parts) == self.config.partitions and all(p.complete for p in parts.values()) else None
+        parts = self._waiting[ts].parts
+        expected = (p for p in range(self.config.partitions) if p in parts or self._newest.get(p, ts) <= ts)
+        return ts if all(p in parts and parts[p].complete for p in expected) else None
+
+    def resume_offset(self, next_offset: int) -> int:
+        """From which offset of `examples` a restart from `snapshot` must read.
+
+        `next_offset` is where the reader stands; the parts that wait are not in the snapshot.
+        """
+        offsets = (waiting.offset for waiting in self._waiting.values())
+        return min((offset for offset in offsets if offset is not None), default=next_offset)
 
     # -- learning
 
     def learn(self, ts: int) -> Iterator[int]:
         """Learn all parts of `ts`; yields the labels learned so far after each slice, for a break.
 
-        Afterwards `models()` is the version as of `ts`. A learner that refuses (NonFiniteError) keeps what
-        it knew; the error goes to the caller with nothing half-learned by the others.
+        Afterwards `models()` is the version as of `ts`. Raises WireError or NonFiniteError before anything
+        is learned when a part holds what cannot be learned; NonFiniteError also when a learner diverges,
+        after which only a `restore` makes this trainer whole.
         """
-        parts = [self._waiting[ts][p].part() for p in sorted(self._waiting[ts])]
-        for matured in _by_decision_time(parts):
-            self._judge(matured)
-            inputs = matured.cohort.inputs.copy()
-            inputs[:, COLUMNS.index(TREATED)] = matured.treated
-            for start in range(0, len(inputs), SLICE):
-                rows = slice(start, start + SLICE)
-                for learner in self.learners.values():
-                    learner.learn_many(inputs[rows], matured.churned[rows])
-                self.labels += len(inputs[rows])
-                yield self.labels
+        parts = [part.part() for _, part in sorted(self._waiting[ts].parts.items())]
+        for part in parts:
+            for matured in part.matured:
+                require_finite("the vectors of a cohort", matured.cohort.inputs)
+        for decision_time, group in _by_decision_time(parts):
+            self._judge(decision_time, group)
+            yield from self._learn(*_in_hash_order(group))
         self.returns = fit(ReturnHistogram.merge(part.histogram for part in parts), self.returns)
         self.as_of, self.number = ts, self.number + 1
         self._promote()
         for old in [key for key in self._waiting if key <= ts]:
             del self._waiting[old]
 
-    def _judge(self, matured: Matured) -> None:
-        cohort = matured.cohort
-        late = self.config.evaluate_from is not None and cohort.decision_time >= self.config.evaluate_from
-        issued = {name: cohort.issued[:, i] / MILLION for i, name in enumerate(cohort.contenders)}
-        issued[RECENCY_RULE] = np.minimum(cohort.recency / _RECENCY_SCALE, 1.0)
-        for name, probabilities in issued.items():
-            self.record.judge(name, probabilities, matured.churned)
-            if late:
-                self.record_from.judge(name, probabilities, matured.churned)
-        now = ScoreCounts.of(issued[self.champion], matured.churned)
-        churned = int(matured.churned.sum())
-        self.quality.append(CohortQuality(cohort.decision_time, len(cohort), churned, now.auc, now.log_loss))
+    def _learn(self, inputs: NDArray[np.float32], churned: NDArray[np.bool_]) -> Iterator[int]:
+        for start in range(0, len(inputs), SLICE):
+            rows = slice(start, start + SLICE)
+            for learner in self.learners.values():
+                learner.learn_many(inputs[rows], churned[rows])
+            self.labels += len(inputs[rows])
+            yield self.labels
+
+    def _judge(self, decision_time: int, group: Sequence[Matured]) -> None:
+        counts = record.judge(group)
+        self.record.judge(counts)
+        if self.config.evaluate_from is not None and decision_time >= self.config.evaluate_from:
+            self.record_from.judge(counts)
+        self.quality.append(record.quality(decision_time, counts[CHAMPION]))
 
     def _promote(self) -> None:
         if self.config.champion != "auto" or self.labels < self.config.promotion_labels:
@@ -228,7 +187,7 @@ class Trainer:
     # -- the trainer's own checkpoint
 
     def snapshot(self) -> bytes:
-        """Everything but the waiting parts, for a local, signed checkpoint."""
+        """Everything but the waiting parts, for a local, signed checkpoint; see `resume_offset`."""
         return msgspec.msgpack.encode(
             _Snapshot(
                 states={name: learner.state() for name, learner in self.learners.items()},
@@ -238,20 +197,27 @@ class Trainer:
                 number=self.number,
                 total=self.labels,
                 champion=self.champion,
-                records=[_record_json(record) for record in (self.record, self.record_from)],
+                records=[self.record.to_json(), self.record_from.to_json()],
                 quality=[(q.decision_time, q.labels, q.churned, q.auc, q.log_loss) for q in self.quality],
             )
         )
 
     def restore(self, data: bytes) -> None:
-        """Go on from a `snapshot`; raises StateMismatchError or msgspec errors where it does not fit."""
+        """Go on from a `snapshot`.
+
+        Raises StateMismatchError or msgspec errors where it does not fit; this trainer is of no use then.
+        """
         kept = msgspec.msgpack.decode(data, type=_Snapshot)
+        if set(kept.states) != set(self.learners):
+            raise StateMismatchError(f"the snapshot is of {sorted(kept.states)}, not {sorted(self.learners)}")
         for name, learner in self.learners.items():
             learner.restore(kept.states[name])
             learner.labels = kept.labels[name]
         self.returns, self.as_of, self.number = kept.returns, kept.as_of, kept.number
-        self.labels, self.champion = kept.total, kept.champion
-        self.record, self.record_from = (_read_record(each) for each in kept.records)
+        self.labels = kept.total
+        if self.config.champion == "auto":
+            self.champion = kept.champion
+        self.record, self.record_from = (Record.from_json(each) for each in kept.records)
         self.quality = [CohortQuality(*each) for each in kept.quality]
 
 
@@ -267,24 +233,17 @@ class _Snapshot(msgspec.Struct):
     quality: list[tuple[int, int, int, float, float]]
 
 
-def _record_json(record: Record) -> dict[str, dict[str, list[int]]]:
-    return {name: counts.to_json() for name, counts in record.all().items()}
-
-
-def _read_record(kept: Mapping[str, Mapping[str, list[int]]]) -> Record:
-    return Record({name: ScoreCounts.from_json(counts) for name, counts in kept.items()})
-
-
-def _by_decision_time(parts: list[Part]) -> Iterator[Matured]:
-    """Cohorts of all partitions joined by decision time, members in the order of their hash."""
+def _by_decision_time(parts: Sequence[Part]) -> list[tuple[int, list[Matured]]]:
     by_time: dict[int, list[Matured]] = {}
     for part in parts:
         for matured in part.matured:
             by_time.setdefault(matured.cohort.decision_time, []).append(matured)
-    for _, group in sorted(by_time.items()):
-        cohort = Cohort.join([m.cohort for m in group])
-        order = np.argsort(cohort.hashes, kind="stable")
-        churned = np.concatenate([m.churned for m in group])[order]
-        treated = np.concatenate([m.treated for m in group])[order]
-        yield Matured(cohort.take(order), churned, treated)
+    return sorted(by_time.items())
 
+
+def _in_hash_order(group: Sequence[Matured]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Inputs and labels of all members of a decision time, in the order of their hash."""
+    order = np.argsort(np.concatenate([m.cohort.hashes for m in group]), kind="stable")
+    inputs = np.concatenate([m.cohort.inputs for m in group])[order]
+    inputs[:, COLUMNS.index(TREATED)] = np.concatenate([m.treated for m in group])[order]
+    return inputs, np.concatenate([m.churned for m in group])[order]

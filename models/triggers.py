@@ -7,21 +7,22 @@ A trigger neither opens nor closes an episode (DESIGN 4.4, 4.8).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 
-from features.columns import Columns
 from features.events import Kind
 from models.alerts import Alert, ModelRef, alert_id
 from models.episodes import TIERS
 from models.judging import judge, reasons
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from features.columns import Columns
     from models.core import CoreConfig, PartitionCore
     from models.versions import ModelSet
 

@@ -7,14 +7,16 @@ numbers while decoding, so a broken version never reaches a customer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from features.catalogue import NAMES, OFFSET
 from features.returns import PRIOR, ReturnModel
 from models.scorers import LinearScorer, Scorer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: Column of the model inputs behind the catalogue: 1 where a command really reached the customer.
 TREATED: Final = "treated"
@@ -24,7 +26,10 @@ CHAMPION_KEY: Final = b"champion"
 
 
 class VersionRecord(msgspec.Struct, kw_only=True):
-    """One contender's model as of `as_of` (epoch ms). `state` is its learner's portable state, if any."""
+    """One contender's model as of `as_of` (epoch ms). `state` is its learner's portable state, if any.
+
+    Raises ValueError for a scorer of other columns than this code computes.
+    """
 
     name: str
     number: int
@@ -33,9 +38,16 @@ class VersionRecord(msgspec.Struct, kw_only=True):
     scorer: Scorer
     state: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.scorer.columns != COLUMNS:
+            raise ValueError("the version was learned from another catalogue of features")
+
 
 class ChampionRecord(msgspec.Struct, kw_only=True):
-    """Which versions belong together as of a decision time, and who of them raises alerts."""
+    """Which versions belong together as of a decision time, and who of them raises alerts.
+
+    Raises ValueError when the champion does not contend.
+    """
 
     champion: str
     number: int
@@ -43,6 +55,10 @@ class ChampionRecord(msgspec.Struct, kw_only=True):
     labels: int
     contenders: tuple[str, ...]
     returns: ReturnModel
+
+    def __post_init__(self) -> None:
+        if self.champion not in self.contenders:
+            raise ValueError(f"the champion {self.champion!r} is not among the contenders")
 
 
 class ModelSet(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import GroupAuthorizationFailedError, IncompatibleBrokerVersion, KafkaError, for_code
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
+    IncompatibleBrokerVersion,
+    KafkaError,
+    NoError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -18,6 +27,7 @@ if TYPE_CHECKING:
 ClientOptions = dict[str, Any]
 
 _REPLICAS = 3  # Kafka's usual choice; fewer when there are fewer brokers
+_LOOKS, _LOOK_S = 100, 0.1
 
 
 class TopicsError(RuntimeError):
@@ -34,7 +44,7 @@ class Findings(NamedTuple):
 async def create(
     topics: Topics, client_options: ClientOptions, *, replication_factor: int | None = None
 ) -> list[str]:
-    """Create every topic that is missing, with its partitions and settings; the names created.
+    """Create every topic that is missing, with its partitions and settings, and wait for them; their names.
 
     `replication_factor` is three by default, or the number of brokers if that is less. Raises
     `TopicsError` when the broker cannot (the embedded one is started with its topics) or will not.
@@ -48,9 +58,9 @@ async def create(
             for name, topic in topics
             if name not in present
         ]
-        if missing:
-            await _create(admin, missing)
-        return [new.name for new in missing]
+        created = await _create(admin, missing) if missing else []
+        await _until_visible(admin, created)
+        return created
 
 
 async def check(topics: Topics, client_options: ClientOptions) -> Findings:
@@ -149,22 +159,36 @@ async def _configs(
     }
 
 
-async def _create(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:
+async def _create(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> list[str]:
     # aiokafka fails obscurely where CreateTopics does not exist; DescribeConfigs is absent there too.
     if await _configs(admin, [missing[0].name]) is None:
         raise TopicsError(
             f"this broker cannot create topics ({len(missing)} are missing, the first is {missing[0].name}): "
             "the embedded broker gets them when it starts"
         )
-    answer = await admin.create_topics(missing)
-    for name, code, *message in answer.topic_errors:
-        if code:
+    created = []
+    for name, code, *message in (await admin.create_topics(missing)).topic_errors:
+        if code in {NoError.errno, TopicAlreadyExistsError.errno}:  # the latter: somebody was faster
+            created.append(name)
+        else:
             raise TopicsError(f"topic {name} was not created: {for_code(code).__name__} {' '.join(message)}")
+    return created
+
+
+async def _until_visible(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
+    """Wait until the broker lists `names`: it answers before its own metadata know of them."""
+    for _ in range(_LOOKS):
+        if set(names) <= (await _partition_counts(admin)).keys():
+            return
+        await asyncio.sleep(_LOOK_S)
+    raise TopicsError(f"the topics were created but not listed within {_LOOKS * _LOOK_S:.0f} s: check again")
 
 
 async def _try_group(admin: AIOKafkaAdminClient, group: str, findings: Findings) -> None:
     try:
         await admin.find_coordinator(group)
+    except GroupCoordinatorNotAvailableError:
+        findings.notes.append("the broker has no group coordinator yet, as is normal before its first group")
     except GroupAuthorizationFailedError:
         findings.problems.append(
             f"this user may not use the consumer group {group} (rights DESCRIBE and READ)"

@@ -1,17 +1,20 @@
-"""Messages of the input topics: Hypothesis strategies for valid ones, and a corpus with hostile ones between."""
+"""Messages of the input topics: strategies for valid ones, and a corpus with hostile ones between."""
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hypothesis import strategies as st
 
 from features.decoding import EventDecoder
-from features.events import Event
 from features.inputs import EVENT_TYPES, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from features.events import Event
 
 START_MS = 1_577_836_800_000  # 2020-01-01
 SPAN_MS = 400 * 86_400_000
@@ -98,7 +101,7 @@ def fuzz_corpus(seed: int, n: int) -> Iterator[Fuzzed]:
     """`n` records, half of them hostile, the same for the same `seed`.
 
     Valid ones have event and transaction ids of their own and rising times, one second apart, so all of them
-    count; none is an erasure. About one record in 700 is a megabyte long.
+    count; none is an erasure. About one record in 600 is a megabyte long.
     """
     rng = random.Random(seed)
     topics = list(EVENT_TYPES)

@@ -1,8 +1,9 @@
 """The job on Bytewax: Kafka source, `stateful_batch` keyed by user, SQLite recovery store, Kafka sink.
 
-Its best configuration that was found: `stateful_batch` with a state object that stays in memory and is packed
-only for the snapshot of an epoch (`stateful_map` deep-copies it), decoding a whole batch in one step, one
-worker. An epoch of 5 s (as Quix's checkpoint) writes a user's row once however often it changed in between.
+The best of the few configurations tried (docs/performance.md): `stateful_batch` with a state object that
+stays in memory and is packed only for the snapshot of an epoch (`stateful_map` deep-copies it), a whole
+batch decoded in one step, one worker. An epoch of 5 s writes a user's row once however often it changed
+in between.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
 from benchmarks.rivals import job
+from benchmarks.rivals.events import Event, decode
 from benchmarks.rivals.tally import Tally, Task, relax_gc, task_from_arguments
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ EPOCH = timedelta(seconds=5)
 BATCH = 5_000
 
 
-class User(StatefulBatchLogic[job.Event, KafkaSinkMessage[bytes, bytes], bytes]):
+class User(StatefulBatchLogic[Event, KafkaSinkMessage[bytes, bytes], bytes]):
     """One user's profile, judged once for each batch that holds events of theirs."""
 
     def __init__(self, packed: bytes | None, tally: Tally) -> None:
@@ -36,7 +38,7 @@ class User(StatefulBatchLogic[job.Event, KafkaSinkMessage[bytes, bytes], bytes])
         self.tally = tally
         tally.users += 1
 
-    def on_batch(self, values: list[job.Event]) -> tuple[Iterable[KafkaSinkMessage[bytes, bytes]], bool]:
+    def on_batch(self, values: list[Event]) -> tuple[Iterable[KafkaSinkMessage[bytes, bytes]], bool]:
         """Count the events and score once."""
         if self.profile is None:
             self.profile = job.new_profile(values[0].ts)
@@ -60,12 +62,12 @@ class User(StatefulBatchLogic[job.Event, KafkaSinkMessage[bytes, bytes], bytes])
 def build(task: Task, tally: Tally) -> Dataflow:
     """The dataflow, which ends at the end of the topics."""
 
-    def decode(batch: list[KafkaSourceMessage[bytes, bytes]]) -> list[tuple[str, job.Event]]:
+    def decode_all(batch: list[KafkaSourceMessage[bytes, bytes]]) -> list[tuple[str, Event]]:
         tally.arrived(len(batch))
         decoded = []
         for message in batch:
             try:
-                event = job.decode(message.value)
+                event = decode(message.value)
             except msgspec.DecodeError:
                 tally.rejected += 1
                 continue
@@ -77,7 +79,7 @@ def build(task: Task, tally: Tally) -> Dataflow:
     quiet = {"statistics.interval.ms": "0"}
     source = KafkaSource(brokers, task.topics, tail=False, batch_size=BATCH, add_config=quiet)
     records = op.input("in", flow, source)
-    events = op.flat_map_batch("decode", records, decode)
+    events = op.flat_map_batch("decode", records, decode_all)
     alerts = op.stateful_batch("users", events, lambda packed: User(packed, tally))
     op.output("out", op.key_rm("unkey", alerts), KafkaSink(brokers, task.alerts_topic))
     return flow

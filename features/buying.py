@@ -1,0 +1,249 @@
+"""Features of buying: rhythm, frequency, money, and the habits around an order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from features.feature import Feature, decayed, share, trend
+
+if TYPE_CHECKING:
+    from features.view import Floats, View
+
+
+def _overdue(view: View) -> Floats:
+    return view.recency / (view.gap_mean + 1.0)
+
+
+def _overdue_deviations(view: View) -> Floats:
+    return (view.recency - view.gap_mean) / (view.gap_deviation + 7.0)
+
+
+def _last_gap_ratio(view: View) -> Floats:
+    return view.last_gap / (view.gap_mean + 1.0)
+
+
+def _frequency(view: View) -> Floats:
+    return 30.0 * view.count("order_days") / (view.days_since("first_purchase") + 30.0)
+
+
+BUYING: Final = (
+    Feature(
+        name="no_purchase_probability",
+        unit="probability",
+        formula="BG/NBD P(no purchase in the horizon | x, t_x, T)",
+        why="buying rhythm alone already tells most of who returns",
+        compute=lambda v: v.no_purchase,
+        say="the buying rhythm alone gives {:.0%} for not returning",
+        scale="logit",
+        fill=0.5,
+    ),
+    Feature(
+        name="days_since_purchase",
+        unit="days",
+        formula="t - last purchase",
+        why="the longer the silence, the less likely the return",
+        compute=lambda v: v.recency,
+        say="no order for {:.0f} days",
+        fill=3650.0,
+    ),
+    Feature(
+        name="overdue_ratio",
+        unit="ratio",
+        formula="days since purchase / (mean gap + 1 day)",
+        why="silence weighs by the customer's own rhythm",
+        compute=_overdue,
+        say="the silence is {:.1f} times the usual gap",
+        fill=1.0,
+    ),
+    Feature(
+        name="overdue_deviations",
+        unit="deviations",
+        formula="(days since purchase - mean gap) / (gap deviation + 7 days)",
+        why="late for a regular customer means more than late for an irregular one",
+        compute=_overdue_deviations,
+        say="the order is {:.1f} usual deviations late",
+        scale="linear",
+        high=50.0,
+    ),
+    Feature(
+        name="gap_mean",
+        unit="days",
+        formula="(last - first purchase day) / (purchase days - 1)",
+        why="slow buyers return later or never",
+        compute=lambda v: v.gap_mean,
+        say="usually {:.0f} days between orders",
+        fill=90.0,
+    ),
+    Feature(
+        name="gap_deviation",
+        unit="days",
+        formula="standard deviation of the last 7 gaps between orders",
+        why="irregular buyers are harder to lose and harder to read",
+        compute=lambda v: v.gap_deviation,
+        say="gaps between orders vary by {:.0f} days",
+        fill=45.0,
+    ),
+    Feature(
+        name="last_gap_ratio",
+        unit="ratio",
+        formula="days between the last two orders / (mean gap + 1 day)",
+        why="a widening rhythm precedes leaving",
+        compute=_last_gap_ratio,
+        say="the last gap was {:.1f} times the usual",
+        fill=1.0,
+    ),
+    Feature(
+        name="orders",
+        unit="orders",
+        formula="number of purchases",
+        why="habit grows with every order",
+        compute=lambda v: v.count("orders"),
+        say="{:.0f} orders so far",
+    ),
+    Feature(
+        name="order_days",
+        unit="days",
+        formula="number of distinct purchase days",
+        why="separate visits tell habit better than split orders",
+        compute=lambda v: v.count("order_days"),
+        say="bought on {:.0f} days so far",
+    ),
+    Feature(
+        name="order_frequency",
+        unit="orders / 30 days",
+        formula="30 purchase days / (days since first purchase + 30)",
+        why="the plain rate, steadied for new customers",
+        compute=_frequency,
+        say="{:.1f} orders a month",
+    ),
+    Feature(
+        name="orders_7d",
+        unit="orders",
+        formula="purchases, decayed with a half-life of 7 days",
+        why="recent buying against older buying",
+        compute=decayed("orders", 7),
+        say="recent orders (half-life 7 days) weigh {:.1f}",
+    ),
+    Feature(
+        name="orders_30d",
+        unit="orders",
+        formula="purchases, decayed with a half-life of 30 days",
+        why="recent buying against older buying",
+        compute=decayed("orders", 30),
+        say="recent orders (half-life 30 days) weigh {:.1f}",
+    ),
+    Feature(
+        name="orders_90d",
+        unit="orders",
+        formula="purchases, decayed with a half-life of 90 days",
+        why="recent buying against older buying",
+        compute=decayed("orders", 90),
+        say="recent orders (half-life 90 days) weigh {:.1f}",
+    ),
+    Feature(
+        name="orders_trend",
+        unit="log ratio",
+        formula="log of the 7-day order rate against the 90-day one",
+        why="a rate that falls below the customer's own",
+        compute=trend("orders", 7, 90),
+        say="order rate against usual: {:+.1f} (log)",
+        scale="linear",
+        high=10.0,
+    ),
+    Feature(
+        name="spend_7d",
+        unit="currency",
+        formula="money spent, decayed with a half-life of 7 days",
+        why="falling spend precedes falling frequency",
+        compute=decayed("value", 7),
+        say="recent spend (half-life 7 days) is {:.0f}",
+    ),
+    Feature(
+        name="spend_30d",
+        unit="currency",
+        formula="money spent, decayed with a half-life of 30 days",
+        why="falling spend precedes falling frequency",
+        compute=decayed("value", 30),
+        say="recent spend (half-life 30 days) is {:.0f}",
+    ),
+    Feature(
+        name="spend_90d",
+        unit="currency",
+        formula="money spent, decayed with a half-life of 90 days",
+        why="falling spend precedes falling frequency",
+        compute=decayed("value", 90),
+        say="recent spend (half-life 90 days) is {:.0f}",
+    ),
+    Feature(
+        name="spend_trend",
+        unit="log ratio",
+        formula="log of the 30-day spend rate against the 90-day one",
+        why="spend that falls below the customer's own",
+        compute=trend("value", 30, 90),
+        say="spend rate against usual: {:+.1f} (log)",
+        scale="linear",
+        high=20.0,
+    ),
+    Feature(
+        name="mean_order_value",
+        unit="currency",
+        formula="money spent / purchases",
+        why="basket size separates kinds of customers",
+        compute=lambda v: v.money("value_sum") / v.some("orders"),
+        say="{:.2f} spent per order",
+    ),
+    Feature(
+        name="max_order_value",
+        unit="currency",
+        formula="largest purchase",
+        why="one large order may be a one-off",
+        compute=lambda v: v.money("value_max"),
+        say="largest order {:.2f}",
+    ),
+    Feature(
+        name="total_spend",
+        unit="currency",
+        formula="money spent so far",
+        why="invested customers stay",
+        compute=lambda v: v.money("value_sum"),
+        say="{:.0f} spent in all",
+    ),
+    Feature(
+        name="items_per_order",
+        unit="items",
+        formula="items bought (at most 10,000 an order) / purchases",
+        why="stocking up delays the next order",
+        compute=share("items", "orders"),
+        say="{:.1f} items per order",
+        fill=1.0,
+    ),
+    Feature(
+        name="discount_share",
+        unit="share",
+        formula="orders with a coupon / orders",
+        why="bought loyalty ends with the discount",
+        compute=share("coupon_orders", "orders"),
+        say="{:.0%} of orders used a coupon",
+        scale="linear",
+    ),
+    Feature(
+        name="weekend_share",
+        unit="share",
+        formula="orders on Saturday or Sunday (UTC) / orders",
+        why="habits of the week",
+        compute=share("weekend_orders", "orders"),
+        say="{:.0%} of orders on weekends",
+        scale="linear",
+        fill=2 / 7,
+    ),
+    Feature(
+        name="evening_share",
+        unit="share",
+        formula="orders from 18:00 UTC / orders",
+        why="habits of the day",
+        compute=share("evening_orders", "orders"),
+        say="{:.0%} of orders in the evening",
+        scale="linear",
+        fill=0.25,
+    ),
+)

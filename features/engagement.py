@@ -1,0 +1,135 @@
+"""Features of attention: visits, looking around, carts, categories."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from features.feature import Feature, decayed, since, trend
+
+if TYPE_CHECKING:
+    from features.view import Floats, View
+
+
+def _cart_abandonment(view: View) -> Floats:
+    carts, orders = view.decayed("carts", 30), view.decayed("orders", 30)
+    some = np.where(carts > 0.01, carts, np.nan)
+    return np.asarray(1.0 - np.minimum(orders / some, 1.0))
+
+
+def _breadth(view: View) -> Floats:
+    return np.asarray(np.bitwise_count(view.rows["categories"]), np.float64)
+
+
+ENGAGEMENT: Final = (
+    Feature(
+        name="tenure_days",
+        unit="days",
+        formula="t - first event",
+        why="new customers leave more than old ones",
+        compute=since("first_ts"),
+        say="a customer for {:.0f} days",
+    ),
+    Feature(
+        name="days_since_activity",
+        unit="days",
+        formula="t - last event of any kind",
+        why="browsing without buying is still interest",
+        compute=since("last_ts"),
+        say="not seen for {:.0f} days",
+        fill=3650.0,
+    ),
+    Feature(
+        name="activity_7d",
+        unit="events",
+        formula="all events, decayed with a half-life of 7 days",
+        why="attention goes before orders do",
+        compute=decayed("activity", 7),
+        say="recent activity (half-life 7 days) weighs {:.1f}",
+    ),
+    Feature(
+        name="activity_30d",
+        unit="events",
+        formula="all events, decayed with a half-life of 30 days",
+        why="attention goes before orders do",
+        compute=decayed("activity", 30),
+        say="recent activity (half-life 30 days) weighs {:.1f}",
+    ),
+    Feature(
+        name="activity_90d",
+        unit="events",
+        formula="all events, decayed with a half-life of 90 days",
+        why="attention goes before orders do",
+        compute=decayed("activity", 90),
+        say="recent activity (half-life 90 days) weighs {:.1f}",
+    ),
+    Feature(
+        name="activity_trend",
+        unit="log ratio",
+        formula="log of the 7-day activity rate against the 30-day one",
+        why="attention that falls below the customer's own",
+        compute=trend("activity", 7, 30),
+        say="activity against usual: {:+.1f} (log)",
+        scale="linear",
+        high=10.0,
+    ),
+    Feature(
+        name="active_days_30d",
+        unit="days",
+        formula="days with any event among the last 30",
+        why="coming often is a habit",
+        compute=lambda v: v.active_days(30),
+        say="active on {:.0f} of the last 30 days",
+    ),
+    Feature(
+        name="active_days_90d",
+        unit="days",
+        formula="days with any event among the last 90",
+        why="coming often is a habit",
+        compute=lambda v: v.active_days(90),
+        say="active on {:.0f} of the last 90 days",
+    ),
+    Feature(
+        name="views_30d",
+        unit="events",
+        formula="item views, decayed with a half-life of 30 days",
+        why="looking at products is the nearest thing to buying",
+        compute=decayed("views", 30),
+        say="recent product views weigh {:.1f}",
+    ),
+    Feature(
+        name="searches",
+        unit="events",
+        formula="number of searches",
+        why="searching without finding tires",
+        compute=lambda v: v.count("searches"),
+        say="{:.0f} searches so far",
+    ),
+    Feature(
+        name="carts_30d",
+        unit="events",
+        formula="cart additions, decayed with a half-life of 30 days",
+        why="intent that was nearly an order",
+        compute=decayed("carts", 30),
+        say="recent cart additions weigh {:.1f}",
+    ),
+    Feature(
+        name="cart_abandonment",
+        unit="share",
+        formula="1 - orders / cart additions, both decayed over 30 days, at least 0",
+        why="intent that fails is a complaint nobody files",
+        compute=_cart_abandonment,
+        say="{:.0%} of recent carts were left",
+        scale="linear",
+        fill=0.5,
+    ),
+    Feature(
+        name="category_breadth",
+        unit="categories",
+        formula="distinct categories seen (64 hash buckets)",
+        why="who uses more of the shop has more reasons to return",
+        compute=_breadth,
+        say="interested in {:.0f} categories",
+    ),
+)

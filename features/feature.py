@@ -1,0 +1,74 @@
+"""What a feature is: its description, how it is computed, and by which rule it becomes a model input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from features.view import Floats, View
+
+#: How a raw value becomes a model input. `log`: log(1 + value) tames outliers and turns ratios into
+#: differences; `logit`: the log-odds of a probability; `linear`: as it is.
+Scale = Literal["log", "linear", "logit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One feature of the catalogue.
+
+    `compute` gives raw values (n,), NaN = missing. Its model input takes the raw value `fill` for a missing
+    one, is bounded by `high` against outliers (from 0 up; from -`high` if `linear`), and scaled by `scale`.
+    `say` tells a raw value in words, as a part of a sentence.
+    """
+
+    name: str
+    unit: str
+    formula: str
+    why: str
+    compute: Callable[[View], Floats]
+    say: str
+    scale: Scale = "log"
+    fill: float = 0.0
+    high: float = 1e7
+
+    @property
+    def low(self) -> float:
+        """The lower bound of raw values in model inputs."""
+        return -self.high if self.scale == "linear" else 0.0
+
+    def text(self, raw: float) -> str:
+        """The raw value as a part of a sentence."""
+        return self.say.format(raw) if np.isfinite(raw) else f"no {self.name.replace('_', ' ')} known"
+
+
+def share(part: str, whole: str) -> Callable[[View], Floats]:
+    """Computes one stored number divided by another."""
+    return lambda view: view.share(part, whole)
+
+
+def decayed(channel: str, days: int) -> Callable[[View], Floats]:
+    """Computes a decayed sum."""
+    return lambda view: view.decayed(channel, days)
+
+
+def since(name: str) -> Callable[[View], Floats]:
+    """Computes days since a stored time."""
+    return lambda view: view.days_since(name)
+
+
+def trend(channel: str, short: int, long: int) -> Callable[[View], Floats]:
+    """Computes the log of a recent rate against the usual one; 0 for a steady stream."""
+
+    def compute(view: View) -> Floats:
+        # Decayed sums of a steady stream are proportional to their half-life.
+        recent, usual = view.decayed(channel, short) / short, view.decayed(channel, long) / long
+        # A floor of one event in twenty half-lives keeps the silent from dividing nothing by nothing.
+        floor = 0.05 / long
+        return np.asarray(np.log((recent + floor) / (usual + floor)))
+
+    return compute

@@ -1,0 +1,105 @@
+"""Features of service: what went back, came late, or made the customer speak up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from features.feature import Feature, share, since
+
+if TYPE_CHECKING:
+    from features.view import Floats, View
+
+
+def _refunded_value(view: View) -> Floats:
+    return np.minimum(view.share("refund_sum", "value_sum"), 1.0)
+
+
+SERVICE: Final = (
+    Feature(
+        name="refund_share",
+        unit="share",
+        formula="refunds / orders",
+        why="what goes back takes trust with it",
+        compute=share("refunds", "orders"),
+        say="{:.0%} of orders were refunded",
+        scale="linear",
+        high=2.0,
+    ),
+    Feature(
+        name="refunded_value_share",
+        unit="share",
+        formula="refunded money / money spent, at most 1",
+        why="large returns weigh more than small ones",
+        compute=_refunded_value,
+        say="{:.0%} of the money was refunded",
+        scale="linear",
+    ),
+    Feature(
+        name="cancel_share",
+        unit="share",
+        formula="cancelled orders / orders",
+        why="a cancelled order is a second thought",
+        compute=share("cancels", "orders"),
+        say="{:.0%} of orders were cancelled",
+        scale="linear",
+        high=2.0,
+    ),
+    Feature(
+        name="late_delivery_share",
+        unit="share",
+        formula="late deliveries / deliveries",
+        why="waiting is a reason to try another shop",
+        compute=share("late_deliveries", "deliveries"),
+        say="{:.0%} of deliveries were late",
+        scale="linear",
+        fill=0.1,
+    ),
+    Feature(
+        name="mean_rating",
+        unit="points",
+        formula="sum of ratings (to hundredths) / ratings",
+        why="what customers say of products, they think of the shop",
+        compute=lambda v: v.share("rating_sum", "ratings") / 100,
+        say="rates {:.1f} on average",
+        scale="linear",
+        fill=4.0,
+    ),
+    Feature(
+        name="low_rating_share",
+        unit="share",
+        formula="ratings of 2 or less / ratings",
+        why="one bad surprise outweighs many good ones",
+        compute=share("low_ratings", "ratings"),
+        say="{:.0%} of ratings were 2 or less",
+        scale="linear",
+    ),
+    Feature(
+        name="satisfaction",
+        unit="points",
+        formula="sum of survey scores (to hundredths) / surveys",
+        why="said in words, not yet in deeds",
+        compute=lambda v: v.share("survey_sum", "surveys") / 100,
+        say="survey score {:.1f} on average",
+        scale="linear",
+        fill=7.0,
+    ),
+    Feature(
+        name="support_contacts",
+        unit="contacts",
+        formula="number of support contacts",
+        why="who needs help has trouble",
+        compute=lambda v: v.count("supports"),
+        say="{:.0f} support contacts",
+    ),
+    Feature(
+        name="days_since_support",
+        unit="days",
+        formula="t - last support contact",
+        why="fresh trouble counts more",
+        compute=since("last_support"),
+        say="last support contact {:.0f} days ago",
+        fill=3650.0,
+    ),
+)

@@ -1,0 +1,139 @@
+"""A partition's core from its stored rows: the other half of `models.storage`."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from features import rowcodec
+from features.clock import TopicClock
+from features.rowcodec import RowError
+from models import erasure, rows
+from models.cohorts import Cohort, read_chunk
+from models.rows import PARTITION_KEY, PartitionRow, Row, Tail
+from models.wire import WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from models.core import PartitionCore
+
+_tail_decoder = msgspec.msgpack.Decoder(Tail)
+
+
+class Restorer:
+    """Fills an empty core; see `Storage.restore` and `Storage.finish`."""
+
+    def __init__(self, core: PartitionCore) -> None:
+        self.core = core
+        self._partition_row: PartitionRow | None = None
+        self._pieces: dict[int, dict[int, Cohort]] = {}
+        self._owed: set[bytes] = set()
+
+    def restore(self, found: Iterable[Row]) -> list[tuple[bytes, str]]:
+        """See `Storage.restore`."""
+        newest = dict(found)  # the last of equal keys wins, as in a compacted log
+        broken: list[tuple[bytes, str]] = []
+        plain: list[tuple[str, bytes]] = []
+        head = rowcodec.header(self.core.table.layout)
+        size = len(head) + self.core.table.layout.dtype.itemsize
+        if (value := newest.pop(PARTITION_KEY, None)) is not None:
+            self._partition_row = rows.read_partition_row(value)
+        for key, value in newest.items():
+            try:
+                if key[:1] == rows.CUSTOMER and value and len(value) == size and value.startswith(head):
+                    plain.append((key[1:].decode(), value[len(head) :]))
+                else:
+                    self._restore_one(key, value)
+            except (RowError, WireError, msgspec.MsgspecError, struct.error, UnicodeDecodeError) as error:
+                broken.append((key, str(error)))
+        if plain:
+            self._restore_plain(plain)
+        return broken
+
+    def _restore_plain(self, plain: list[tuple[str, bytes]]) -> None:
+        core = self.core
+        records = np.frombuffer(b"".join(data for _, data in plain), core.table.layout.dtype)
+        slots = core.table.put_many([user for user, _ in plain], records)
+        for (user, _), slot in zip(plain, slots.tolist(), strict=True):
+            core.pending.pop(user, None)
+            core.table.profiles.pop(slot, None)
+
+    def _restore_one(self, key: bytes, value: bytes | None) -> None:
+        kind = key[:1]
+        if kind == rows.CUSTOMER:
+            self._restore_customer(key[1:].decode(), value)
+        elif kind == rows.COHORT:
+            start, number = rows.read_cohort_key(key)
+            if value is None:
+                self._pieces.get(start, {}).pop(number, None)
+            else:
+                self._pieces.setdefault(start, {})[number] = read_chunk(value)
+        elif kind == rows.ERASED and value is not None:
+            code, erased = rows.read_erased(key, value)
+            self.core.erased[code] = erased
+        elif kind == rows.OWED:
+            self._owed.add(key[1:])
+        else:
+            raise RowError(f"unknown kind of row {kind!r}")
+
+    def _restore_customer(self, user: str, value: bytes | None) -> None:
+        core = self.core
+        core.pending.pop(user, None)
+        if value is None:
+            core.table.remove(user)
+            return
+        records, tail = rowcodec.decode(core.table.layout, value)
+        kept = _tail_decoder.decode(tail) if tail else Tail(None, [])
+        slot = core.table.put(user, records)
+        if kept.profile is not None:
+            core.table.profiles[slot] = kept.profile
+        if kept.pending:
+            core.pending[user] = kept.pending
+
+    def finish(self) -> tuple[dict[int, int], set[bytes]]:
+        """Complete the core; returns the number of stored pieces by cohort, and the keys to be deleted."""
+        core, row = self.core, self._partition_row
+        chunks: dict[int, int] = {}
+        if row is not None:
+            core.seq, core.published_seq = row.seq, row.published_seq
+            core.swept, core.matured, core.replaying = row.swept, row.matured, row.replaying
+            core.clocks = {topic: row.clocks.get(topic, TopicClock()) for topic in core.clocks}
+            chunks = row.chunks
+        for start, count in chunks.items():
+            core.cohorts[start] = self._joined(start, count)
+        erasure.recover(core)
+        owed = self._owed | self._leftovers(chunks)
+        self._pieces, self._owed = {}, set()
+        return chunks, owed
+
+    def _joined(self, start: int, count: int) -> Cohort:
+        pieces = self._pieces.get(start, {})
+        missing = [number for number in range(count) if number not in pieces]
+        if missing:
+            raise RowError(f"the cohort of {start} misses pieces {missing}: the changelog is incomplete")
+        cohort = Cohort.join([pieces[number] for number in range(count)])
+        # Pieces rewritten by an erasure overlap when the write was cut short.
+        _, first = np.unique(cohort.hashes, return_index=True)
+        if len(first) == len(cohort):
+            return cohort
+        self.core.new_cohorts.add(start)
+        return cohort.take(first)
+
+    def _leftovers(self, chunks: dict[int, int]) -> set[bytes]:
+        """Keys of pieces that belong to no pending cohort, and to no sweep that will be repeated."""
+        swept = settled_sweep(self.core)
+        return {
+            rows.cohort_key(start, number)
+            for start, pieces in self._pieces.items()
+            for number in pieces
+            if swept is not None and start <= swept and number >= chunks.get(start, 0)
+        }
+
+
+def settled_sweep(core: PartitionCore) -> int | None:
+    """The last decision time swept; None while the start on the grid may still move back."""
+    return None if core.matured is None else core.swept

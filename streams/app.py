@@ -1,0 +1,173 @@
+"""The composition root: from frozen settings to a running worker. Nothing is built anywhere else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+from features.layout import TOPICS
+from models.versions import ModelSet
+from streams.bulk import BulkApp
+from streams.context import Context
+from streams.deadletters import DeadLetters
+from streams.engine import EngineConfig
+from streams.logs import logger
+from streams.model_store import FrozenModels, ModelStore
+from streams.outputs import Publisher
+from streams.sending import Sender, new_producer
+from streams.settings import Settings
+from streams.telemetry import Metrics
+from streams.web import serve
+from streams.worker import Worker
+
+log = logger(__name__)
+
+
+def faust_app(settings: Settings) -> BulkApp:
+    """The Faust app: one consumer group, its assignor, no tables and no web server of its own."""
+    kafka = settings.kafka
+    app = BulkApp(
+        kafka.group,
+        broker=[f"kafka://{server}" for server in kafka.bootstrap_servers.split(",")],
+        broker_credentials=_credentials(settings),
+        store="memory://",
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        stream_wait_empty=False,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=kafka.instance_id,
+        broker_commit_interval=kafka.commit_interval_seconds,
+        broker_session_timeout=kafka.session_timeout_seconds,
+        broker_heartbeat_interval=kafka.session_timeout_seconds / 4,
+        broker_request_timeout=max(kafka.session_timeout_seconds + 10, 40),
+        broker_max_poll_records=5_000,
+        worker_redirect_stdouts=False,
+    )
+    app.fetch_wait_ms = kafka.fetch_wait_ms
+    return app
+
+
+def _credentials(settings: Settings) -> Any:
+    kafka = settings.kafka
+    if kafka.security_protocol == "PLAINTEXT":
+        return None
+    import faust  # noqa: PLC0415 - only where Faust's own auth types are needed
+
+    context = kafka.ssl_context() if kafka.security_protocol.endswith("SSL") else None
+    if kafka.security_protocol == "SSL":
+        return faust.SSLCredentials(context)
+    return faust.SASLCredentials(
+        username=kafka.sasl_username,
+        password=kafka.sasl_password.get_secret_value(),
+        ssl_context=context,
+        mechanism=kafka.sasl_mechanism,
+    )
+
+
+def add_agents(app: BulkApp, settings: Settings, worker: Worker, *, learning: bool) -> None:
+    """The three agents. Each is one loop around one step; the steps acknowledge when all is durable."""
+    topics = settings.kafka.topics()
+
+    @app.agent(app.bulk_topic(*(topics[name] for name in TOPICS)), name="observe")
+    async def observe(stream: Any) -> None:
+        async for event in stream.noack().events():
+            await worker.observe(event)
+
+    @app.agent(app.bulk_topic(topics["churn-alerts"]), name="dispatch")
+    async def dispatch(stream: Any) -> None:
+        async for event in stream.noack().events():
+            await worker.dispatch(event)
+
+    if learning:
+
+        @app.agent(app.bulk_topic(topics["examples"]), name="learn")
+        async def learn(stream: Any) -> None:
+            async for event in stream.noack().events():
+                await worker.learn(event)
+
+
+@asynccontextmanager
+async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIterator[Worker]:
+    """A worker that runs until the block ends; `frozen` models do not learn.
+
+    The worker's `error` future fails when it cannot go on; leaving the block is a graceful stop.
+    """
+    topics, metrics = settings.kafka.topics(), Metrics()
+    options = settings.kafka.client_options()
+    async with AsyncExitStack() as stack:
+        producer = new_producer(options)
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        sender = Sender(producer, settings.worker.write_timeout_seconds)
+        context = _context(settings, sender, metrics, frozen)
+        app = faust_app(settings)
+        worker = Worker(context, app)
+        add_agents(app, settings, worker, learning=frozen is None)
+        app.on_partitions_assigned.connect(lambda _, assigned, **__: worker.assigned(assigned))
+        app.on_partitions_revoked.connect(lambda _, revoked, **__: worker.revoked(revoked))
+        await stack.enter_async_context(serve(settings, metrics, worker, app))
+        for task in (context.models.follow(), worker.heartbeat()):
+            stack.push_async_callback(_cancel, _watched(task, worker))
+        log.info("starting", group=topics.group, broker=settings.kafka.bootstrap_servers)
+        await app.start()
+        stack.push_async_callback(app.stop)
+        stack.push_async_callback(worker.close)
+        stack.push_async_callback(_cancel, _watched(_crash_of(app), worker))
+        yield worker
+
+
+def _context(settings: Settings, sender: Sender, metrics: Metrics, frozen: ModelSet | None) -> Context:
+    topics, options, limits = settings.kafka.topics(), settings.kafka.client_options(), settings.worker
+    models = (
+        ModelStore(topics["models"], settings.trainer(), options, metrics)
+        if frozen is None
+        else FrozenModels(frozen, topics["models"], settings.trainer(), metrics)
+    )
+    letters = topics["dead-letters"]
+    return Context(
+        settings=settings,
+        topics=topics,
+        sender=sender,
+        publisher=Publisher(sender, topics, metrics),
+        dead_letters=DeadLetters(sender, letters, metrics, limits.max_dead_share, limits.dead_letter_window),
+        models=models,
+        metrics=metrics,
+        engine=EngineConfig(
+            state_dir=limits.state_dir,
+            partitions=settings.kafka.partitions,
+            client_options=options,
+            checkpoint_seconds=limits.checkpoint_seconds,
+            checkpoint_bytes=limits.checkpoint_bytes,
+        ),
+    )
+
+
+def _watched(coroutine: Any, worker: Worker) -> asyncio.Task[None]:
+    """Run beside the worker; an error in it stops the worker."""
+
+    async def watched() -> None:
+        try:
+            await coroutine
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits for the worker
+            worker.fail(error)
+
+    return asyncio.create_task(watched())
+
+
+async def _crash_of(app: BulkApp) -> None:
+    """Ends with an error when Faust crashes: it would otherwise stay alive and do nothing."""
+    while not app.crashed:
+        await asyncio.sleep(0.2)
+    raise RuntimeError(f"Faust crashed: {app.crash_reason!r}")
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

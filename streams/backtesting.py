@@ -1,0 +1,106 @@
+"""`churnwatch backtest`: the pure core over a recorded log, predictions to a CSV file, quality to read."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from models.backtest import Backtest, Line, Step
+from models.progressive import ScoreCounts
+from models.trainer import RECENCY_RULE
+from streams.settings import Settings
+from streams.sources import Source, sorted_by_time
+
+#: Equal-mass bins of the calibration error.
+BINS = 15
+
+
+def run_backtest(settings: Settings, source: Source, predictions: Path | None, console: Console) -> Backtest:
+    """Judge `source`; writes `user_id,decision_time,p_churn` to `predictions` and prints the quality.
+
+    Raises SourceError when the log cannot be read and OSError when the file cannot be written.
+    """
+    backtest = Backtest(settings.core(), settings.trainer(), settings.currencies())
+    with _open(predictions) as file:
+        writer = None if file is None else csv.writer(file, lineterminator="\n")
+        if writer is not None:
+            writer.writerow(("user_id", "decision_time", "p_churn"))
+        for step in _steps(backtest, source, console):
+            if writer is not None and step.ts <= backtest.newest:
+                writer.writerows(_rows(step))
+    _report(backtest, console)
+    if predictions is not None:
+        console.print(f"predictions: {predictions}")
+    return backtest
+
+
+def _open(path: Path | None) -> AbstractContextManager[TextIO | None]:
+    return nullcontext() if path is None else path.open("w", newline="")
+
+
+def _steps(backtest: Backtest, source: Source, console: Console) -> Iterator[Step]:
+    lines = (Line(*event) for event in sorted_by_time(source))
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("reading", total=source.total)
+        for step in backtest.run(lines, lambda events: bar.update(task, completed=events)):
+            bar.update(task, description=f"{_day(step.ts)}: {step.models.labels:,} labels")
+            yield step
+
+
+def _rows(step: Step) -> list[tuple[str, str, str]]:
+    time = datetime.fromtimestamp(step.ts / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return [
+        (user, time, f"{p:.6f}") for user, p in zip(step.users, step.probabilities.tolist(), strict=True)
+    ]
+
+
+def _day(ts: int) -> str:
+    return datetime.fromtimestamp(ts / 1000, UTC).date().isoformat()
+
+
+def _report(backtest: Backtest, console: Console) -> None:
+    trainer = backtest.trainer
+    console.print(f"{backtest.events:,} events, {trainer.labels:,} labels, {backtest.late:,} late", highlight=False)
+    for reason, count in sorted(backtest.rejected.items()):
+        console.print(f"refused: {count:,} × {reason}", highlight=False)
+    if not trainer.labels:
+        console.print("The log is shorter than the horizon: no label matured, so there is no quality to show.")
+        return
+    console.print(_table("all decision times with labels", trainer.record.all()))
+    if trainer.config.evaluate_from is not None:
+        console.print(_table(f"decision times from {_day(trainer.config.evaluate_from)}", trainer.record_from.all()))
+
+
+def _table(title: str, counts: dict[str, ScoreCounts]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name in ("", "labels", "AUC", "log loss", "PR-AUC", "Brier", f"calibration error ({BINS} bins)"):
+        table.add_column(name, justify="right" if name else "left")
+    for name, found in counts.items():
+        table.add_row(*_line(name, found))
+    any_counts = next(iter(counts.values()))
+    rate = any_counts.base_rate
+    base = ("base rate", f"{any_counts.labels:,}", "0.5000", f"{any_counts.base_rate_log_loss:.4f}")
+    table.add_row(*base, f"{rate:.4f}", f"{rate * (1 - rate):.4f}", "0.0000", style="dim")
+    return table
+
+
+def _line(name: str, found: ScoreCounts) -> tuple[Any, ...]:
+    ranking = (name if name != RECENCY_RULE else "recency rule", f"{found.labels:,}", f"{found.auc:.4f}")
+    if name == RECENCY_RULE:  # a ranking only: it claims no probability
+        return (*ranking, "", f"{found.pr_auc:.4f}", "", "")
+    return (
+        *ranking,
+        f"{found.log_loss:.4f}",
+        f"{found.pr_auc:.4f}",
+        f"{found.brier:.4f}",
+        f"{found.ece(BINS):.4f}",
+    )

@@ -1,0 +1,39 @@
+"""`churnwatch worker --check`: would this worker run? Settings, broker, topics, rights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import orjson
+
+from streams.settings import Settings
+from streams.topic_admin import check
+
+
+async def check_worker(settings: Settings, say: Callable[[str], object]) -> bool:
+    """Print the effective settings with secrets masked, and what is wrong; True if anything is.
+
+    Raises TopicsError when no broker answers.
+    """
+    shown = settings.model_dump(mode="json")
+    say(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
+    if not settings.signing_key.get_secret_value():
+        say("note: CHURNWATCH_SIGNING_KEY is not set; the trainer signs with a key kept in its state directory")
+    if settings.salt.get_secret_value() == "churnwatch":
+        say("note: CHURNWATCH_SALT is not set; everybody can compute the holdout and the pseudonyms")
+    found = await check(settings.kafka.topics(), settings.kafka.client_options())
+    for note in found.notes:
+        say(f"note: {note}")
+    for problem in found.problems:
+        say(f"problem: {problem}")
+    state = settings.worker.state_dir
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        (state / ".probe").write_bytes(b"")
+        (state / ".probe").unlink()
+    except OSError as error:
+        say(f"problem: the state directory {state} cannot be written: {error}")
+        return True
+    if not found.problems:
+        say("this worker can run")
+    return bool(found.problems)

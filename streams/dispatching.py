@@ -1,0 +1,123 @@
+"""Dispatching: the agent's partition of the ledger. Alerts in, decisions and commands out.
+
+decide → write → publish → acknowledge: what is to be published is part of the ledger row, so a crash
+repeats outputs byte for byte and decides nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from features.layout import CHANNELS, DECAY_PER_MS, HALF_LIVES_DAYS
+from features.observing import RecordLike
+from features.rejection import Rejected
+from interventions.budget import largest_remainder
+from interventions.ledger import LedgerPartition
+from interventions.policy import CustomerView
+from models.alerts import Alert
+from models.core import PartitionCore
+from streams.context import Context
+from streams.engine import Engine
+from streams.logs import logger, pseudonym
+from streams.partition import Partition
+from streams.progress import Progress
+from streams.state import LedgerState
+
+log = logger(__name__)
+
+_alert = msgspec.json.Decoder(Alert)
+_VALUE = CHANNELS.index("value")
+_LONGEST = len(HALF_LIVES_DAYS) - 1
+
+
+class DispatchPartition(Partition):
+    """One partition of `churn-alerts`. `customers` gives the core of the same partition number."""
+
+    ledger: LedgerPartition
+    state: LedgerState
+
+    def __init__(self, number: int, context: Context, customers: Callable[[], PartitionCore]) -> None:
+        super().__init__(number)
+        self._context = context
+        self._customers = customers
+        self._next_alert = 0
+        self._unreadable: list[tuple[RecordLike, Rejected]] = []
+
+    def make_engine(self) -> Engine:
+        """See `Partition`."""
+        context, policy = self._context, self._context.settings.policy()
+        partitions = context.settings.kafka.partitions
+        share = largest_remainder(policy.daily_budget_micros, [1] * partitions)[self.number]
+        self.ledger = LedgerPartition(policy, share)
+        self.state = LedgerState(self.ledger, live_commands=context.settings.interventions.live_commands)
+        return Engine(
+            "ledger",
+            context.topics["ledger-changelog"],
+            self.number,
+            self.state,
+            context.sender,
+            context.publisher,
+            context.metrics,
+            context.engine,
+            lambda: self.owned,
+        )
+
+    def apply(self, event: Any) -> None:
+        """Decide about one poll of alerts."""
+        core, alerts = self._customers(), []
+        for record in event.value:
+            try:
+                alerts.append((record.offset, _alert.decode(record.value or b"")))
+            except msgspec.DecodeError as error:
+                # We are the only writer of this topic; still, nothing may poison it.
+                log.error("an alert cannot be read", offset=record.offset, why=str(error))
+                self._unreadable.append((record, Rejected("malformed_json", str(error))))
+        views = {alert.user_id: view_of(core, alert.user_id, alert.ts) for _, alert in alerts}
+        result = self.ledger.step(alerts, views)
+        metrics = self._context.metrics
+        for reason, count in result.withheld.items():
+            metrics.decisions.labels("none", reason).inc(count)
+        for verdict in result.decided:
+            if verdict.command is not None:
+                metrics.decisions.labels(verdict.command.channel, "").inc()
+                metrics.commands.labels(verdict.command.channel, str(verdict.command.dry_run).lower()).inc()
+        self._next_alert = event.value[-1].offset + 1
+
+    def erase(self, user: str, ts: int) -> None:
+        """Forget a customer."""
+        self.state.erase(user, self._customers().hash(user), ts)
+        salt = self._context.settings.salt.get_secret_value()
+        log.info("customer erased", customer=pseudonym(user, salt))
+        self.wake()
+
+    async def round(self) -> None:
+        """See `Partition`."""
+        decided = self._next_alert
+        if self._unreadable:
+            unreadable, self._unreadable = self._unreadable, []
+            topic = self._context.topics["churn-alerts"]
+            await self._context.dead_letters.send(topic, self.number, unreadable)
+        await self.engine.flush()
+        self._context.metrics.ledger_rows.labels(str(self.number)).set(self.ledger.row_count)
+        await self._context.announce(Progress("decided", self.number, decided))
+
+    async def settled(self) -> None:
+        """Say again how far this partition has decided."""
+        self._next_alert = max(self._next_alert, self.ledger.offset + 1)
+
+
+def view_of(core: PartitionCore, user: str, ts: int) -> CustomerView:
+    """What the policy may know of a customer as of an alert at `ts`."""
+    slot = core.table.slot(user)
+    if slot is None:
+        return CustomerView(core.hash(user), None, float("nan"), float("nan"))
+    row = core.table.rows[slot]
+    orders = int(row["orders"])
+    age = max(ts - int(row["last_ts"]), 0)
+    recent = float(row["decayed"][_LONGEST, _VALUE]) * float(np.exp(-DECAY_PER_MS[_LONGEST] * age))
+    mean = int(row["value_sum"]) / 1e6 / orders if orders else float("nan")
+    return CustomerView(int(row["user_hash"]), core.table.profiles.get(slot), mean, recent)

@@ -1,0 +1,163 @@
+"""Durability of one partition: write → publish → mark → acknowledge, with one write in flight (DESIGN 4.7).
+
+Batches are applied in memory as they come; the engine's own task writes what changed, publishes what
+that write allows, and only then acknowledges the batches that led to it. While a write is in flight
+further batches gather for the next one, so a slow broker makes larger writes, not more of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from streams import checkpoint
+from streams.checkpoint import Identity
+from streams.logs import logger
+from streams.outputs import Publisher
+from streams.recovery import end_offset, recover
+from streams.sending import Message, Sender
+from streams.state import Output, State
+from streams.telemetry import Metrics
+
+log = logger(__name__)
+
+
+class Acknowledgeable(Protocol):
+    """A Faust event."""
+
+    def ack(self) -> Any: ...
+
+
+class ForeignWriteError(RuntimeError):
+    """Somebody else wrote to this partition's changelog: our state is not the truth any more."""
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """What all engines of a worker share."""
+
+    state_dir: Path
+    partitions: int
+    client_options: dict[str, Any]
+    checkpoint_seconds: float
+    checkpoint_bytes: int
+
+
+class Engine:
+    """One partition of one table. `topic` is the changelog's full name, `table` its short one."""
+
+    def __init__(
+        self,
+        table: str,
+        topic: str,
+        partition: int,
+        state: State,
+        sender: Sender,
+        publisher: Publisher,
+        metrics: Metrics,
+        config: EngineConfig,
+        still_ours: Callable[[], bool],
+    ) -> None:
+        self.table = table
+        self.partition = partition
+        self.state = state
+        #: End offset of each output topic after our last publication.
+        self.ends: dict[str, int] = {}
+        self._identity = Identity(topic, partition, config.partitions)
+        self._path = config.state_dir / f"{table}-{partition}.checkpoint"
+        self._sender = sender
+        self._publisher = publisher
+        self._metrics = metrics
+        self._config = config
+        self._still_ours = still_ours
+        self._next_offset = 0
+        self._unacked: list[Acknowledgeable] = []
+        self._written_bytes = 0
+        self._checkpoint_at = time.monotonic()
+
+    async def recover(self) -> None:
+        """Rebuild the state, publish again what was not known to be published. Raises RecoveryError."""
+        found = await recover(self.state, self._identity, self._path, self._config.client_options)
+        self._next_offset = found.next_offset
+        labels = (self.table, str(self.partition))
+        self._metrics.recovery_seconds.labels(*labels).set(found.seconds)
+        source = "checkpoint" if found.from_checkpoint else "changelog"
+        self._metrics.recovery_rows.labels(self.table, source).inc(found.rows)
+        for key, why in found.broken:
+            self._metrics.broken_rows.labels(self.table).inc()
+            log.error("a stored row cannot be read and is left out", table=self.table, kind=key[:1], why=why)
+        await self._publish()
+
+    def accept(self, event: Acknowledgeable) -> None:
+        """`event` was applied in memory; acknowledge it when that is durable and published."""
+        self._unacked.append(event)
+
+    def release(self) -> list[Acknowledgeable]:
+        """The batches that wait for their acknowledgement, given up by this engine."""
+        released, self._unacked = self._unacked, []
+        return released
+
+    async def flush(self) -> None:
+        """One round of write → publish → mark → acknowledge.
+
+        Raises SendError or ForeignWriteError, after which the partition must be recovered.
+        """
+        if not self._still_ours():
+            raise ForeignWriteError(f"{self.table}/{self.partition} was assigned to another worker")
+        count = len(self._unacked)
+        rows = self.state.take()
+        snapshot = list(self.state.everything()) if rows and self._checkpoint_due(rows) else None
+        if rows:
+            await self._write(rows)
+        self.state.confirm()
+        await self._publish()
+        for event in self._unacked[:count]:
+            event.ack()
+        del self._unacked[:count]
+        if snapshot is not None:
+            self._checkpoint(snapshot)
+
+    async def _write(self, rows: list[tuple[bytes, bytes | None]]) -> None:
+        messages = [Message(key, value) for key, value in rows]
+        with self._metrics.write_seconds.labels(self.table).time():
+            sent = await self._sender.send(self._identity.topic, self.partition, messages)
+        assert sent is not None, "no rows to write"
+        first, end = sent
+        self._metrics.rows_written.labels(self.table).inc(len(rows))
+        if first != self._next_offset:
+            self._metrics.foreign_writes.labels(self.table).inc(max(first - self._next_offset, 1))
+            raise ForeignWriteError(
+                f"{self._identity.topic}/{self.partition}: expected to write at {self._next_offset}, wrote at {first}"
+            )
+        self._next_offset = end
+
+    async def _publish(self) -> None:
+        outputs: list[Output] = self.state.outputs()
+        if outputs:
+            self.ends |= await self._publisher.publish(self.partition, outputs)
+        self.state.published()
+
+    def _checkpoint_due(self, rows: list[tuple[bytes, bytes | None]]) -> bool:
+        self._written_bytes += sum(len(key) + len(value or b"") for key, value in rows)
+        old = time.monotonic() - self._checkpoint_at > self._config.checkpoint_seconds
+        return old or self._written_bytes > self._config.checkpoint_bytes
+
+    def _checkpoint(self, rows: list[tuple[bytes, bytes | None]]) -> None:
+        size = checkpoint.write(self._path, self._identity, self._next_offset, rows)
+        self._written_bytes, self._checkpoint_at = 0, time.monotonic()
+        labels = (self.table, str(self.partition))
+        self._metrics.checkpoint_bytes.labels(*labels).set(size)
+        self._metrics.checkpoint_age.labels(*labels).set_to_current_time()
+
+    async def unchanged(self) -> bool:
+        """Whether nobody wrote to the changelog since we did: the state in memory is still the truth."""
+        end = await end_offset(self._config.client_options, self._identity.topic, self.partition)
+        return end == self._next_offset
+
+    def checkpoint_now(self) -> None:
+        """Write a checkpoint of a settled engine, at a graceful stop."""
+        if not self._unacked:
+            self._checkpoint(list(self.state.everything()))

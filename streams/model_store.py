@@ -1,0 +1,77 @@
+"""The models in force: read from the `models` topic by every worker, with a plain consumer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from aiokafka import TopicPartition
+
+from features.clock import BEGINNING
+from models.trainer import TrainerConfig
+from models.versions import ModelSet, VersionReader, initial_models
+from streams.logs import logger
+from streams.recovery import reader
+from streams.telemetry import Metrics
+
+log = logger(__name__)
+
+
+class ModelStore:
+    """Follows the `models` topic. `current` is always usable: before any version the return probability."""
+
+    def __init__(self, topic: str, config: TrainerConfig, options: dict[str, Any], metrics: Metrics) -> None:
+        champion = config.contenders[0] if config.champion == "auto" else config.champion
+        self.current: ModelSet = initial_models(champion, config.contenders, BEGINNING)
+        self.loaded = asyncio.Event()
+        self._topic = topic
+        self._options = options
+        self._metrics = metrics
+        self._reader = VersionReader()
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever a new model set is in force."""
+        self._listeners.append(listener)
+
+    async def follow(self) -> None:
+        """Read all versions there are, then every new one; runs until cancelled."""
+        tp = TopicPartition(self._topic, 0)
+        async with reader(self._options, tp) as consumer:
+            start, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
+            consumer.seek(tp, start)
+            while True:
+                if not self.loaded.is_set() and await consumer.position(tp) >= end:
+                    self.loaded.set()
+                for record in (await consumer.getmany(tp, timeout_ms=100)).get(tp, ()):
+                    self._take(record.key or b"", record.value)
+
+    def _take(self, key: bytes, value: bytes | None) -> None:
+        try:
+            found = self._reader.read(key, value)
+        except (msgspec.MsgspecError, KeyError) as error:
+            # The models in force stay: a refused version must not silence the alerts.
+            self._metrics.refused_versions.inc()
+            log.error("a model version was refused", key=key.decode(errors="replace"), why=str(error))
+            return
+        if found is not None and found.as_of >= self.current.as_of:
+            self.current = found
+            self._metrics.model_version.labels(found.champion).set(found.number)
+            self._metrics.model_as_of.set(found.as_of / 1000)
+            for listener in self._listeners:
+                listener()
+
+
+class FrozenModels(ModelStore):
+    """One model set from a file, for ever: `worker --model FILE --no-learning`."""
+
+    def __init__(self, models: ModelSet, topic: str, config: TrainerConfig, metrics: Metrics) -> None:
+        super().__init__(topic, config, {}, metrics)
+        self.current = models
+        self.loaded.set()
+
+    async def follow(self) -> None:
+        """There is nothing to follow."""
+        await asyncio.Event().wait()

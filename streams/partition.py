@@ -1,0 +1,151 @@
+"""One partition of one table while this worker owns it: apply batches, make them durable, heal.
+
+A batch is applied in memory at once. The partition's own task then runs rounds; when a write is not
+confirmed, the state in memory is dropped, rebuilt from the changelog, and the batches that were not
+acknowledged are applied again: a retry serialises anew.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+from typing import Any, Final
+
+from streams.engine import Engine, ForeignWriteError
+from streams.logs import logger
+from streams.sending import SendError
+
+log = logger(__name__)
+
+_BACKOFF_SECONDS: Final = (0.2, 1.0, 3.0, 10.0)
+
+
+class Partition(abc.ABC):
+    """Life of a partition: `start`, batches through `take`, `park` when it is revoked, `close` at the end."""
+
+    engine: Engine
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.owned = True
+        self.ready = asyncio.Event()
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    # -- what a table defines
+
+    @abc.abstractmethod
+    def make_engine(self) -> Engine:
+        """A new engine around a new, empty state."""
+
+    @abc.abstractmethod
+    def apply(self, event: Any) -> None:
+        """Apply one batch (a Faust event of records) to the state in memory."""
+
+    @abc.abstractmethod
+    async def round(self) -> None:
+        """Make durable what was applied, and whatever follows from it."""
+
+    async def settled(self) -> None:
+        """Called once after each recovery."""
+
+    # -- life
+
+    async def start(self) -> None:
+        """Recover and begin; raises RecoveryError or KafkaError."""
+        self.owned = True
+        await self._recover([])
+        self._task = asyncio.create_task(self._run(), name=f"{type(self).__name__}-{self.number}")
+
+    async def take(self, event: Any) -> None:
+        """Apply a batch as soon as the partition is ready; it is acknowledged once it is durable."""
+        await self.ready.wait()
+        if self.owned:
+            self.apply(event)
+            self.engine.accept(event)
+            self.wake()
+
+    def wake(self) -> None:
+        """Ask for a round."""
+        self._wake.set()
+
+    async def park(self) -> None:
+        """The partition was revoked: finish the round under way, keep the state for its return."""
+        self.owned = False
+        await self._stop_task()
+        # Their generation is over: these batches come again, and are skipped by their stamps.
+        self.engine.release()
+
+    async def resume(self) -> bool:
+        """Own the parked partition again, if nobody wrote to it meanwhile; False if it must start anew."""
+        if not self.ready.is_set() or not await self.engine.unchanged():
+            return False
+        self.owned = True
+        self._task = asyncio.create_task(self._run(), name=f"{type(self).__name__}-{self.number}")
+        self.wake()
+        return True
+
+    async def close(self) -> None:
+        """Stop gracefully: one last round and a checkpoint."""
+        await self._stop_task()
+        if self.owned and self.ready.is_set():
+            try:
+                await self.engine.flush()
+                self.engine.checkpoint_now()
+            except (SendError, ForeignWriteError) as error:
+                log.warning("left without a last write", partition=self.number, why=str(error))
+        self.owned = False
+
+    async def _stop_task(self) -> None:
+        task, self._task = self._task, None
+        if task is not None and not task.done():
+            self._stopping = True
+            self.wake()
+            await asyncio.wait([task])
+        self._stopping = False
+
+    async def _run(self) -> None:
+        try:
+            while not self._stopping:
+                await self._wake.wait()
+                self._wake.clear()
+                if not self._stopping:
+                    await self._one_round()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the worker must hear of it and stop
+            if not self.failed.done():
+                self.failed.set_exception(error)
+
+    async def _one_round(self) -> None:
+        try:
+            await self.round()
+        except (SendError, ForeignWriteError) as error:
+            if self.owned:
+                log.warning("a write failed; recovering the partition", partition=self.number, why=str(error))
+                await self._heal()
+
+    async def _heal(self) -> None:
+        """Rebuild the state and apply the unacknowledged batches again, with growing pauses."""
+        waiting = self.engine.release()
+        for pause in (*_BACKOFF_SECONDS, None):
+            try:
+                await self._recover(waiting)
+            except Exception as error:
+                if pause is None or not self.owned:
+                    raise
+                log.warning("recovery failed; trying again", partition=self.number, why=str(error))
+                await asyncio.sleep(pause)
+            else:
+                return
+
+    async def _recover(self, waiting: list[Any]) -> None:
+        self.ready.clear()
+        self.engine = self.make_engine()
+        await self.engine.recover()
+        for event in waiting:
+            self.apply(event)
+            self.engine.accept(event)
+        await self.settled()
+        self.ready.set()
+        self.wake()

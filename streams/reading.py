@@ -1,0 +1,69 @@
+"""Reading a deployment's state from outside, for `inspect` and `features`: nothing is written anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from features.clock import BEGINNING
+from interventions.ledger import LedgerPartition
+from models.core import PartitionCore
+from models.versions import ModelSet, VersionReader, initial_models
+from streams.checkpoint import Identity
+from streams.recovery import reader, recover
+from streams.settings import Settings
+from streams.state import CustomersState, LedgerState, State
+
+
+async def read_core(settings: Settings, partition: int) -> PartitionCore:
+    """The customers of one partition, from the changelog and a checkpoint if it lies here.
+
+    Raises RecoveryError when the changelog alone does not reach back far enough.
+    """
+    core = PartitionCore(partition, settings.core(), {}, settings.currencies().micros)
+    await _recover(settings, "customers", partition, CustomersState(core))
+    return core
+
+
+async def read_ledger(settings: Settings, partition: int) -> LedgerPartition:
+    """The ledger of one partition; as `read_core`."""
+    ledger = LedgerPartition(settings.policy(), 0)
+    await _recover(settings, "ledger", partition, LedgerState(ledger, live_commands=False))
+    return ledger
+
+
+async def _recover(settings: Settings, table: str, partition: int, state: State) -> None:
+    kafka = settings.kafka
+    identity = Identity(kafka.topics()[f"{table}-changelog"], partition, kafka.partitions)
+    path = settings.worker.state_dir / f"{table}-{partition}.checkpoint"
+    await recover(state, identity, path, kafka.client_options())
+
+
+async def read_models(settings: Settings) -> ModelSet:
+    """The newest models, or what speaks before there are any."""
+    found = VersionReader()
+
+    def take(record: ConsumerRecord[Any, Any]) -> None:
+        found.read(record.key or b"", record.value)
+
+    await scan(settings, "models", 0, take)
+    trainer = settings.trainer()
+    champion = trainer.contenders[0] if trainer.champion == "auto" else trainer.champion
+    return found.latest or initial_models(champion, trainer.contenders, BEGINNING)
+
+
+async def scan(
+    settings: Settings, topic: str, partition: int, take: Callable[[ConsumerRecord[Any, Any]], None]
+) -> None:
+    """Give `take` every record that stands in a partition of a logical topic now."""
+    kafka = settings.kafka
+    tp = TopicPartition(kafka.topics()[topic], partition)
+    async with reader(kafka.client_options(), tp) as consumer:
+        consumer.seek(tp, (await consumer.beginning_offsets([tp]))[tp])
+        end = (await consumer.end_offsets([tp]))[tp]
+        while await consumer.position(tp) < end:
+            for record in (await consumer.getmany(tp, timeout_ms=200)).get(tp, ()):
+                if record.offset < end:
+                    take(record)

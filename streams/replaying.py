@@ -1,0 +1,61 @@
+"""`churnwatch replay`: the command around the replayer, with a progress bar."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from streams.replay import Replayed, replaying
+from streams.settings import Settings
+from streams.sources import Source, SourceEvent, sorted_by_time
+from streams.tally import TallyReader
+
+
+def bar(console: Console) -> Progress:
+    """A progress bar for events."""
+    return Progress(
+        TextColumn("[progress.description]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("events"),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+async def replay_source(
+    settings: Settings, source: Source, speed: float | None, *, then_live: bool, console: Console
+) -> Replayed:
+    """Replay a source against running workers. Raises SourceError and ReplayStalledError."""
+    events = list(sorted_by_time(source))
+    done = await replay_events(settings, events, console, speed=speed, then_live=then_live)
+    console.print(f"{done.events:,} events in {done.intervals:,} grid intervals", highlight=False)
+    if then_live:
+        console.print("history is handed over: the workers are live")
+    return done
+
+
+async def replay_events(
+    settings: Settings,
+    events: list[SourceEvent],
+    console: Console,
+    *,
+    speed: float | None = None,
+    then_live: bool = False,
+    tally: TallyReader | None = None,
+) -> Replayed:
+    """Replay time-ordered events under a progress bar; `tally` reads what came out after each interval."""
+    with bar(console) as progress:
+        task = progress.add_task("replaying", total=len(events))
+
+        def show(done: Replayed) -> None:
+            day = datetime.fromtimestamp(done.ts / 1000, UTC).date()
+            progress.update(task, completed=done.events, description=f"replayed to {day}")
+
+        async with replaying(settings) as replayer:
+            after = None if tally is None else tally.read
+            return await replayer.run(
+                events, speed=speed, then_live=then_live, progress=show, after_interval=after
+            )

@@ -1,0 +1,45 @@
+"""The `scores` topic: the latest probability of every active customer, compacted by customer."""
+
+from __future__ import annotations
+
+import msgspec
+
+from models.alerts import ModelRef, Tier
+from models.core import PartitionCore
+from models.episodes import TIERS
+from models.sweeping import Sweep
+from models.versions import ModelSet
+from streams.state import Output
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """What is thought of a customer as of decision time `ts` (epoch ms)."""
+
+    user_id: str
+    ts: int
+    probability: float
+    tier: Tier
+    model: ModelRef
+    horizon_days: int
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def scores(core: PartitionCore, sweep: Sweep, models: ModelSet) -> list[Output]:
+    """One record for each customer of a sweep."""
+    model = ModelRef(name=models.champion, version=models.number)
+    outputs = []
+    columns = (sweep.slots.tolist(), sweep.probabilities.tolist(), sweep.tiers.tolist())
+    for slot, probability, tier in zip(*columns, strict=True):
+        user = core.table.name(slot)
+        score = Score(
+            user_id=user,
+            ts=sweep.ts,
+            probability=probability,
+            tier=TIERS[tier],
+            model=model,
+            horizon_days=core.config.horizon_days,
+        )
+        outputs.append(Output("scores", user.encode(), _encoder.encode(score)))
+    return outputs

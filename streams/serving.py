@@ -1,0 +1,35 @@
+"""Running a worker as a process: until a signal stops it, or an error does."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import msgspec
+
+from models.versions import ModelSet
+from streams.app import running
+from streams.logs import logger
+from streams.settings import Settings
+
+log = logger(__name__)
+
+
+async def run_worker(settings: Settings, model: Path | None = None) -> None:
+    """Run until SIGTERM or SIGINT, then leave gracefully. Raises what made the worker fail."""
+    frozen = None if model is None else msgspec.json.decode(model.read_bytes(), type=ModelSet)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings, frozen) as worker:
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait([stopped, worker.error], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if worker.error.done():
+            log.error("the worker cannot go on", why=str(worker.error.exception()))
+        else:
+            log.info("stopping")
+    if worker.error.done():
+        await worker.error

@@ -1,0 +1,168 @@
+"""Training: parts in from `examples`, model versions out to `models`. One trainer in the whole group.
+
+The trainer keeps its own place: a signed local checkpoint says up to which offset of `examples` it has
+learned. Without one (a new host) it learns again from the beginning of `examples`, to the same weights.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from aiokafka import TopicPartition
+
+from models.learners import StateMismatchError
+from models.parts import read_part_chunk
+from models.scorers import NonFiniteError
+from models.signing import SignatureError, open_signed, sign
+from models.trainer import Trainer
+from models.versions import records
+from models.wire import WireError
+from streams.context import Context
+from streams.logs import logger
+from streams.recovery import RecoveryError, reader
+from streams.sending import Message
+
+log = logger(__name__)
+
+#: Longest stretch of learning before other work of the worker gets its turn.
+_BREATHE_SECONDS: Final = 0.005
+
+
+class _Kept(msgspec.Struct):
+    offset: int
+    trainer: bytes
+
+
+class Training:
+    """The trainer of the group, on the worker that owns the one partition of `examples`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._path: Path = context.engine.state_dir / "trainer.checkpoint"
+        self._key = _signing_key(context)
+        self.trainer = Trainer(context.settings.trainer())
+        self._next = 0
+        self._published: int | None = None
+        self._ready = asyncio.Event()
+
+    async def start(self) -> None:
+        """Go on from the checkpoint, or learn from the beginning; publishes what is missing on `models`."""
+        await self._context.models.loaded.wait()
+        self._published = self._context.models.current.as_of
+        self._restore()
+        await self._catch_up()
+        self._ready.set()
+
+    async def take(self, event: Any) -> None:
+        """Learn from one poll of `examples`. Acknowledged at once: the trainer keeps its own place."""
+        await self._ready.wait()
+        await self._read(event.value)
+        event.ack()
+
+    async def _read(self, found: Any) -> None:
+        for record in found:
+            if record.offset < self._next:
+                continue
+            try:
+                self.trainer.receive(read_part_chunk(record.value or b""), record.offset)
+            except WireError as error:
+                log.error("an example cannot be read", offset=record.offset, why=str(error))
+                self._context.metrics.broken_rows.labels("examples").inc()
+            self._next = record.offset + 1
+            while (ts := self.trainer.ready()) is not None:
+                await self._learn(ts)
+
+    async def _learn(self, ts: int) -> None:
+        started = breath = time.perf_counter()
+        before = self.trainer.labels
+        for _ in self.trainer.learn(ts):
+            if time.perf_counter() - breath > _BREATHE_SECONDS:
+                await asyncio.sleep(0)
+                breath = time.perf_counter()
+        metrics = self._context.metrics
+        metrics.labels.inc(self.trainer.labels - before)
+        metrics.learn_seconds.observe(time.perf_counter() - started)
+        if self._published is None or ts > self._published:
+            await self._publish()
+            self._checkpoint()
+
+    async def _publish(self) -> None:
+        try:
+            models = self.trainer.models()
+        except NonFiniteError as error:
+            log.error("a version with non-finite weights was not published", why=str(error))
+            self._context.metrics.refused_versions.inc()
+            return
+        keep = self._context.settings.model.keep_versions
+        messages = [Message(*record) for record in records(models, self.trainer.portable_states(), keep)]
+        await self._context.sender.send(self._context.topics["models"], 0, messages)
+        self._published = models.as_of
+
+    def measure(self) -> None:
+        """Bring the progressive metrics up to date; adds up what matured since the last look."""
+        metrics = self._context.metrics
+        for record, kept in (("all", self.trainer.record), ("evaluated", self.trainer.record_from)):
+            for name, counts in kept.all().items():
+                if counts.labels:
+                    metrics.auc.labels(name, record).set(counts.auc)
+                    metrics.log_loss.labels(name, record).set(counts.log_loss)
+                    metrics.brier.labels(name, record).set(counts.brier)
+                    metrics.base_log_loss.labels(record).set(counts.base_rate_log_loss)
+
+    # -- the trainer's own place
+
+    def _checkpoint(self) -> None:
+        kept = _Kept(self.trainer.resume_offset(self._next), self.trainer.snapshot())
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        aside = self._path.with_suffix(".tmp")
+        with aside.open("wb") as file:
+            file.write(sign(msgspec.msgpack.encode(kept), self._key))
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(self._path)
+
+    def _restore(self) -> None:
+        if not self._path.exists():
+            return
+        try:
+            kept = msgspec.msgpack.decode(open_signed(self._path.read_bytes(), self._key), type=_Kept)
+            self.trainer.restore(kept.trainer)
+        except (SignatureError, StateMismatchError, msgspec.MsgspecError, KeyError) as error:
+            log.warning("the trainer's checkpoint is not used; learning again from examples", why=str(error))
+            self.trainer = Trainer(self._context.settings.trainer())
+            return
+        self._next = kept.offset
+
+    async def _catch_up(self) -> None:
+        """Read what lies between our place and the end of `examples`."""
+        tp = TopicPartition(self._context.topics["examples"], 0)
+        async with reader(self._context.engine.client_options, tp) as consumer:
+            first, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
+            if self._next > end:
+                raise RecoveryError(
+                    f"the trainer has learned up to offset {self._next} of {tp.topic}, which ends at {end}: the "
+                    "topic was recreated. Delete the state directory to learn anew"
+                )
+            if self._next < first:
+                log.warning("examples were deleted before they were learned", missing=first - self._next)
+            consumer.seek(tp, max(self._next, first))
+            while await consumer.position(tp) < end:
+                await self._read((await consumer.getmany(tp, timeout_ms=200)).get(tp, ()))
+
+
+def _signing_key(context: Context) -> bytes:
+    """The key that signs pickles on our own disk; without one in the environment, one made for this disk."""
+    secret = context.settings.signing_key.get_secret_value()
+    if secret:
+        return secret.encode()
+    path = context.engine.state_dir / "signing.key"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_bytes(os.urandom(32))
+    return path.read_bytes()

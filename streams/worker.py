@@ -1,0 +1,215 @@
+"""A worker's partitions: who owns what after each rebalance, and where a batch goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Final
+
+from faust.types.tuples import TP
+
+from features.layout import TOPICS
+from streams.context import Context
+from streams.customers import CustomerPartition
+from streams.dispatching import DispatchPartition
+from streams.logs import logger
+from streams.partition import Partition
+from streams.training import Training
+from streams.watermarks import Idleness
+
+log = logger(__name__)
+
+#: Topics whose partitions of one number must be owned together.
+PER_USER: Final = (*TOPICS, "churn-alerts")
+
+
+class AssignmentError(RuntimeError):
+    """The assignment splits a customer's topics over workers; nothing can be right then."""
+
+
+class Worker:
+    """Owns partitions of both tables, and the trainer if `examples` is assigned here."""
+
+    def __init__(self, context: Context, app: Any) -> None:
+        self._context = context
+        self._app = app
+        self.customers: dict[int, CustomerPartition] = {}
+        self.ledgers: dict[int, DispatchPartition] = {}
+        self.training: Training | None = None
+        self.error: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._starting: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        context.models.on_change(self.wake)
+
+    # -- batches
+
+    async def observe(self, event: Any) -> None:
+        """One poll of an input topic."""
+        if (partition := await self._find(self.customers, event)) is not None:
+            await partition.take(event)
+
+    async def dispatch(self, event: Any) -> None:
+        """One poll of `churn-alerts`; the customer's row must be there to be looked at."""
+        customers = await self._find(self.customers, event)
+        ledger = await self._find(self.ledgers, event)
+        if customers is not None and ledger is not None:
+            await customers.ready.wait()
+            await ledger.take(event)
+
+    async def learn(self, event: Any) -> None:
+        """One poll of `examples`."""
+        while self.training is None and self._owns(event):
+            await self._next_change()
+        if self.training is not None:
+            await self.training.take(event)
+
+    async def _find(self, table: dict[int, Any], event: Any) -> Any:
+        """The partition of a batch, waited for while it starts; None when it is not ours any more."""
+        number = event.message.partition
+        while (found := table.get(number)) is None or not found.owned:
+            if not self._owns(event):
+                return None
+            await self._next_change()
+        return found
+
+    def _owns(self, event: Any) -> bool:
+        current = event.message.generation_id == self._app.consumer_generation_id
+        return current and event.message.tp in self._app.consumer.assignment()
+
+    async def _next_change(self) -> None:
+        self._changed.clear()
+        try:
+            await asyncio.wait_for(self._changed.wait(), 1.0)
+        except TimeoutError:
+            return
+
+    # -- ownership
+
+    async def revoked(self, _: Iterable[TP]) -> None:
+        """Everything may go: finish what is under way and hold still until the next assignment."""
+        if self._starting is not None:
+            self._starting.cancel()
+        await asyncio.gather(*(p.park() for p in self.partitions() if p.owned))
+        self._context.metrics.ready.set(0)
+
+    def assigned(self, tps: Iterable[TP]) -> None:
+        """Take what was assigned; recovery runs beside, so that the group does not wait for it."""
+        self._starting = asyncio.create_task(self._start(set(tps)))
+
+    async def _start(self, tps: set[TP]) -> None:
+        try:
+            numbers = self._numbers(tps)
+            await self._drop(numbers)
+            await asyncio.gather(*(self._own(number) for number in sorted(numbers)))
+            await self._own_training(TP(self._context.topics["examples"], 0) in tps)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - recovery failed: the worker must stop and say why
+            self.fail(error)
+            return
+        self._context.metrics.assigned.set(len(numbers))
+        self._context.metrics.ready.set(1)
+        log.info("ready", partitions=sorted(numbers), trainer=self.training is not None)
+
+    def _numbers(self, tps: set[TP]) -> set[int]:
+        owned = {name: {tp.partition for tp in tps if tp.topic == self._context.topics[name]} for name in PER_USER}
+        numbers = set.union(*owned.values())
+        if split := [name for name, found in owned.items() if found != numbers]:
+            raise AssignmentError(
+                f"the partitions of {', '.join(split)} were assigned apart from the others: all workers of a "
+                "group must run the same version and topics"
+            )
+        return numbers
+
+    async def _drop(self, kept: set[int]) -> None:
+        for table in (self.customers, self.ledgers):
+            for number in set(table) - kept:
+                del table[number]
+
+    async def _own(self, number: int) -> None:
+        await self._own_one(self.customers, number, self._new_customers)
+        await self._own_one(self.ledgers, number, self._new_ledger)
+        self._changed.set()
+
+    async def _own_one(self, table: Any, number: int, make: Any) -> None:
+        parked: Partition | None = table.get(number)
+        if parked is not None and await parked.resume():
+            return
+        partition = make(number)
+        partition.failed.add_done_callback(self._on_failure)
+        table[number] = partition
+        self._changed.set()
+        await partition.start()
+
+    def _new_customers(self, number: int) -> CustomerPartition:
+        after = self._context.settings.worker.idle_after_seconds
+        idleness = Idleness(after, lambda topic: self._at_end(topic, number))
+        partition = CustomerPartition(number, self._context, idleness)
+        partition.on_erased = self._erase
+        return partition
+
+    def _new_ledger(self, number: int) -> DispatchPartition:
+        return DispatchPartition(number, self._context, lambda: self.customers[number].core)
+
+    def _erase(self, number: int, user: str, ts: int) -> None:
+        if (ledger := self.ledgers.get(number)) is not None:
+            ledger.erase(user, ts)
+
+    async def _own_training(self, ours: bool) -> None:
+        if not ours:
+            self.training = None
+        elif self.training is None:
+            training = Training(self._context)
+            await training.start()
+            self.training = training
+        self._changed.set()
+
+    def _at_end(self, topic: str, number: int) -> bool:
+        tp = TP(self._context.topics[topic], number)
+        end = self._app.consumer.highwater(tp)
+        place = self._app.consumer.guard.next.get(tp)
+        return end is not None and place is not None and place >= end
+
+    # -- the whole
+
+    def partitions(self) -> list[Partition]:
+        """All partitions of both tables."""
+        return [*self.customers.values(), *self.ledgers.values()]
+
+    @property
+    def models_loaded(self) -> bool:
+        """Whether every model version there was at the start has been read."""
+        return self._context.models.loaded.is_set()
+
+    def wake(self) -> None:
+        """Let every partition look again at what is due."""
+        for partition in self.customers.values():
+            if partition.ready.is_set():
+                partition.wake()
+
+    async def heartbeat(self, seconds: float = 1.0) -> None:
+        """Let time pass where no events come; runs until cancelled."""
+        while True:
+            await asyncio.sleep(seconds)
+            self.wake()
+
+    def measure(self) -> None:
+        """Bring up to date what is only worth computing when somebody looks."""
+        self._context.metrics.holes.set(self._app.consumer.guard.mended)
+        if self.training is not None:
+            self.training.measure()
+
+    async def close(self) -> None:
+        """Leave gracefully: everything that is in memory becomes durable."""
+        if self._starting is not None:
+            self._starting.cancel()
+        await asyncio.gather(*(p.close() for p in self.partitions()))
+
+    def fail(self, error: BaseException) -> None:
+        """Stop the worker with this error."""
+        if not self.error.done():
+            self.error.set_exception(error)
+
+    def _on_failure(self, failed: asyncio.Future[None]) -> None:
+        if not failed.cancelled() and (error := failed.exception()) is not None:
+            self.fail(error)

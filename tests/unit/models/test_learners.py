@@ -1,0 +1,370 @@
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from models.learners import LEARNERS, HoeffdingTree, Learner, Logistic, StateMismatchError
+from models.learners.scaling import Standardiser
+from models.scorers import NonFiniteError, Scorer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COLUMNS = ("recency", "orders", "no_purchase_logit", "constant", "treated", "money")
+
+MAKERS: dict[str, Callable[[], Learner]] = {
+    "sgd": lambda: Logistic(COLUMNS, treatment="treated", rate=0.01),
+    "adagrad": lambda: Logistic(COLUMNS, treatment="treated", optimiser="adagrad", rate=0.05),
+    "hoeffding_tree": lambda: HoeffdingTree(COLUMNS, grace_period=100, prior_strength=20),
+    "hoeffding_tree on some columns": lambda: HoeffdingTree(
+        COLUMNS, splits_on=("orders", "recency"), grace_period=50
+    ),
+}
+
+
+@pytest.fixture(params=MAKERS.values(), ids=MAKERS.keys())
+def make(request: pytest.FixtureRequest) -> Callable[[], Learner]:
+    maker: Callable[[], Learner] = request.param
+    return maker
+
+
+def customers(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of which recency, orders and the return probability tell churn, and their labels."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, len(COLUMNS)))
+    X[:, 0] = 40 + 9 * X[:, 0]
+    X[:, 3] = 7.0
+    X[:, 4] = rng.random(n) < 0.2
+    log_odds = 0.1 * (X[:, 0] - 40) - np.abs(X[:, 1]) + X[:, 2] - 0.5 * X[:, 4]
+    return X.astype(np.float32), rng.random(n) < expit(log_odds)
+
+
+def as_dict(row: np.ndarray) -> dict[str, float]:
+    return dict(zip(COLUMNS, row.tolist(), strict=True))
+
+
+def issued(learner: Learner, X: np.ndarray) -> np.ndarray:
+    return np.array([learner.predict_proba_one(as_dict(row))[True] for row in X])
+
+
+def log_loss(p: np.ndarray, y: np.ndarray) -> float:
+    return float(-np.mean(np.where(y, np.log(p), np.log1p(-p))))
+
+
+def test_before_the_first_label_the_return_probability_speaks(make: Callable[[], Learner]) -> None:
+    X, _ = customers(50)
+    learner = make()
+
+    expected = expit(X[:, 2].astype(np.float64))
+
+    assert issued(learner, X) == pytest.approx(expected, abs=1e-12)
+    assert learner.scorer().probabilities(X) == pytest.approx(expected, abs=1e-12)
+    assert learner.labels == 0
+
+
+def test_probabilities_of_staying_and_churning_add_up(make: Callable[[], Learner]) -> None:
+    X, y = customers(500)
+    learner = make()
+    learner.learn_many(X, y)
+
+    proba = learner.predict_proba_one(as_dict(X[0]))
+
+    assert proba.keys() == {False, True}
+    assert proba[False] + proba[True] == pytest.approx(1)
+
+
+def test_predicting_and_exporting_change_nothing(make: Callable[[], Learner]) -> None:
+    X, y = customers(800)
+    asked, silent = make(), make()
+    for rows in (slice(0, 400), slice(400, 800)):
+        asked.learn_many(X[rows], y[rows])
+        silent.learn_many(X[rows], y[rows])
+        issued(asked, X[:50])
+        asked.scorer().probabilities(X)
+
+    assert asked.scorer() == silent.scorer()
+
+
+def test_learning_makes_the_probabilities_better(make: Callable[[], Learner]) -> None:
+    X, y = customers(12_000)
+    fresh, unseen = customers(5_000, seed=1)
+    learner = make()
+    before = log_loss(learner.scorer().probabilities(fresh), unseen)
+
+    learner.learn_many(X, y)
+
+    assert log_loss(learner.scorer().probabilities(fresh), unseen) < before - 0.03
+    assert learner.labels == 12_000
+
+
+def test_learning_many_equals_learning_one_by_one_however_sliced(
+    make: Callable[[], Learner],
+) -> None:
+    X, y = customers(700)
+    whole, sliced, single = make(), make(), make()
+    whole.learn_many(X, y)
+    for start, end in ((0, 1), (1, 1), (1, 300), (300, 700)):
+        sliced.learn_many(X[start:end], y[start:end])
+    for row, label in zip(X, y, strict=True):
+        single.learn_one(as_dict(row), bool(label))
+
+    assert whole.scorer() == sliced.scorer() == single.scorer()
+    assert whole.labels == sliced.labels == single.labels == 700
+
+
+def test_two_learners_given_the_same_labels_are_the_same(make: Callable[[], Learner]) -> None:
+    X, y = customers(700)
+    one, other = make(), make()
+    one.learn_many(X, y)
+    other.learn_many(X, y)
+
+    assert one.scorer() == other.scorer()
+
+
+def test_the_exported_scorer_agrees_with_rivers_own_prediction(make: Callable[[], Learner]) -> None:
+    X, y = customers(3_000)
+    learner = make()
+    learner.learn_many(X, y)
+    far = customers(2_000, seed=2)[0] * np.float32(3)
+
+    assert learner.scorer().probabilities(far) == pytest.approx(issued(learner, far), abs=1e-9)
+
+
+def test_a_snapshot_does_not_move_when_learning_goes_on(make: Callable[[], Learner]) -> None:
+    X, y = customers(2_000)
+    learner = make()
+    learner.learn_many(X[:1_000], y[:1_000])
+    snapshot = learner.scorer()
+    before = snapshot.probabilities(X)
+
+    learner.learn_many(X[1_000:], y[1_000:])
+
+    assert (snapshot.probabilities(X) == before).all()
+
+
+@pytest.mark.parametrize("learned", [0, 1, 1_500])
+def test_a_restored_learner_goes_on_as_if_nothing_had_happened(
+    make: Callable[[], Learner], learned: int
+) -> None:
+    X, y = customers(3_000)
+    learner, restored = make(), make()
+    learner.learn_many(X[:learned], y[:learned])
+
+    restored.restore(learner.state())
+
+    assert restored.scorer() == learner.scorer()
+    learner.learn_many(X[1_500:], y[1_500:])
+    restored.learn_many(X[1_500:], y[1_500:])
+    assert restored.scorer() == learner.scorer()
+    assert restored.labels == learner.labels == learned + 1_500
+
+
+def test_a_state_for_other_columns_is_refused(make: Callable[[], Learner]) -> None:
+    learner = make()
+    other: dict[type[Learner], Learner] = {
+        Logistic: Logistic(("no_purchase_logit",)),
+        HoeffdingTree: HoeffdingTree(("no_purchase_logit",)),
+    }
+
+    with pytest.raises(StateMismatchError):
+        learner.restore(other[type(learner)].state())
+
+
+@pytest.mark.parametrize("size", [1e30, 1e38, -1e38, 1e-38, 0.0])
+def test_extreme_values_leave_every_probability_finite(make: Callable[[], Learner], size: float) -> None:
+    X, y = customers(1_000)
+    X[300::7] = size
+    learner = make()
+    learner.learn_many(X, y)
+
+    p = learner.scorer().probabilities(np.vstack((X, customers(100, seed=3)[0])))
+
+    assert ((p >= 0) & (p <= 1)).all()
+
+
+def test_labels_of_one_kind_only_leave_every_probability_finite(make: Callable[[], Learner]) -> None:
+    X, _ = customers(1_000)
+    learner = make()
+    learner.learn_many(X, np.ones(1_000, dtype=bool))
+
+    p = learner.scorer().probabilities(X)
+
+    assert ((p > 0.3) & (p <= 1)).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_row_that_is_not_finite_is_refused_and_nothing_is_learned(
+    make: Callable[[], Learner], value: float
+) -> None:
+    X, y = customers(500)
+    learner = make()
+    learner.learn_many(X, y)
+    before = learner.scorer()
+    X[250, 1] = value
+
+    with pytest.raises(NonFiniteError):
+        learner.learn_many(X, y)
+
+    assert learner.scorer() == before
+    assert learner.labels == 500
+
+
+def test_rows_of_another_width_are_refused(make: Callable[[], Learner]) -> None:
+    X, y = customers(5)
+
+    with pytest.raises(ValueError, match="columns"):
+        make().learn_many(X[:, :3], y)
+
+
+def test_unknown_names_are_ignored_and_missing_ones_are_an_error(make: Callable[[], Learner]) -> None:
+    x = as_dict(customers(1)[0][0])
+    learner = make()
+
+    assert learner.predict_proba_one({**x, "emerging": 9.0}) == learner.predict_proba_one(x)
+    del x["orders"]
+    with pytest.raises(KeyError):
+        learner.predict_proba_one(x)
+
+
+def test_memory_is_bounded(make: Callable[[], Learner]) -> None:
+    learner = make()
+    for seed in range(3):
+        learner.learn_many(*customers(4_000, seed))
+
+    assert len(learner.state()) < 64 * 6_000 * len(COLUMNS)
+    assert len(msgspec.json.encode(learner.scorer())) < 40_000
+
+
+def test_an_exported_scorer_survives_json(make: Callable[[], Learner]) -> None:
+    learner = make()
+    learner.learn_many(*customers(3_000))
+
+    scorer = learner.scorer()
+
+    assert msgspec.json.decode(msgspec.json.encode(scorer), type=Scorer) == scorer
+
+
+@pytest.mark.parametrize("kind", LEARNERS.values(), ids=LEARNERS.keys())
+def test_columns_must_be_distinct_and_hold_the_offset(kind: type[Learner]) -> None:
+    with pytest.raises(ValueError, match="offset"):
+        kind(("a", "b"), offset="no_purchase_logit")
+    with pytest.raises(ValueError, match="distinct"):
+        kind(("no_purchase_logit", "a", "a"), offset="no_purchase_logit")
+
+
+def test_a_portable_state_is_json_and_no_pickle() -> None:
+    learner = Logistic(COLUMNS)
+    learner.learn_many(*customers(100))
+
+    assert msgspec.json.decode(learner.state())["type"] == "logistic"
+    assert learner.portable
+    assert not HoeffdingTree.portable
+
+
+def test_a_logistic_state_that_is_not_one_is_refused() -> None:
+    for state in (b"{}", b"not json", pickle.dumps(1), Logistic(COLUMNS, optimiser="adagrad").state()):
+        with pytest.raises(StateMismatchError):
+            Logistic(COLUMNS).restore(state)
+
+
+def test_weights_that_diverge_are_refused_and_the_previous_ones_stay() -> None:
+    X, y = customers(50)
+    learner = Logistic(COLUMNS, rate=1e308)
+    before = learner.scorer()
+
+    with pytest.raises(NonFiniteError):
+        learner.learn_many(X, y)
+
+    assert learner.scorer() == before
+
+
+def test_a_treatment_that_is_no_column_is_refused() -> None:
+    with pytest.raises(ValueError, match="treatment"):
+        Logistic(("no_purchase_logit",), treatment="treated")
+
+
+def test_the_treatment_is_learned_unscaled_and_is_no_reason_when_absent() -> None:
+    learner = Logistic(COLUMNS, treatment="treated", optimiser="adagrad", rate=0.1)
+    for seed in range(3):
+        learner.learn_many(*customers(10_000, seed))
+    scorer = learner.scorer()
+    X, _ = customers(1)
+    X[:, 4] = 0
+    treated = X.copy()
+    treated[:, 4] = 1
+
+    assert scorer.contributions(X)[0, 4] == 0
+    difference = logit(scorer.probabilities(treated)) - logit(scorer.probabilities(X))
+    assert difference == pytest.approx(-0.5, abs=0.2)
+
+
+def test_a_column_that_never_varies_says_nothing() -> None:
+    learner = Logistic(COLUMNS, rate=0.05)
+    learner.learn_many(*customers(1_000))
+    X, _ = customers(10)
+    other = X.copy()
+    other[:, 3] = 1e9
+
+    assert (learner.scorer().probabilities(other) == learner.scorer().probabilities(X)).all()
+
+
+def test_running_moments_are_those_of_numpy() -> None:
+    X = np.random.default_rng(5).normal(1e4, 3, (500, 4)).astype(np.float32)
+    standardiser = Standardiser(4, clip=5)
+
+    z = standardiser.learn(X)
+
+    mean, scale = standardiser.mean_and_scale()
+    assert mean == pytest.approx(X.astype(np.float64).mean(axis=0), rel=1e-12)
+    assert scale == pytest.approx(X.astype(np.float64).std(axis=0), rel=1e-9)
+    half = X[:250].astype(np.float64)
+    assert z[249] == pytest.approx((half[-1] - half.mean(axis=0)) / half.std(axis=0), abs=1e-3)
+
+
+def test_scores_beyond_the_clip_are_cut_off() -> None:
+    standardiser = Standardiser(1, clip=5)
+    standardiser.learn(np.array([[0], [1], [2], [3]], dtype=np.float32))
+
+    z = standardiser.transform(np.array([[1e30], [-1e30], [1.5]], dtype=np.float32))
+
+    assert z.ravel() == pytest.approx([5, -5, 0], abs=1e-6)
+
+
+def test_a_tree_of_depth_two_has_at_most_four_leaves() -> None:
+    learner = HoeffdingTree(COLUMNS, grace_period=50, max_depth=2)
+    for seed in range(3):
+        learner.learn_many(*customers(4_000, seed))
+
+    leaves = sum(feature < 0 for feature in learner.scorer().feature)
+
+    assert 2 <= leaves <= 4
+
+
+def test_a_tree_splits_on_the_named_columns_only() -> None:
+    learner = HoeffdingTree(COLUMNS, splits_on=("orders", "money"), grace_period=50)
+    for seed in range(3):
+        learner.learn_many(*customers(4_000, seed))
+
+    used = {COLUMNS[feature] for feature in learner.scorer().feature if feature >= 0}
+
+    assert used
+    assert used <= {"orders", "money"}
+
+
+def test_a_leaf_counts_its_labels_and_a_split_divides_them() -> None:
+    X, y = customers(4_000)
+    learner = HoeffdingTree(COLUMNS, splits_on=("orders",), grace_period=100, max_depth=1)
+    learner.learn_many(X[:50], y[:50])
+    alone = learner.scorer()
+    learner.learn_many(X[50:], y[50:])
+    split = learner.scorer()
+
+    assert (alone.positives, alone.totals) == ((y[:50].sum(),), (50,))
+    assert len(split.feature) == 3
+    assert split.totals[0] == pytest.approx(4_000)
+    assert split.positives[0] == pytest.approx(y.sum())
