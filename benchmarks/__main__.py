@@ -9,11 +9,12 @@ import click
 from rich.console import Console
 
 from benchmarks import brokers, whole_path
+from benchmarks.churnwatch import CHURNWATCH
 from benchmarks.engines import RIVALS, ROOT, Engine
 from benchmarks.report import Report
 from benchmarks.workload import Workload
 
-ENGINES: dict[str, Engine] = {engine.name: engine for engine in RIVALS}
+ENGINES: dict[str, Engine] = {engine.name: engine for engine in (CHURNWATCH, *RIVALS)}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})

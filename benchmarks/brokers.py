@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,11 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from benchmarks import jvm_kafka
+from streams import topic_admin
 from streams.broker import EmbeddedBroker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from streams.topics import Topics
 
 LEADER_TIMEOUT_S = 15.0
 
@@ -30,6 +34,9 @@ class Broker(Protocol):
 
     def create(self, topics: Iterable[str], partitions: int) -> None:
         """Create topics that do not exist yet."""
+
+    def create_catalogue(self, topics: Topics) -> None:
+        """Create the topics of a churnwatch deployment that do not exist yet, with their settings."""
 
     def forget(self, marker: str) -> None:
         """Free what a run left behind: topics with `marker` in their names, where topics can be deleted."""
@@ -49,6 +56,11 @@ class JvmBroker:
         names = list(topics)
         jvm_kafka.create_topics(self.bootstrap, names, partitions)
         _wait_for_leaders(self.bootstrap, names)
+
+    def create_catalogue(self, topics: Topics) -> None:
+        """See `Broker`."""
+        created = asyncio.run(topic_admin.create(topics, {"bootstrap_servers": self.bootstrap}))
+        _wait_for_leaders(self.bootstrap, created)
 
     def forget(self, marker: str) -> None:
         """See `Broker`."""
@@ -73,6 +85,13 @@ class Embedded:
         """See `Broker`."""
         for topic in topics:
             self.broker.create_topic(topic, partitions)
+
+    def create_catalogue(self, topics: Topics) -> None:
+        """See `Broker`."""
+        existing = _existing(self.bootstrap)
+        for name, partitions in topics.partition_counts().items():
+            if name not in existing:
+                self.broker.create_topic(name, partitions)
 
     def forget(self, marker: str) -> None:
         """Nothing can be deleted: everything goes with the process."""
@@ -117,6 +136,11 @@ def _wait_for_leaders(bootstrap: str, topics: Sequence[str]) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+def _existing(bootstrap: str) -> set[str]:
+    with _probe(bootstrap) as consumer:
+        return set(consumer.list_topics(timeout=10).topics)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from benchmarks.rivals.tally import Task
+    from streams.topics import Topics
 
 ROOT = Path(__file__).resolve().parent.parent
 #: A run that takes longer is broken.
@@ -66,6 +67,9 @@ class Engine(Protocol):
     def prepare(self) -> None:
         """Install what is missing, so that no run pays for it."""
 
+    def topics(self, task: Task) -> Topics | None:
+        """The catalogue that must exist before a run, where the engine does not see to it itself."""
+
     def run(self, task: Task) -> Sample:
         """Do `task` to its end; raises `EngineError` if it does not get there."""
 
@@ -86,6 +90,9 @@ class Rival:
     def prepare(self) -> None:
         """See `Engine`."""
         envs.interpreter(self._environment, self.requirements)
+
+    def topics(self, _: Task) -> None:
+        """See `Engine`."""
 
     def run(self, task: Task) -> Sample:
         """See `Engine`."""

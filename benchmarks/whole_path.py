@@ -97,6 +97,8 @@ def measure(
 
 def _run(broker: Broker, engine: Engine, task: Task) -> Sample:
     task.state_dir.mkdir(parents=True)
+    if (topics := engine.topics(task)) is not None:
+        broker.create_catalogue(topics)
     try:
         return engine.run(task)
     finally:

@@ -52,6 +52,11 @@ class Workload:
     start_ms: int = 1_735_689_600_000  # 2025-01-01T00:00:00Z
     days: float = 30.0
 
+    @property
+    def end_ms(self) -> int:
+        """Event time behind the last event."""
+        return self.start_ms + int(self.days * DAY_MS)
+
     def records(self) -> Iterator[Record]:
         """Exactly `events` records in order of event time, retries (`DUPLICATE_SHARE` of them) included."""
         rng = random.Random(self.seed)

@@ -40,8 +40,9 @@ def bits(age_days: Days, width: int) -> Words:
 
 def _below(limit: Days, width: int) -> Words:
     """Masks of the bits of ages 0 .. limit-1, shape (n, width)."""
-    reach = np.clip(limit[:, None] - 64 * np.arange(width)[None, :], 0, 64)
-    return np.asarray(_ALL >> (64 - reach).astype(np.uint64))
+    # Word by word in memory: loops over n customers are fast, loops over a few words are not.
+    reach = np.clip(limit - 64 * np.arange(width)[:, None], 0, 64)
+    return np.asarray(_ALL >> (64 - reach).astype(np.uint64)).T
 
 
 def count(words: Words) -> Days:

@@ -68,9 +68,11 @@ COUNTERS: Final = (
 #: Latest time of each, epoch ms, 0 = never.
 LATEST: Final = ("last_ts", "last_purchase", "last_cart", "last_review", "last_support")
 
-#: Layout version of the serialised record. A new field appends here and bumps this number;
-#: `codec` fills what an older row lacks with zeros, which every field reads as "never".
+#: Layout version of the serialised record. A new field raises it and is named in `ADDED`.
 VERSION: Final = 1
+#: Fields that came after the first version, and with which. In rows older than that they are zero, which
+#: every field reads as "never".
+ADDED: Final[dict[str, int]] = {}
 
 #: Widths are stored in one byte each.
 _WIDEST: Final = 255
@@ -136,7 +138,12 @@ class Layout:
     @cached_property
     def dtype(self) -> np.dtype[np.void]:
         """The record: rolling part first, identity part after it."""
-        return np.dtype(_rolling_fields(self.purchase_words) + _identity_fields(self.rings))
+        return self.dtype_at(VERSION)
+
+    def dtype_at(self, version: int) -> np.dtype[np.void]:
+        """The record as an earlier layout version had it."""
+        fields = _rolling_fields(self.purchase_words) + _identity_fields(self.rings)
+        return np.dtype([each for each in fields if ADDED.get(each[0], 1) <= version])
 
     @property
     def label_days(self) -> int:

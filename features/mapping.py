@@ -7,17 +7,19 @@ same gate as everybody's messages: a cell that cannot be understood is left as i
 from __future__ import annotations
 
 import math
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 
 import msgspec
 
-from features.decoding import DAY_MS, json_object
-from features.events import Consent, Item
+from features.decoding import DAY_MS, EventDecoder, json_object
+from features.events import Consent, Event, Item, Tick
 from features.fields import epoch_ms
+from features.hashing import id_hash
 from features.inputs import EVENT_TYPES, TOPIC_OF
 from features.rejection import Rejected
 
@@ -26,6 +28,8 @@ _FLAGS: Final = tuple(f"consent.{channel}" for channel in Consent.__struct_field
 _FLAG_WORDS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _PER_MS: Final = {"ms": 1, "us": 1_000, "ns": 1_000_000}
 _NOON: Final = DAY_MS // 2
+#: How our own replayer and simulator begin a tick.
+_TICK: Final = re.compile(rb'\{"type":"tick",')
 
 
 class FieldMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,6 +109,10 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """
         return self.translate(json_object(value, max_bytes), place)
 
+    def decoder(self, decoder: EventDecoder, max_bytes: int) -> MappedDecoder:
+        """`decoder` for a live topic whose messages are theirs."""
+        return MappedDecoder(decoder, self, max_bytes)
+
     def _understood(self, field: str, cell: Any) -> Any:
         if field == "ts":
             ts = self._time(cell)
@@ -142,6 +150,25 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             return int(text) if text.isdecimal() else datetime.fromisoformat(text)
         except ValueError:
             return text
+
+
+class MappedDecoder(EventDecoder):
+    """Decodes a live topic through a mapping; ticks stand in it in our own form."""
+
+    def __init__(self, decoder: EventDecoder, mapping: FieldMapping, max_bytes: int) -> None:
+        self.topic = decoder.topic
+        self._inner = decoder
+        self._mapping = mapping
+        self._most = max_bytes
+
+    def decode(
+        self, value: bytes | None, record_ts: int = 0, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> Event | Tick:
+        """As `EventDecoder.decode`. A message without id is known by its bytes, so a retry is a retry."""
+        if value is not None and _TICK.match(value):
+            return self._inner.decode(value, record_ts, headers)
+        place = f"{self.topic}-{id_hash(value.hex() if value else ''):016x}"
+        return self._inner.decode(self._mapping.rewrite(value, place, self._most), record_ts, headers)
 
 
 def _fields(topic: str) -> dict[str, None]:

@@ -6,7 +6,7 @@ What cannot be used is never dropped in silence: it comes back as a rejection wi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 
@@ -102,12 +102,14 @@ def judge(
     unseen = [record for record in records if record.offset > done]
     for record in unseen:
         try:
-            event = decode(record.value, record.timestamp)
+            event = decode(record.value, record.timestamp, record.headers)
             if isinstance(event, Tick):
                 ticks.append(event)
                 places.append(len(events))
                 continue
-            _check_owner(record.key, event.user_id, owned)
+            user = event.user_id
+            if record.key != user.encode() or not owned(user):
+                _misrouted(record.key, user)
         except Rejected as rejection:
             rejected.append((record, rejection))
             continue
@@ -123,10 +125,9 @@ def judge(
     return Judged(batch, batch.times < bounds, np.array(replayed, bool), ticks, rejected, skipped)
 
 
-def _check_owner(key: bytes | None, user: str, owned: Callable[[str], bool]) -> None:
+def _misrouted(key: bytes | None, user: str) -> NoReturn:
     check_key(key, user)
-    if not owned(user):
-        raise Rejected("misrouted", "the key belongs into another partition")
+    raise Rejected("misrouted", "the key belongs into another partition")
 
 
 def _bounds(events: Times, places: list[int], ticks: list[int], clock: TopicClock) -> Times:

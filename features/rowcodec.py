@@ -49,16 +49,20 @@ def decode(layout: Layout, value: bytes) -> tuple[NDArray[np.void], bytes]:
     version, clicks, orders, reviews, words, count, tail = _HEADER.unpack_from(value)
     if version > VERSION:
         raise RowError(f"row version {version} is newer than {VERSION}: upgrade this worker")
-    stored = Layout(purchase_words=words, clickstream_ids=clicks, order_ids=orders, review_ids=reviews)
-    end = HEADER_BYTES + count * stored.dtype.itemsize
-    if count < 1 or len(value) != end + tail:
+    try:
+        stored = Layout(purchase_words=words, clickstream_ids=clicks, order_ids=orders, review_ids=reviews)
+    except ValueError as error:
+        raise RowError(str(error)) from error
+    dtype = stored.dtype_at(version)
+    end = HEADER_BYTES + count * dtype.itemsize
+    if version < 1 or count < 1 or len(value) != end + tail:
         raise RowError(f"a row of {len(value)} bytes does not hold {count} records and a tail of {tail}")
-    records = np.frombuffer(value[HEADER_BYTES:end], stored.dtype)
-    return (records if stored == layout else convert(records, layout)), value[end:]
+    records = np.frombuffer(value[HEADER_BYTES:end], dtype)
+    return (records if dtype == layout.dtype else convert(records, layout)), value[end:]
 
 
 def convert(records: NDArray[np.void], layout: Layout) -> NDArray[np.void]:
-    """Records of another layout in this one: new fields zero, rings of another size emptied."""
+    """Records of another layout or version in this one: new fields zero, rings of another size emptied."""
     result = np.zeros(len(records), layout.dtype)
     names = layout.dtype.names or ()
     for name in set(names) & set(records.dtype.names or ()):

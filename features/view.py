@@ -120,7 +120,7 @@ class View:
 
     @cached_property
     def _active_days(self) -> Words:
-        return np.ascontiguousarray(self.rows["active_days"])
+        return np.asfortranarray(self.rows["active_days"])
 
     def _keep(self, kind: str, name: str | int, compute: Callable[[], Floats]) -> Floats:
         column = self._kept.get((kind, name))

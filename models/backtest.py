@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from features.clock import BEGINNING
 from features.decoding import EventDecoder
 from features.events import Tick
 from features.grid import DecisionGrid
@@ -71,18 +72,21 @@ class Backtest:
         self.rejected: dict[str, int] = {}
         self.late = 0
         self.events = 0
+        #: Time of the newest event read; a decision time behind it only lets the last labels mature.
+        self.newest = BEGINNING
         self.core: PartitionCore | None = None
 
     def run(self, lines: Iterable[Line], progress: Callable[[int], None] = lambda _: None) -> Iterator[Step]:
         """Feed `lines` and yield each decision time once it was judged.
 
-        `lines` must be in time order, but may be in any order between two decision times; raises ValueError
-        for one that comes after its decision time was judged. `progress` is told the events taken so far.
+        `lines` must be in time order; disorder counts as lateness, as it does live. Raises ValueError for a
+        line whose decision time was judged already. `progress` is told the events taken so far.
         """
         offsets = count()
         interval: list[Line] = []
         until: int | None = None
         for line in lines:
+            self.newest = max(self.newest, line.ts)
             if until is None:
                 until = self._begin(line.ts)
             while line.ts >= until:
@@ -111,7 +115,7 @@ class Backtest:
         tick = msgspec.json.encode(Tick(ts=until, replay=True))
         for topic in TOPICS:
             records = [
-                Record(next(offsets), line.user_id.encode(), line.value)
+                Record(next(offsets), line.user_id.encode(), line.value, headers=_HEADERS)
                 for line in interval
                 if line.topic == topic
             ]

@@ -53,7 +53,7 @@ _TIERS: Final = Thresholds()
 
 @dataclass(frozen=True)
 class CoreConfig:
-    """What decides meaning, and must not change under a running deployment without `rebuild`.
+    """What decides meaning, and must not change under a running deployment.
 
     `learn_sample` bounds the members of a cohort per partition; `min_labels` is how many labels a model
     needs before it may raise alerts; `salt` keys every hash of a customer.
@@ -182,7 +182,9 @@ class PartitionCore:
         observed.counts["erased"] += len(batch) - len(kept)
         batch, replayed = batch.take(kept), replayed[kept]
         slots = self._slots(batch)
-        fresh = np.flatnonzero(self.table.fresh(batch, slots))
+        # An erasure that comes again after a torn write is carried out again, upon whatever that write left:
+        # stamps tell what is in a row, and an erasure is in none.
+        fresh = np.flatnonzero(self.table.fresh(batch, slots) | (batch.kinds == Kind.ERASURE))
         observed.counts["duplicate"] += len(batch) - len(fresh)
         observed.counts["accepted"] += len(fresh)
         self.dirty.update(batch.users)

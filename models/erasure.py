@@ -58,15 +58,17 @@ def forget(core: PartitionCore, user: str) -> None:
 
 def surviving(core: PartitionCore, batch: Columns) -> NDArray[np.intp]:
     """Which events of `batch` no erasure of their customer covers."""
-    if not core.erased:
+    erased = core.erased
+    if not erased:
         return np.arange(len(batch))
-    erased_at = {user: _erased_at(core, user) for user in set(batch.users)}
-    return np.flatnonzero(batch.times > np.array([erased_at[user] for user in batch.users], np.int64))
-
-
-def _erased_at(core: PartitionCore, user: str) -> int:
-    erased = core.erased.get(core.hash(user))
-    return BEGINNING if erased is None else erased.ts
+    slots = [core.table.index.get(user, -1) for user in batch.users]
+    stored = core.table.rows["user_hash"][slots].tolist()
+    codes = [
+        code if slot >= 0 else core.hash(user)
+        for code, slot, user in zip(stored, slots, batch.users, strict=True)
+    ]
+    until = [erased[code].ts if code in erased else BEGINNING for code in codes]
+    return np.flatnonzero(batch.times > np.array(until, np.int64))
 
 
 def recover(core: PartitionCore) -> None:

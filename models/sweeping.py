@@ -200,8 +200,9 @@ def _finish(core: PartitionCore, ts: int) -> None:
 def evict(core: PartitionCore, ts: int) -> None:
     """Forget, as of decision time `ts`, who gave no sign for longer than the configured time.
 
-    A profile alone is kept: consent does not grow old with the last visit. So is who has an alert that
-    waits to be published: the row is all that remembers it.
+    The live record decides: who is back already, before the sweep of `ts`, keeps the old history (in a
+    lock-step replay nobody can be). A profile alone is kept: consent does not grow old with the last
+    visit. So is who has an alert that waits to be published: the row is all that remembers it.
     """
     rows, live = core.table.rows, core.table.live_slots()
     last = rows["last_ts"][live]

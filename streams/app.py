@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from features.layout import TOPICS
-from models.versions import ModelSet
 from streams.bulk import BulkApp
 from streams.context import Context
 from streams.deadletters import DeadLetters
@@ -17,10 +15,15 @@ from streams.logs import logger
 from streams.model_store import FrozenModels, ModelStore
 from streams.outputs import Publisher
 from streams.sending import Sender, new_producer
-from streams.settings import Settings
 from streams.telemetry import Metrics
 from streams.web import serve
 from streams.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from models.versions import ModelSet
+    from streams.settings import Settings
 
 log = logger(__name__)
 
@@ -70,24 +73,19 @@ def _credentials(settings: Settings) -> Any:
 
 def add_agents(app: BulkApp, settings: Settings, worker: Worker, *, learning: bool) -> None:
     """The three agents. Each is one loop around one step; the steps acknowledge when all is durable."""
-    topics = settings.kafka.topics()
+    names = settings.kafka.topics()
 
-    @app.agent(app.bulk_topic(*(topics[name] for name in TOPICS)), name="observe")
-    async def observe(stream: Any) -> None:
-        async for event in stream.noack().events():
-            await worker.observe(event)
-
-    @app.agent(app.bulk_topic(topics["churn-alerts"]), name="dispatch")
-    async def dispatch(stream: Any) -> None:
-        async for event in stream.noack().events():
-            await worker.dispatch(event)
-
-    if learning:
-
-        @app.agent(app.bulk_topic(topics["examples"]), name="learn")
-        async def learn(stream: Any) -> None:
+    def agent(name: str, step: Callable[[Any], Awaitable[None]], *topics: str) -> None:
+        async def loop(stream: Any) -> None:
             async for event in stream.noack().events():
-                await worker.learn(event)
+                await step(event)
+
+        app.agent(app.bulk_topic(*(names[topic] for topic in topics)), name=name)(loop)
+
+    agent("observe", worker.observe, *TOPICS)
+    agent("dispatch", worker.dispatch, "churn-alerts")
+    if learning:
+        agent("learn", worker.learn, "examples")
 
 
 @asynccontextmanager
@@ -127,13 +125,12 @@ def _context(settings: Settings, sender: Sender, metrics: Metrics, frozen: Model
         if frozen is None
         else FrozenModels(frozen, topics["models"], settings.trainer(), metrics)
     )
-    letters = topics["dead-letters"]
     return Context(
         settings=settings,
         topics=topics,
         sender=sender,
         publisher=Publisher(sender, topics, metrics),
-        dead_letters=DeadLetters(sender, letters, metrics, limits.max_dead_share, limits.dead_letter_window),
+        dead_letters=DeadLetters(sender, topics, metrics, limits.max_dead_share, limits.dead_letter_window),
         models=models,
         metrics=metrics,
         engine=EngineConfig(
@@ -162,7 +159,7 @@ def _watched(coroutine: Any, worker: Worker) -> asyncio.Task[None]:
 
 async def _crash_of(app: BulkApp) -> None:
     """Ends with an error when Faust crashes: it would otherwise stay alive and do nothing."""
-    while not app.crashed:
+    while not app.crashed:  # noqa: ASYNC110 - mode has no public event for it
         await asyncio.sleep(0.2)
     raise RuntimeError(f"Faust crashed: {app.crash_reason!r}")
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from models.backtest import Backtest, Line, Step
-from models.progressive import ScoreCounts
-from models.trainer import RECENCY_RULE
-from streams.settings import Settings
+from models.record import RECENCY_RULE
 from streams.sources import Source, sorted_by_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from models.progressive import ScoreCounts
+    from streams.settings import Settings
 
 #: Equal-mass bins of the calibration error.
 BINS = 15
@@ -58,9 +62,7 @@ def _steps(backtest: Backtest, source: Source, console: Console) -> Iterator[Ste
 
 def _rows(step: Step) -> list[tuple[str, str, str]]:
     time = datetime.fromtimestamp(step.ts / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return [
-        (user, time, f"{p:.6f}") for user, p in zip(step.users, step.probabilities.tolist(), strict=True)
-    ]
+    return [(user, time, f"{p:.6f}") for user, p in zip(step.users, step.probabilities.tolist(), strict=True)]
 
 
 def _day(ts: int) -> str:
@@ -69,15 +71,21 @@ def _day(ts: int) -> str:
 
 def _report(backtest: Backtest, console: Console) -> None:
     trainer = backtest.trainer
-    console.print(f"{backtest.events:,} events, {trainer.labels:,} labels, {backtest.late:,} late", highlight=False)
+    console.print(
+        f"{backtest.events:,} events, {trainer.labels:,} labels, {backtest.late:,} late", highlight=False
+    )
     for reason, count in sorted(backtest.rejected.items()):
-        console.print(f"refused: {count:,} × {reason}", highlight=False)
+        console.print(f"refused: {count:,} x {reason}", highlight=False)
     if not trainer.labels:
-        console.print("The log is shorter than the horizon: no label matured, so there is no quality to show.")
+        console.print(
+            "The log is shorter than the horizon: no label matured, so there is no quality to show."
+        )
         return
     console.print(_table("all decision times with labels", trainer.record.all()))
     if trainer.config.evaluate_from is not None:
-        console.print(_table(f"decision times from {_day(trainer.config.evaluate_from)}", trainer.record_from.all()))
+        console.print(
+            _table(f"decision times from {_day(trainer.config.evaluate_from)}", trainer.record_from.all())
+        )
 
 
 def _table(title: str, counts: dict[str, ScoreCounts]) -> Table:

@@ -8,14 +8,18 @@ loses events around rebalances (docs/operations.md).
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import faust
-from aiokafka import ConsumerRecord
+from aiokafka import TopicPartition
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+
+    from aiokafka import ConsumerRecord
 
 
 class BulkMessage(ConsumerMessage):  # type: ignore[misc]
@@ -52,14 +56,15 @@ class HoleGuard:
         self._read_again: dict[TP, int] = {}
 
     def arm(self, *tps: TP) -> None:
-        """Records of these partitions may have been fetched and not delivered."""
+        """Records of these partitions may have been fetched and not delivered, read again or not."""
         self._armed.update(tps)
+        for tp in tps:
+            self._read_again.pop(tp, None)
 
     def expect(self, offsets: Mapping[TP, int]) -> None:
         """The position of these partitions was set; fetched records from before may still arrive."""
         for tp, offset in offsets.items():
             self.next[tp] = offset
-            self._read_again.pop(tp, None)
         self.arm(*offsets)
 
     def forget(self, tps: set[TP]) -> None:
@@ -76,11 +81,12 @@ class HoleGuard:
             records = [record for record in records if record.offset >= expected]
             if not records:
                 return (), None
+        again = self._read_again.pop(tp, None)
         if expected is not None and tp in self._armed and records[0].offset > expected:
-            if self._read_again.get(tp) != expected:
+            if again != expected:
                 self._read_again[tp] = expected
                 return (), expected
-        elif self._read_again.pop(tp, None) is not None:
+        elif again is not None:
             self.mended += 1
         self._armed.discard(tp)
         self.next[tp] = records[-1].offset + 1
@@ -94,9 +100,9 @@ class BulkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer = super()._create_worker_consumer(transport)
         # Read when the consumer starts, which is after this: Faust waits 1.5 s for a fetch, hard-coded,
         # uses its co-partitioning assignor only beside its own tables, and reads aborted transactions.
-        consumer._fetch_max_wait_ms = self.app.fetch_wait_ms
-        consumer._isolation_level = "read_committed"
-        consumer._partition_assignment_strategy = (self.app.assignor,)
+        consumer._fetch_max_wait_ms = self.app.fetch_wait_ms  # noqa: SLF001
+        consumer._isolation_level = "read_committed"  # noqa: SLF001
+        consumer._partition_assignment_strategy = (self.app.assignor,)  # noqa: SLF001
         return consumer
 
 
@@ -174,6 +180,23 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Batches know where they begin: gaps between them need no bookkeeping."""
+
+    async def places(self, tps: Collection[TP]) -> dict[TP, tuple[int, int]]:
+        """(committed offset, log end) of partitions as the broker knows them; raises KafkaError.
+
+        Where nothing was committed yet, the log start stands for it.
+        """
+        if not tps:
+            return {}
+        call, consumer = self._thread.call_thread, self._thread._ensure_consumer()  # noqa: SLF001
+        asked = {tp: TopicPartition(tp.topic, tp.partition) for tp in tps}
+        ends = await call(consumer.end_offsets, list(asked.values()))
+        starts = await call(consumer.beginning_offsets, list(asked.values()))
+        found = {}
+        for tp, each in asked.items():
+            committed = await call(consumer.committed, each)
+            found[tp] = (starts[each] if committed is None else committed, ends[each])
+        return found
 
     async def perform_seek(self) -> None:
         """Go to the committed offsets; what was delivered and not committed is delivered again."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import orjson
 
-from streams.settings import Settings
 from streams.topic_admin import check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.settings import Settings
 
 
 async def check_worker(settings: Settings, say: Callable[[str], object]) -> bool:
@@ -18,7 +22,7 @@ async def check_worker(settings: Settings, say: Callable[[str], object]) -> bool
     shown = settings.model_dump(mode="json")
     say(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
     if not settings.signing_key.get_secret_value():
-        say("note: CHURNWATCH_SIGNING_KEY is not set; the trainer signs with a key kept in its state directory")
+        say("note: CHURNWATCH_SIGNING_KEY is not set; the trainer signs with a key in its state directory")
     if settings.salt.get_secret_value() == "churnwatch":
         say("note: CHURNWATCH_SALT is not set; everybody can compute the holdout and the pseudonyms")
     found = await check(settings.kafka.topics(), settings.kafka.client_options())

@@ -9,14 +9,16 @@ foreign or made for another partition count is not used; the changelog has it al
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import xxhash
 
 from models.storage import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 _MAGIC: Final = b"CWC1"
 
@@ -45,6 +47,12 @@ def write(path: Path, identity: Identity, offset: int, rows: Iterable[Row]) -> i
     """Replace the checkpoint at `path`; returns its size in bytes. Raises OSError."""
     body = msgspec.msgpack.encode(Checkpoint(identity, offset, list(rows)))
     data = _MAGIC + xxhash.xxh3_64_digest(body) + body
+    replace(path, data)
+    return len(data)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file so that a crash leaves the old one or the new one. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".tmp")
     with aside.open("wb") as file:
@@ -52,7 +60,6 @@ def write(path: Path, identity: Identity, offset: int, rows: Iterable[Row]) -> i
         file.flush()
         os.fsync(file.fileno())
     aside.replace(path)
-    return len(data)
 
 
 def read(path: Path, identity: Identity) -> Checkpoint | None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from streams.deadletters import DeadLetters
-from streams.engine import EngineConfig
-from streams.model_store import ModelStore
-from streams.outputs import Publisher
 from streams.progress import Progress, encode
 from streams.sending import Message, Sender
-from streams.settings import Settings
-from streams.telemetry import Metrics
-from streams.topics import Topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.deadletters import DeadLetters
+    from streams.engine import EngineConfig
+    from streams.model_store import ModelStore
+    from streams.outputs import Publisher
+    from streams.settings import Settings
+    from streams.telemetry import Metrics
+    from streams.topics import Topics
 
 
 def wall_clock_ms() -> int:

@@ -7,71 +7,71 @@ watermark has reached: send the part → wait for the version (replay) → sweep
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
-
-from features.decoding import EventDecoder
 from features.layout import TOPICS
-from features.observing import RecordLike
-from features.rejection import Rejected
 from models.core import PartitionCore
-from models.sweeping import Sweep
-from models.triggers import Trigger
-from models.versions import ModelSet
-from streams.context import Context
 from streams.engine import Engine
 from streams.partition import Partition
 from streams.progress import Progress
-from streams.recovery import end_offset
+from streams.readers import end_offset
 from streams.scores import scores
 from streams.sending import Message
 from streams.state import CustomersState
-from streams.watermarks import Idleness
+
+if TYPE_CHECKING:
+    from features.observing import RecordLike
+    from features.rejection import Rejected
+    from models.sweeping import Sweep
+    from models.triggers import Trigger
+    from models.versions import ModelSet
+    from streams.context import Context
+    from streams.watermarks import Idleness
+
+
+#: Makes the ledger forget customers of a partition, given as (user, ts); returns when that is durable.
+Forget = Callable[[int, list[tuple[str, int]]], Awaitable[None]]
 
 
 class CustomerPartition(Partition):
     """One partition number over all input topics."""
 
     core: PartitionCore
-    #: Told of every erasure (partition, user, ts): the ledger must forget the customer too.
-    on_erased: Callable[[int, str, int], None] = staticmethod(lambda *_: None)
 
-    def __init__(self, number: int, context: Context, idleness: Idleness) -> None:
+    def __init__(self, number: int, context: Context, idleness: Idleness, forget: Forget) -> None:
         super().__init__(number)
         self._context = context
         self._idleness = idleness
+        self._forget = forget
+        self._erased: list[tuple[str, int]] = []
         self._rejected: list[tuple[str, RecordLike, Rejected]] = []
         self._read_at: float | None = None
+        self._announced: int | None = None
 
     def make_engine(self) -> Engine:
         """See `Partition`."""
         context, settings = self._context, self._context.settings
-        currencies = settings.currencies()
-        decoders = {
-            topic: EventDecoder(topic, max_bytes=settings.worker.max_message_bytes, currencies=currencies)
-            for topic in TOPICS
-        }
-        self.core = PartitionCore(self.number, settings.core(), decoders, currencies.micros)
+        money = settings.currencies().micros
+        self._rejected, self._erased, self._read_at = [], [], None
+        self.core = PartitionCore(self.number, settings.core(), settings.decoders(), money)
         return Engine(
             "customers",
             context.topics["customers-changelog"],
             self.number,
             CustomersState(self.core),
-            context.sender,
-            context.publisher,
-            context.metrics,
-            context.engine,
-            lambda: self.owned,
+            sender=context.sender,
+            publisher=context.publisher,
+            metrics=context.metrics,
+            config=context.engine,
+            still_ours=lambda: self.owned,
         )
 
     async def settled(self) -> None:
-        """Say again where this partition is: the last word may have been lost."""
-        topic = self._context.topics["churn-alerts"]
-        self.engine.ends["churn-alerts"] = await end_offset(
-            self._context.engine.client_options, topic, self.number
-        )
-        await self._announce()
+        """See `Partition`. The next round says again where this partition is: the word may have been lost."""
+        topic, options = self._context.topics["churn-alerts"], self._context.engine.client_options
+        self.engine.ends["churn-alerts"] = await end_offset(options, topic, self.number)
+        self._announced = None
 
     # -- events
 
@@ -89,12 +89,12 @@ class CustomerPartition(Partition):
             metrics.events.labels(topic, fate).inc(count)
         if observed.newest:
             metrics.event_delay.labels(topic).set((self._context.now() - observed.newest) / 1000)
-        self._rejected += [(event.message.topic, *each) for each in observed.rejected]
+        self._rejected += [(topic, *each) for each in observed.rejected]
         self._idleness.seen(topic)
-        self._context.dead_letters.watch(len(records), len(observed.rejected))
         self._read_at = started if self._read_at is None else self._read_at
-        for user, ts in observed.erased:
-            self.on_erased(self.number, user, ts)
+        self._erased += observed.erased
+        # Last, because it may raise: what was applied must not be forgotten then.
+        self._context.dead_letters.watch(len(records), len(observed.rejected))
 
     def _answer(self, triggered: list[Trigger]) -> None:
         if triggered:
@@ -107,22 +107,35 @@ class CustomerPartition(Partition):
 
     async def round(self) -> None:
         """Make durable what was applied; then take every decision time that is due."""
-        await self._flush()
-        while (ts := self.core.due(self._watermark())) is not None:
-            if not await self._decide(ts):
-                break
+        await self.flush()
+        await self._announce()
+        while (ts := self.core.due(self._watermark())) is not None and await self._decide(ts):
+            await self._announce()
         self._measure()
 
-    async def _flush(self) -> None:
-        rejected, self._rejected = self._rejected, []
-        for origin in sorted({topic for topic, _, _ in rejected}):
-            letters = [(record, why) for topic, record, why in rejected if topic == origin]
-            await self._context.dead_letters.send(origin, self.number, letters)
+    async def flush(self) -> None:
+        """See `Partition`."""
+        # First and completely, because a batch that is durable here is not looked at again.
+        while self._rejected or self._erased:
+            await self._bury()
+            await self._spread_erasures()
         read_at, self._read_at = self._read_at, None
         raised = bool(self.core.pending)
         await self.engine.flush()
         if raised and read_at is not None:
             self._context.metrics.alert_delay.observe(time.perf_counter() - read_at)
+
+    async def _bury(self) -> None:
+        rejected = self._rejected.copy()
+        for origin in sorted({topic for topic, _, _ in rejected}):
+            letters = [(record, why) for topic, record, why in rejected if topic == origin]
+            await self._context.dead_letters.send(origin, self.number, letters)
+        del self._rejected[: len(rejected)]
+
+    async def _spread_erasures(self) -> None:
+        if erased := self._erased.copy():
+            await self._forget(self.number, erased)
+            del self._erased[: len(erased)]
 
     def _watermark(self) -> int:
         """Event time up to which this partition is settled."""
@@ -145,9 +158,8 @@ class CustomerPartition(Partition):
         with self._context.metrics.sweep_seconds.time():
             sweep = core.sweep(ts, models, act=act)
         await self._publish_scores(sweep, models)
-        await self._flush()
+        await self.flush()
         self._count(sweep)
-        await self._announce()
         return True
 
     async def _send_part(self, ts: int) -> None:
@@ -171,9 +183,11 @@ class CustomerPartition(Partition):
             metrics.alerts.labels("episode", status).inc(count)
 
     async def _announce(self) -> None:
-        if self.core.swept is not None:
-            place = Progress("swept", self.number, self.engine.ends.get("churn-alerts", 0), self.core.swept)
-            await self._context.announce(place)
+        if (swept := self.core.swept) is not None and swept != self._announced:
+            await self._context.announce(
+                Progress("swept", self.number, self.engine.ends.get("churn-alerts", 0), swept)
+            )
+            self._announced = swept
 
     def _measure(self) -> None:
         metrics, core, label = self._context.metrics, self.core, str(self.number)
@@ -184,5 +198,3 @@ class CustomerPartition(Partition):
         if core.swept is not None:
             metrics.swept.labels(label).set(core.swept / 1000)
             metrics.watermark_delay.labels(label).set((self._context.now() - self._watermark()) / 1000)
-
-

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from features.observing import RecordLike
-from features.rejection import Rejected
 from streams.sending import Message, Sender
-from streams.telemetry import Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from features.observing import RecordLike
+    from features.rejection import Rejected
+    from streams.telemetry import Metrics
+    from streams.topics import Topics
 
 #: Bytes of the original that are kept.
 KEPT_BYTES: Final = 64 * 1024
@@ -24,9 +28,9 @@ class TooManyDeadLettersError(RuntimeError):
 class DeadLetters:
     """Sends refused records on, and watches their share of the last `window` records."""
 
-    def __init__(self, sender: Sender, topic: str, metrics: Metrics, share: float, window: int) -> None:
+    def __init__(self, sender: Sender, topics: Topics, metrics: Metrics, share: float, window: int) -> None:
         self._sender = sender
-        self._topic = topic
+        self._topics = topics
         self._metrics = metrics
         self._share = share
         self._window = window
@@ -48,12 +52,15 @@ class DeadLetters:
                 "look into dead letters, mend the producer or raise worker.max_dead_share"
             )
 
-    async def send(self, origin: str, partition: int, rejected: Sequence[tuple[RecordLike, Rejected]]) -> None:
-        """Send refused records of `origin` (full topic name) and wait until they are confirmed."""
+    async def send(
+        self, origin: str, partition: int, rejected: Sequence[tuple[RecordLike, Rejected]]
+    ) -> None:
+        """Send refused records of `origin` (logical topic) and wait until they are confirmed."""
+        full = self._topics[origin]
+        letters = [_letter(full, partition, record, rejection) for record, rejection in rejected]
+        await self._sender.send(self._topics["dead-letters"], partition, letters)
         for _, rejection in rejected:
             self._metrics.dead_letters.labels(origin, rejection.reason).inc()
-        letters = [_letter(origin, partition, record, rejection) for record, rejection in rejected]
-        await self._sender.send(self._topic, partition, letters)
 
 
 def _letter(origin: str, partition: int, record: RecordLike, rejection: Rejected) -> Message:

@@ -7,24 +7,17 @@ purchase log in lock-step, and counts what came out as any subscriber sees it.
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import signal
-import sys
 import time
-import urllib.request
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from prometheus_client.parser import text_string_to_metric_families
-from rich.console import Console
 
 from features.layout import DAY_MS
+from streams.processes import broker_process, read_metrics, worker_process
 from streams.replaying import replay_events
 from streams.settings import Settings, load
 from streams.sources import Source, first_seen, simulated_profiles, sorted_by_time
@@ -32,6 +25,12 @@ from streams.sources.cdnow import Cdnow
 from streams.sources.completejourney import CompleteJourney
 from streams.summary import render, summarise
 from streams.tally import tallying
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from rich.console import Console
 
 #: Shares of customers whose consent the demo draws; nobody was asked, and the summary says so.
 CONSENTS: Final = {"email": 0.6, "sms": 0.3, "call": 0.2, "onsite": 0.9}
@@ -73,20 +72,13 @@ def demo_settings(plan: Plan, first_ts: int, bootstrap: str, run: Path) -> Setti
         alerting=dict(plan.thresholds),
         interventions={"live_commands": True},
         # The embedded broker keeps about 5 MB of each log, so the checkpoint must never be further behind.
-        worker={"state_dir": run / "state", "http_port": 0, "checkpoint_bytes": 3 << 20, "checkpoint_seconds": 30},
+        worker={
+            "state_dir": run / "state",
+            "http_port": 0,
+            "checkpoint_bytes": 3 << 20,
+            "checkpoint_seconds": 30,
+        },
     )
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """The settings as the environment of a worker process."""
-    found = dict(os.environ)
-    for part, values in settings.model_dump(mode="json", exclude_none=True).items():
-        if isinstance(values, dict):
-            for name, value in values.items():
-                text = value if isinstance(value, str) else orjson.dumps(value).decode()
-                found[f"CHURNWATCH_{part.upper()}__{name.upper()}"] = text
-    found["CHURNWATCH_KAFKA__SASL_PASSWORD"] = settings.kafka.sasl_password.get_secret_value()
-    return found
 
 
 async def run_demo(data: str, run: Path, *, keep: bool, console: Console) -> dict[str, Any]:
@@ -101,19 +93,28 @@ async def run_demo(data: str, run: Path, *, keep: bool, console: Console) -> dic
     defaults = load(None)
     profiles = simulated_profiles(seen, defaults.salt.get_secret_value(), CONSENTS)
     everything = sorted([*profiles, *events], key=lambda e: e.ts)
-    async with _broker(work) as bootstrap:
+    async with broker_process(work, _PARTITIONS) as bootstrap:
         settings = demo_settings(chosen, events[0].ts, bootstrap, work)
         async with worker_process(settings, work) as page, tallying(settings) as tally:
             started = time.perf_counter()
             done = await replay_events(settings, everything, console, tally=tally)
             seconds = time.perf_counter() - started
             metrics = await asyncio.to_thread(read_metrics, page)
-            events_done = done.events - len(seen)
-            summary = summarise(data, chosen.source, len(seen), events_done, seconds, tally.tally, metrics)
+            summary = summarise(
+                data,
+                chosen.source,
+                customers=len(seen),
+                events=done.events - len(seen),
+                seconds=seconds,
+                tally=tally.tally,
+                metrics=metrics,
+            )
             (run / "summary.json").write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
             console.print(render(summary, tally.tally, settings, run))
             if keep:
-                console.print(f"\nStill up; press Ctrl-C to stop. Metrics: {page}metrics   Kafka: {bootstrap}")
+                console.print(
+                    f"\nStill up; press Ctrl-C to stop. Metrics: {page}metrics   Kafka: {bootstrap}"
+                )
                 await _until_interrupted()
     return summary
 
@@ -123,84 +124,3 @@ async def _until_interrupted() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await stop.wait()
-
-
-def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "streams.cli", *arguments]
-
-
-@asynccontextmanager
-async def _broker(work: Path) -> AsyncIterator[str]:
-    """The embedded broker as a process; gives its address."""
-    file = work / "bootstrap"
-    environment = {**os.environ, "CHURNWATCH_KAFKA__PARTITIONS": str(_PARTITIONS)}
-    async with process(_command("broker", "--bootstrap-file", str(file)), environment, work / "broker.log") as up:
-        await until(file.exists, up, 20, "the embedded broker", work / "broker.log")
-        yield file.read_text().strip()
-
-
-@asynccontextmanager
-async def worker_process(settings: Settings, work: Path) -> AsyncIterator[str]:
-    """A worker as a process; gives the address of its page once it is ready."""
-    log = work / "worker.log"
-    offset = log.stat().st_size if log.exists() else 0
-    async with process(_command("worker"), environment(settings), log) as up:
-        page: list[str] = []
-
-        def ready() -> bool:
-            for line in log.read_bytes()[offset:].splitlines():
-                if b'"answering"' in line:
-                    page[:] = [f"http://127.0.0.1:{orjson.loads(line)['port']}/"]
-            return bool(page) and is_ready(page[0])
-
-        await until(ready, up, 60, "the worker", log)
-        yield page[0]
-
-
-@asynccontextmanager
-async def process(command: list[str], environment: Mapping[str, str], log: Path) -> AsyncIterator[Any]:
-    """A child process whose output goes to `log`; stopped gracefully when the block ends."""
-    with log.open("ab") as file:
-        child = await asyncio.create_subprocess_exec(
-            *command, env=environment, stdout=file, stderr=file, start_new_session=True
-        )
-    try:
-        yield child
-    finally:
-        if child.returncode is None:
-            child.terminate()
-            try:
-                await asyncio.wait_for(child.wait(), 20)
-            except TimeoutError:
-                child.kill()
-                await child.wait()
-
-
-async def until(condition: Any, child: Any, seconds: float, what: str, log: Path) -> None:
-    """Wait for `condition()`; raises RuntimeError when the child ends or time is up."""
-    end = time.monotonic() + seconds
-    while not await asyncio.to_thread(condition):
-        if child.returncode is not None or time.monotonic() > end:
-            raise RuntimeError(f"{what} did not come up; see {log}")
-        await asyncio.sleep(0.05)
-
-
-def is_ready(page: str) -> bool:
-    """Whether the worker behind `page` says that it is ready."""
-    try:
-        with urllib.request.urlopen(f"{page}health/ready", timeout=2) as answer:  # noqa: S310 - our own loopback page
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def read_metrics(page: str) -> dict[str, float]:
-    """The worker's metrics as `name{labels}` → value, labels sorted."""
-    with urllib.request.urlopen(f"{page}metrics", timeout=30) as answer:  # noqa: S310 - our own loopback page
-        text = answer.read().decode()
-    found = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            labels = ",".join(f"{k}={v}" for k, v in sorted(sample.labels.items()))
-            found[f"{sample.name}{{{labels}}}"] = sample.value
-    return found

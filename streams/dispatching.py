@@ -6,26 +6,31 @@ repeats outputs byte for byte and decides nothing twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from features.layout import CHANNELS, DECAY_PER_MS, HALF_LIVES_DAYS
-from features.observing import RecordLike
 from features.rejection import Rejected
 from interventions.budget import largest_remainder
 from interventions.ledger import LedgerPartition
 from interventions.policy import CustomerView
 from models.alerts import Alert
-from models.core import PartitionCore
-from streams.context import Context
-from streams.engine import Engine
+from streams.engine import Engine, RevokedError
 from streams.logs import logger, pseudonym
 from streams.partition import Partition
 from streams.progress import Progress
 from streams.state import LedgerState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from features.observing import RecordLike
+    from models.core import PartitionCore
+    from streams.context import Context
+    from streams.customers import CustomerPartition
 
 log = logger(__name__)
 
@@ -34,18 +39,36 @@ _VALUE = CHANNELS.index("value")
 _LONGEST = len(HALF_LIVES_DAYS) - 1
 
 
+class Erasures:
+    """Customers to forget, as (user, ts).
+
+    A batch like any other: applied again after a failed write, acknowledged when it is durable.
+    """
+
+    def __init__(self, customers: Sequence[tuple[str, int]]) -> None:
+        self.customers = customers
+        self.over = asyncio.Event()
+        self.durable = False
+
+    def ack(self) -> None:
+        """The customers are forgotten for good."""
+        self.durable = True
+        self.over.set()
+
+
 class DispatchPartition(Partition):
-    """One partition of `churn-alerts`. `customers` gives the core of the same partition number."""
+    """One partition of `churn-alerts`. `customers` gives that partition of the feature table."""
 
     ledger: LedgerPartition
     state: LedgerState
 
-    def __init__(self, number: int, context: Context, customers: Callable[[], PartitionCore]) -> None:
+    def __init__(self, number: int, context: Context, customers: Callable[[], CustomerPartition]) -> None:
         super().__init__(number)
         self._context = context
         self._customers = customers
         self._next_alert = 0
         self._unreadable: list[tuple[RecordLike, Rejected]] = []
+        self._erasures: set[Erasures] = set()
 
     def make_engine(self) -> Engine:
         """See `Partition`."""
@@ -54,27 +77,41 @@ class DispatchPartition(Partition):
         share = largest_remainder(policy.daily_budget_micros, [1] * partitions)[self.number]
         self.ledger = LedgerPartition(policy, share)
         self.state = LedgerState(self.ledger, live_commands=context.settings.interventions.live_commands)
+        self._unreadable = []
         return Engine(
             "ledger",
             context.topics["ledger-changelog"],
             self.number,
             self.state,
-            context.sender,
-            context.publisher,
-            context.metrics,
-            context.engine,
-            lambda: self.owned,
+            sender=context.sender,
+            publisher=context.publisher,
+            metrics=context.metrics,
+            config=context.engine,
+            still_ours=lambda: self.owned,
         )
 
+    async def usable(self) -> bool:
+        """See `Partition`; the customers must be there to be looked at."""
+        while await super().usable() and await self._customers().usable():
+            if self.ready.is_set():
+                return True
+        return False
+
     def apply(self, event: Any) -> None:
-        """Decide about one poll of alerts."""
-        core, alerts = self._customers(), []
+        """Decide about one poll of alerts, or forget customers."""
+        if isinstance(event, Erasures):
+            self._forget(event)
+        else:
+            self._decide(event)
+
+    def _decide(self, event: Any) -> None:
+        core, alerts = self._customers().core, []
         for record in event.value:
             try:
                 alerts.append((record.offset, _alert.decode(record.value or b"")))
             except msgspec.DecodeError as error:
                 # We are the only writer of this topic; still, nothing may poison it.
-                log.error("an alert cannot be read", offset=record.offset, why=str(error))
+                log.warning("an alert cannot be read", offset=record.offset, why=str(error))
                 self._unreadable.append((record, Rejected("malformed_json", str(error))))
         views = {alert.user_id: view_of(core, alert.user_id, alert.ts) for _, alert in alerts}
         result = self.ledger.step(alerts, views)
@@ -87,27 +124,48 @@ class DispatchPartition(Partition):
                 metrics.commands.labels(verdict.command.channel, str(verdict.command.dry_run).lower()).inc()
         self._next_alert = event.value[-1].offset + 1
 
-    def erase(self, user: str, ts: int) -> None:
-        """Forget a customer."""
-        self.state.erase(user, self._customers().hash(user), ts)
+    async def erase(self, customers: Sequence[tuple[str, int]]) -> None:
+        """Forget customers, given as (user, ts), and wait until that is durable. Raises RevokedError."""
+        erasures = Erasures(customers)
+        self._erasures.add(erasures)
+        await self.take(erasures)
+        if self.owned:
+            await erasures.over.wait()
+        self._erasures.discard(erasures)
+        if not erasures.durable:
+            raise RevokedError(f"partition {self.number} went before its customers were forgotten")
+
+    def _forget(self, erasures: Erasures) -> None:
         salt = self._context.settings.salt.get_secret_value()
-        log.info("customer erased", customer=pseudonym(user, salt))
-        self.wake()
+        for user, ts in erasures.customers:
+            self.state.erase(user, self._customers().core.hash(user), ts)
+            log.info("customer erased", customer=pseudonym(user, salt))
+
+    async def give_up(self) -> None:
+        """See `Partition`."""
+        await super().give_up()
+        for erasures in self._erasures:
+            erasures.over.set()
+
+    async def flush(self) -> None:
+        """See `Partition`."""
+        while unreadable := self._unreadable.copy():
+            await self._context.dead_letters.send("churn-alerts", self.number, unreadable)
+            del self._unreadable[: len(unreadable)]
+        await self.engine.flush()
 
     async def round(self) -> None:
         """See `Partition`."""
         decided = self._next_alert
-        if self._unreadable:
-            unreadable, self._unreadable = self._unreadable, []
-            topic = self._context.topics["churn-alerts"]
-            await self._context.dead_letters.send(topic, self.number, unreadable)
-        await self.engine.flush()
+        await self.flush()
         self._context.metrics.ledger_rows.labels(str(self.number)).set(self.ledger.row_count)
         await self._context.announce(Progress("decided", self.number, decided))
 
     async def settled(self) -> None:
-        """Say again how far this partition has decided."""
+        """Say again how far this partition has decided; batches wait for the customers they are about."""
         self._next_alert = max(self._next_alert, self.ledger.offset + 1)
+        if not await self._customers().usable():
+            raise RevokedError(f"partition {self.number} is given up")
 
 
 def view_of(core: PartitionCore, user: str, ts: int) -> CustomerView:

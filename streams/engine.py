@@ -8,19 +8,23 @@ further batches gather for the next one, so a slow broker makes larger writes, n
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from streams import checkpoint
 from streams.checkpoint import Identity
 from streams.logs import logger
-from streams.outputs import Publisher
-from streams.recovery import end_offset, recover
+from streams.readers import end_offset
+from streams.recovery import byte_count, recover
 from streams.sending import Message, Sender
-from streams.state import Output, State
-from streams.telemetry import Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from streams.outputs import Publisher
+    from streams.state import Output, State
+    from streams.telemetry import Metrics
 
 log = logger(__name__)
 
@@ -28,11 +32,16 @@ log = logger(__name__)
 class Acknowledgeable(Protocol):
     """A Faust event."""
 
-    def ack(self) -> Any: ...
+    def ack(self) -> Any:
+        """What came of this batch is durable and published."""
 
 
 class ForeignWriteError(RuntimeError):
     """Somebody else wrote to this partition's changelog: our state is not the truth any more."""
+
+
+class RevokedError(RuntimeError):
+    """The partition is another worker's by now; nothing was written, and our state is what it was."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,7 @@ class Engine:
         topic: str,
         partition: int,
         state: State,
+        *,
         sender: Sender,
         publisher: Publisher,
         metrics: Metrics,
@@ -82,10 +92,11 @@ class Engine:
         """Rebuild the state, publish again what was not known to be published. Raises RecoveryError."""
         found = await recover(self.state, self._identity, self._path, self._config.client_options)
         self._next_offset = found.next_offset
+        self._written_bytes = found.tail_bytes
         labels = (self.table, str(self.partition))
         self._metrics.recovery_seconds.labels(*labels).set(found.seconds)
-        source = "checkpoint" if found.from_checkpoint else "changelog"
-        self._metrics.recovery_rows.labels(self.table, source).inc(found.rows)
+        self._metrics.recovery_rows.labels(self.table, "checkpoint").inc(found.from_checkpoint)
+        self._metrics.recovery_rows.labels(self.table, "changelog").inc(found.from_changelog)
         for key, why in found.broken:
             self._metrics.broken_rows.labels(self.table).inc()
             log.error("a stored row cannot be read and is left out", table=self.table, kind=key[:1], why=why)
@@ -103,10 +114,10 @@ class Engine:
     async def flush(self) -> None:
         """One round of write → publish → mark → acknowledge.
 
-        Raises SendError or ForeignWriteError, after which the partition must be recovered.
+        Raises SendError or ForeignWriteError, after which the partition must be recovered, and RevokedError.
         """
         if not self._still_ours():
-            raise ForeignWriteError(f"{self.table}/{self.partition} was assigned to another worker")
+            raise RevokedError(f"{self.table}/{self.partition} was assigned to another worker")
         count = len(self._unacked)
         rows = self.state.take()
         snapshot = list(self.state.everything()) if rows and self._checkpoint_due(rows) else None
@@ -129,9 +140,8 @@ class Engine:
         self._metrics.rows_written.labels(self.table).inc(len(rows))
         if first != self._next_offset:
             self._metrics.foreign_writes.labels(self.table).inc(max(first - self._next_offset, 1))
-            raise ForeignWriteError(
-                f"{self._identity.topic}/{self.partition}: expected to write at {self._next_offset}, wrote at {first}"
-            )
+            place = f"{self._identity.topic}/{self.partition}"
+            raise ForeignWriteError(f"{place}: expected to write at {self._next_offset}, wrote at {first}")
         self._next_offset = end
 
     async def _publish(self) -> None:
@@ -141,7 +151,7 @@ class Engine:
         self.state.published()
 
     def _checkpoint_due(self, rows: list[tuple[bytes, bytes | None]]) -> bool:
-        self._written_bytes += sum(len(key) + len(value or b"") for key, value in rows)
+        self._written_bytes += byte_count(rows)
         old = time.monotonic() - self._checkpoint_at > self._config.checkpoint_seconds
         return old or self._written_bytes > self._config.checkpoint_bytes
 

@@ -6,18 +6,34 @@ still. Faust's idea of the committed offset advances even when a commit fails, s
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from features.layout import TOPICS
-from streams.settings import Settings
-from streams.telemetry import Metrics
-from streams.worker import Worker
+from streams.logs import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from faust.types.tuples import TP
+
+    from streams.settings import Settings
+    from streams.telemetry import Metrics
+    from streams.worker import Worker
+
+log = logger(__name__)
 
 #: The broker is asked at most this often, however often the page is.
 _ASK_SECONDS: Final = 2.0
+
+
+class _Place(NamedTuple):
+    """Where the group stands in a topic partition; `since` is when it began to stand there with lag."""
+
+    committed: int
+    lag: int
+    since: float
 
 
 class Health:
@@ -33,8 +49,8 @@ class Health:
         self._app = app
         self._clock = clock
         self._asked = -_ASK_SECONDS
-        #: Committed offset, lag, and since when the offset has not moved, by topic partition.
-        self._places: dict[TopicPartition, tuple[int, int, float]] = {}
+        self._answered = 0.0
+        self._places: dict[TP, _Place] = {}
 
     def not_ready(self) -> list[str]:
         """Why the worker is not ready; empty when it is."""
@@ -52,34 +68,40 @@ class Health:
         """Why the worker should be restarted; empty when all is well. An idle topic is all well."""
         if self._worker.error.done():
             return ["the worker has failed"]
-        now = self._clock()
+        stood = {tp: self._answered - place.since for tp, place in self._places.items() if place.lag > 0}
         return [
-            f"{tp.topic}/{tp.partition}: lag {lag}, nothing committed for {now - since:.0f} s"
-            for tp, (_, lag, since) in self._places.items()
-            if lag > 0 and now - since > self._stalled
+            f"{tp.topic}/{tp.partition}: lag {self._places[tp].lag}, nothing committed for {seconds:.0f} s"
+            for tp, seconds in stood.items()
+            if seconds > self._stalled
         ]
 
     async def measure_lag(self) -> None:
-        """Ask the broker for log ends and committed offsets of the input topics assigned here."""
+        """Ask the broker for log ends and committed offsets of the input topics assigned here.
+
+        While it does not answer nothing is known, and what was known stays: a broker that is down is no
+        reason to restart its workers.
+        """
         now = self._clock()
-        if now - self._asked < _ASK_SECONDS or self._app.consumer is None:
+        if now - self._asked < _ASK_SECONDS:
             return
         self._asked = now
         names = {self._topics[name]: name for name in (*TOPICS, "churn-alerts")}
-        tps = [TopicPartition(tp.topic, tp.partition) for tp in self._app.consumer.assignment() if tp.topic in names]
-        if not tps:
-            return
-        for tp, committed, end in await self._ask(tps):
-            known = self._places.get(tp)
-            moved = known is None or known[0] != committed or end <= committed
-            self._places[tp] = (committed, max(end - committed, 0), now if moved or known is None else known[2])
-            self._metrics.lag.labels(names[tp.topic], str(tp.partition)).set(max(end - committed, 0))
-        self._places = {tp: place for tp, place in self._places.items() if tp in set(tps)}
-
-    async def _ask(self, tps: list[TopicPartition]) -> list[tuple[TopicPartition, int, int]]:
-        thread = self._app.consumer._thread
-        consumer = thread._ensure_consumer()
-        ends = await thread.call_thread(consumer.end_offsets, tps)
-        starts = await thread.call_thread(consumer.beginning_offsets, tps)
-        committed = {tp: await thread.call_thread(consumer.committed, tp) for tp in tps}
-        return [(tp, committed[tp] if committed[tp] is not None else starts[tp], ends[tp]) for tp in tps]
+        places: dict[TP, tuple[int, int]] = {}
+        if self._worker.partitions():  # before that Faust's consumer may not have started
+            consumer = self._app.consumer
+            try:
+                places = await consumer.places([tp for tp in consumer.assignment() if tp.topic in names])
+            except KafkaError as error:
+                log.warning("lag is not known: the broker does not answer", why=repr(error))
+                return
+        self._answered = now
+        before, self._places = self._places, {}
+        self._metrics.lag.clear()
+        for tp, (committed, end) in places.items():
+            lag = max(end - committed, 0)
+            known = before.get(tp)
+            # Standing still is standing still with lag: a topic may be idle for days before an event comes.
+            still = known is not None and known.committed == committed and known.lag > 0 and lag > 0
+            since = known.since if known is not None and still else now
+            self._places[tp] = _Place(committed, lag, since)
+            self._metrics.lag.labels(names[tp.topic], str(tp.partition)).set(lag)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
 from rich.table import Table
 
 from features.catalogue import CATALOGUE, NAMES, raw_features
@@ -19,10 +17,16 @@ from features.hashing import partition_of
 from features.view import View
 from interventions.commands import Decision
 from models.alerts import Alert
-from models.core import PartitionCore
 from models.judging import chunks, judge
 from streams.reading import read_core, read_ledger, read_models, scan
-from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from models.core import PartitionCore
+    from streams.settings import Settings
 
 
 class UnknownCustomerError(RuntimeError):
@@ -84,9 +88,8 @@ async def _history(settings: Settings, user: str, partition: int, console: Conso
         row = (moment(alert.ts), f"{alert.kind} {alert.status}", alert.tier, f"{alert.probability:.3f}", said)
         table.add_row(*row)
     console.print(table)
-    row = (await read_ledger(settings, partition)).history(user)
-    contacts = [] if row is None else row.contacts
-    console.print(f"contacts remembered: {len(contacts)}", highlight=False)
+    kept = (await read_ledger(settings, partition)).history(user)
+    console.print(f"contacts remembered: {0 if kept is None else len(kept.contacts)}", highlight=False)
 
 
 async def write_features(settings: Settings, out: Path, console: Console) -> int:

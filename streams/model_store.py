@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiokafka import TopicPartition
 
 from features.clock import BEGINNING
-from models.trainer import TrainerConfig
 from models.versions import ModelSet, VersionReader, initial_models
 from streams.logs import logger
-from streams.recovery import reader
-from streams.telemetry import Metrics
+from streams.readers import bounds, reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from models.trainer import TrainerConfig
+    from streams.telemetry import Metrics
 
 log = logger(__name__)
 
@@ -40,7 +43,7 @@ class ModelStore:
         """Read all versions there are, then every new one; runs until cancelled."""
         tp = TopicPartition(self._topic, 0)
         async with reader(self._options, tp) as consumer:
-            start, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
+            start, end = await bounds(consumer, tp)
             consumer.seek(tp, start)
             while True:
                 if not self.loaded.is_set() and await consumer.position(tp) >= end:
@@ -54,7 +57,7 @@ class ModelStore:
         except (msgspec.MsgspecError, KeyError) as error:
             # The models in force stay: a refused version must not silence the alerts.
             self._metrics.refused_versions.inc()
-            log.error("a model version was refused", key=key.decode(errors="replace"), why=str(error))
+            log.warning("a model version was refused", key=key.decode(errors="replace"), why=str(error))
             return
         if found is not None and found.as_of >= self.current.as_of:
             self.current = found

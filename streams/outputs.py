@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import xxhash
 
 from streams.sending import Header, Message, Sender
-from streams.state import Output
-from streams.telemetry import Metrics
-from streams.topics import Topics
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streams.state import Output
+    from streams.telemetry import Metrics
+    from streams.topics import Topics
 
 #: CloudEvents type by logical topic; the version is that of the value's shape.
 _TYPES: Final = {
@@ -60,7 +63,9 @@ class Publisher:
         for output in outputs:
             message = Message(output.key, output.value, self.headers(output))
             by_topic.setdefault(output.topic, []).append(message)
-        ends = await asyncio.gather(*(self._send(topic, partition, found) for topic, found in by_topic.items()))
+        ends = await asyncio.gather(
+            *(self._send(topic, partition, found) for topic, found in by_topic.items())
+        )
         return dict(zip(by_topic, ends, strict=True))
 
     async def _send(self, topic: str, partition: int, messages: Sequence[Message]) -> int:
@@ -70,8 +75,9 @@ class Publisher:
         return sent[1]
 
     def headers(self, output: Output) -> tuple[Header, ...]:
-        """CloudEvents 1.0 (Kafka binding, binary mode). The id is a hash of the value, so a repeated output
-        repeats it.
+        """CloudEvents 1.0 (Kafka binding, binary mode).
+
+        The id is a hash of the value, so a repeated output repeats it.
         """
         return (
             ("ce_specversion", b"1.0"),
@@ -81,5 +87,3 @@ class Publisher:
             ("ce_time", _rfc3339(_timed.decode(output.value).ts)),
             ("content-type", b"application/json"),
         )
-
-

@@ -11,13 +11,14 @@ import abc
 import asyncio
 from typing import Any, Final
 
-from streams.engine import Engine, ForeignWriteError
+from streams.engine import Engine, ForeignWriteError, RevokedError
 from streams.logs import logger
 from streams.sending import SendError
 
 log = logger(__name__)
 
-_BACKOFF_SECONDS: Final = (0.2, 1.0, 3.0, 10.0)
+#: Pauses before the recoveries between two rounds that succeed; after the last one the worker gives up.
+_BACKOFF_SECONDS: Final = (0.0, 0.2, 1.0, 3.0, 10.0)
 
 
 class Partition(abc.ABC):
@@ -29,10 +30,13 @@ class Partition(abc.ABC):
         self.number = number
         self.owned = True
         self.ready = asyncio.Event()
+        #: Set when `ready` is, and when the partition was given up before it could be.
+        self._decided = asyncio.Event()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+        self._failures = 0
 
     # -- what a table defines
 
@@ -45,11 +49,16 @@ class Partition(abc.ABC):
         """Apply one batch (a Faust event of records) to the state in memory."""
 
     @abc.abstractmethod
-    async def round(self) -> None:
-        """Make durable what was applied, and whatever follows from it."""
+    async def flush(self) -> None:
+        """Make durable what was applied."""
 
+    @abc.abstractmethod
+    async def round(self) -> None:
+        """Flush, and do whatever follows from it."""
+
+    @abc.abstractmethod
     async def settled(self) -> None:
-        """Called once after each recovery."""
+        """Called after each recovery, before batches are applied again: the partition is not `ready` yet."""
 
     # -- life
 
@@ -61,11 +70,15 @@ class Partition(abc.ABC):
 
     async def take(self, event: Any) -> None:
         """Apply a batch as soon as the partition is ready; it is acknowledged once it is durable."""
-        await self.ready.wait()
-        if self.owned:
+        if await self.usable():
             self.apply(event)
             self.engine.accept(event)
             self.wake()
+
+    async def usable(self) -> bool:
+        """Wait until batches may be applied; False if the partition is given up before that."""
+        await self._decided.wait()
+        return self.owned and self.ready.is_set()
 
     def wake(self) -> None:
         """Ask for a round."""
@@ -73,8 +86,7 @@ class Partition(abc.ABC):
 
     async def park(self) -> None:
         """The partition was revoked: finish the round under way, keep the state for its return."""
-        self.owned = False
-        await self._stop_task()
+        await self.give_up()
         # Their generation is over: these batches come again, and are skipped by their stamps.
         self.engine.release()
 
@@ -92,17 +104,26 @@ class Partition(abc.ABC):
         await self._stop_task()
         if self.owned and self.ready.is_set():
             try:
-                await self.engine.flush()
+                await self.flush()
                 self.engine.checkpoint_now()
-            except (SendError, ForeignWriteError) as error:
+            except (SendError, ForeignWriteError, RevokedError) as error:
                 log.warning("left without a last write", partition=self.number, why=str(error))
+        await self.give_up()
+
+    async def give_up(self) -> None:
+        """Stop, and let go whoever waits for this partition."""
         self.owned = False
+        self._decided.set()
+        await self._stop_task()
 
     async def _stop_task(self) -> None:
         task, self._task = self._task, None
         if task is not None and not task.done():
             self._stopping = True
             self.wake()
+            if not self.ready.is_set():
+                # It is recovering: there is nothing to finish, and it may take long.
+                task.cancel()
             await asyncio.wait([task])
         self._stopping = False
 
@@ -120,32 +141,38 @@ class Partition(abc.ABC):
     async def _one_round(self) -> None:
         try:
             await self.round()
+        except RevokedError:
+            return
         except (SendError, ForeignWriteError) as error:
+            # Also if it is not ours any more: memory and changelog differ, so it must not be resumed.
+            self.ready.clear()
             if self.owned:
-                log.warning("a write failed; recovering the partition", partition=self.number, why=str(error))
-                await self._heal()
+                await self._heal(error)
+        else:
+            self._failures = 0
 
-    async def _heal(self) -> None:
+    async def _heal(self, why: Exception) -> None:
         """Rebuild the state and apply the unacknowledged batches again, with growing pauses."""
+        self._decided.clear()
         waiting = self.engine.release()
-        for pause in (*_BACKOFF_SECONDS, None):
+        while self.owned and not self.ready.is_set():
+            if self._failures == len(_BACKOFF_SECONDS):
+                raise why
+            log.warning("recovering after a failed write", partition=self.number, why=str(why))
+            await asyncio.sleep(_BACKOFF_SECONDS[self._failures])
+            self._failures += 1
             try:
                 await self._recover(waiting)
-            except Exception as error:
-                if pause is None or not self.owned:
-                    raise
-                log.warning("recovery failed; trying again", partition=self.number, why=str(error))
-                await asyncio.sleep(pause)
-            else:
-                return
+            except Exception as error:  # noqa: BLE001 - raised above when it does not pass
+                why = error
 
     async def _recover(self, waiting: list[Any]) -> None:
-        self.ready.clear()
         self.engine = self.make_engine()
         await self.engine.recover()
+        await self.settled()
         for event in waiting:
             self.apply(event)
             self.engine.accept(event)
-        await self.settled()
         self.ready.set()
+        self._decided.set()
         self.wake()

@@ -14,8 +14,10 @@ Stage = Literal["swept", "decided"]
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One partition's place: `swept` up to decision time `ts` with alerts before `alerts`, or `decided`
-    all alerts before that offset.
+    """One partition's place.
+
+    `swept` up to decision time `ts`, with alerts before offset `alerts`; or `decided`: all alerts before
+    that offset.
     """
 
     stage: Stage
@@ -51,14 +53,13 @@ class ProgressBoard:
         if found.stage == "decided":
             self._decided[found.partition] = max(found.alerts, self._decided.get(found.partition, 0))
         elif found.ts >= (known := self._swept.get(found.partition, found)).ts:
-            self._swept[found.partition] = msgspec.structs.replace(found, alerts=max(found.alerts, known.alerts))
+            self._swept[found.partition] = msgspec.structs.replace(
+                found, alerts=max(found.alerts, known.alerts)
+            )
 
     def settled(self, ts: int) -> bool:
         """Whether every partition has swept `ts` and its alerts are decided."""
-        return len(self._swept) == self._partitions and all(
-            place.ts >= ts and self._decided.get(partition, 0) >= place.alerts
-            for partition, place in self._swept.items()
-        )
+        return not self.waiting(ts)
 
     def waiting(self, ts: int) -> list[int]:
         """Partitions that are not settled yet."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiokafka import ConsumerRecord, TopicPartition
 
@@ -12,9 +11,14 @@ from interventions.ledger import LedgerPartition
 from models.core import PartitionCore
 from models.versions import ModelSet, VersionReader, initial_models
 from streams.checkpoint import Identity
-from streams.recovery import reader, recover
-from streams.settings import Settings
+from streams.readers import bounds, read_until, reader
+from streams.recovery import recover
 from streams.state import CustomersState, LedgerState, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.settings import Settings
 
 
 async def read_core(settings: Settings, partition: int) -> PartitionCore:
@@ -61,9 +65,8 @@ async def scan(
     kafka = settings.kafka
     tp = TopicPartition(kafka.topics()[topic], partition)
     async with reader(kafka.client_options(), tp) as consumer:
-        consumer.seek(tp, (await consumer.beginning_offsets([tp]))[tp])
-        end = (await consumer.end_offsets([tp]))[tp]
-        while await consumer.position(tp) < end:
-            for record in (await consumer.getmany(tp, timeout_ms=200)).get(tp, ()):
-                if record.offset < end:
-                    take(record)
+        first, end = await bounds(consumer, tp)
+        consumer.seek(tp, first)
+        async for records in read_until(consumer, tp, end):
+            for record in records:
+                take(record)

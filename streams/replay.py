@@ -9,25 +9,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from aiokafka import TopicPartition
 
 from features.events import Tick
-from features.grid import DecisionGrid
 from features.hashing import partition_of
 from features.layout import TOPICS
 from features.observing import REPLAY_HEADER
 from streams.progress import ProgressBoard
-from streams.recovery import reader
+from streams.readers import bounds, reader
 from streams.sending import Message, Sender, new_producer
-from streams.settings import Settings
 from streams.sources import Interval, SourceEvent, intervals
-from streams.topics import Topics
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+
+    from features.grid import DecisionGrid
+    from streams.settings import Settings
+    from streams.topics import Topics
 
 _HEADERS: Final = ((REPLAY_HEADER, b"1"),)
 _SECONDS: Final = 60.0
@@ -153,7 +156,7 @@ async def replaying(settings: Settings, patience_seconds: float = 120.0) -> Asyn
     tp = TopicPartition(settings.kafka.topics()["progress"], 0)
     try:
         async with reader(options, tp) as consumer:
-            consumer.seek(tp, (await consumer.beginning_offsets([tp]))[tp])
+            consumer.seek(tp, (await bounds(consumer, tp))[0])
             following = asyncio.create_task(_follow(consumer, tp, board))
             try:
                 yield Replayer(settings, Sender(producer, _SECONDS), board, patience_seconds)

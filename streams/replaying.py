@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from streams.replay import Replayed, replaying
-from streams.settings import Settings
 from streams.sources import Source, SourceEvent, sorted_by_time
-from streams.tally import TallyReader
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from streams.settings import Settings
+    from streams.tally import TallyReader
 
 
 def bar(console: Console) -> Progress:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from models.alerts import ModelRef, Tier
-from models.core import PartitionCore
 from models.episodes import TIERS
-from models.sweeping import Sweep
-from models.versions import ModelSet
 from streams.state import Output
+
+if TYPE_CHECKING:
+    from models.core import PartitionCore
+    from models.sweeping import Sweep
+    from models.versions import ModelSet
 
 
 class Score(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: aiokafka takes 31 rows of 500 B into a batch by default; this takes a thousand, and brokers take it.
 BATCH_BYTES: Final = 512 * 1024

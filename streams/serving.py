@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from models.versions import ModelSet
 from streams.app import running
 from streams.logs import logger
-from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streams.settings import Settings
 
 log = logger(__name__)
 
 
+def read_models(path: Path) -> ModelSet:
+    """The model set in a JSON file. Raises OSError and ValueError, which name the file."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=ModelSet)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} holds no models: {error}") from error
+
+
 async def run_worker(settings: Settings, model: Path | None = None) -> None:
     """Run until SIGTERM or SIGINT, then leave gracefully. Raises what made the worker fail."""
-    frozen = None if model is None else msgspec.json.decode(model.read_bytes(), type=ModelSet)
+    frozen = None if model is None else read_models(model)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with running(settings, frozen) as worker:
         stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait([stopped, worker.error], return_when=asyncio.FIRST_COMPLETED)
+        ends: list[asyncio.Future[Any]] = [stopped, worker.error]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if worker.error.done():
             log.error("the worker cannot go on", why=str(worker.error.exception()))

@@ -8,22 +8,33 @@ refused.
 from __future__ import annotations
 
 import os
-import ssl
+import tomllib
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings.exceptions import SettingsError as UnreadableError
 
+from features.decoding import EventDecoder
 from features.grid import DecisionGrid
-from features.layout import DAY_MS
+from features.layout import DAY_MS, TOPICS
+from features.mapping import FieldMapping
 from features.money import Currencies
 from interventions.policy import PolicyConfig
 from models.core import CoreConfig
 from models.episodes import Thresholds
 from models.trainer import TrainerConfig
-from streams.topics import Topics
+from streams.sections import Alerting, Interventions, Kafka, Model, Money, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 FILE_VARIABLE: Final = "CHURNWATCH_SETTINGS"
 _SECRETS: Final = ("salt", "signing_key", "sasl_password")
@@ -31,131 +42,6 @@ _SECRETS: Final = ("salt", "signing_key", "sasl_password")
 
 class SettingsError(ValueError):
     """The settings contradict themselves; the message names each fault in one line."""
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Kafka(_Part):
-    """How to reach the broker, and the names on it."""
-
-    bootstrap_servers: str = "127.0.0.1:9092"
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    sasl_username: str = ""
-    sasl_password: SecretStr = SecretStr("")
-    ssl_ca_file: Path | None = None
-    ssl_cert_file: Path | None = None
-    ssl_key_file: Path | None = None
-    group: str = "churnwatch"
-    #: Static membership: a name of this worker that stays the same over restarts.
-    instance_id: str | None = None
-    topic_prefix: str = ""
-    topic_names: dict[str, str] = {}
-    partitions: int = Field(default=12, ge=1)
-    session_timeout_seconds: float = Field(default=30.0, gt=0)
-    #: Longest wait of a fetch: what an event waits at most when nothing else comes.
-    fetch_wait_ms: int = Field(default=20, ge=1)
-    commit_interval_seconds: float = Field(default=1.0, gt=0)
-
-    def topics(self) -> Topics:
-        """Names on the broker."""
-        return Topics(
-            prefix=self.topic_prefix, overrides=self.topic_names, partitions=self.partitions, group=self.group
-        )
-
-    def client_options(self) -> dict[str, Any]:
-        """What every aiokafka client needs to connect."""
-        options: dict[str, Any] = {
-            "bootstrap_servers": self.bootstrap_servers,
-            "security_protocol": self.security_protocol,
-        }
-        if self.security_protocol.startswith("SASL"):
-            options |= {
-                "sasl_mechanism": self.sasl_mechanism,
-                "sasl_plain_username": self.sasl_username,
-                "sasl_plain_password": self.sasl_password.get_secret_value(),
-            }
-        if self.security_protocol.endswith("SSL"):
-            options["ssl_context"] = self.ssl_context()
-        return options
-
-    def ssl_context(self) -> ssl.SSLContext:
-        """The TLS context of the files named; raises OSError or ssl.SSLError when they cannot be used."""
-        context = ssl.create_default_context(cafile=self.ssl_ca_file)
-        if self.ssl_cert_file is not None:
-            context.load_cert_chain(self.ssl_cert_file, self.ssl_key_file)
-        return context
-
-
-class Model(_Part):
-    """What is predicted, when, from whom, and by which learners."""
-
-    horizon_days: int = Field(default=60, ge=1)
-    every_days: int = Field(default=1, ge=1)
-    active_within_days: int = Field(default=120, ge=1)
-    #: A day whose 00:00 UTC lies on the decision grid.
-    grid_anchor: date = date(1970, 1, 1)
-    allowed_lateness_hours: float = Field(default=24.0, ge=0)
-    contenders: tuple[str, ...] = ("logistic", "hoeffding_tree")
-    champion: str = "logistic"
-    learn_sample: int = Field(default=50_000, ge=1)
-    min_labels: int = Field(default=1_000, ge=0)
-    evict_after_days: int = Field(default=730, ge=1)
-    evaluate_from: date | None = None
-    keep_versions: int = Field(default=20, ge=1)
-
-
-class Alerting(_Part):
-    """Thresholds of the risk tiers, and how triggers behave."""
-
-    medium: float = 0.80
-    high: float = 0.90
-    critical: float = 0.95
-    hysteresis: float = 0.05
-    trigger_cooldown_days: float = Field(default=7.0, ge=0)
-    low_rating: float = 2.0
-    low_survey: float = 3.0
-    #: A decision time or trigger older than this raises no alert in live operation; default one grid step.
-    act_within_days: float | None = Field(default=None, gt=0)
-
-
-class Money(_Part):
-    """The currency of all features and costs, and what others are worth in it."""
-
-    currency: str | None = None
-    rates: dict[str, float] = {}
-
-
-class Interventions(_Part):
-    """What the first policy may be told; costs are in currency units."""
-
-    holdout_share: float = Field(default=0.10, ge=0, lt=1)
-    exploration: float = Field(default=0.0, ge=0, le=1)
-    high_value: float = Field(default=200.0, ge=0)
-    daily_budget: float = Field(default=500.0, ge=0)
-    #: Publish commands that come from replayed history too (still marked `dry_run`).
-    live_commands: bool = False
-
-
-class Worker(_Part):
-    """The process: where it keeps checkpoints, where it answers, when it gives up."""
-
-    state_dir: Path = Path("run/state")
-    #: 0 lets the system choose; the log says which.
-    http_port: int = Field(default=8080, ge=0, le=65_535)
-    http_host: str = "127.0.0.1"
-    checkpoint_seconds: float = Field(default=60.0, gt=0)
-    checkpoint_bytes: int = Field(default=64 << 20, ge=1)
-    idle_after_seconds: float = Field(default=60.0, gt=0)
-    write_timeout_seconds: float = Field(default=30.0, gt=0)
-    max_message_bytes: int = Field(default=65_536, ge=1_024)
-    #: More than this share of dead letters among the last `dead_letter_window` records stops the worker.
-    max_dead_share: float = Field(default=0.5, gt=0, le=1)
-    dead_letter_window: int = Field(default=10_000, ge=1)
-    stalled_seconds: float = Field(default=120.0, gt=0)
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class Settings(BaseSettings):
@@ -237,15 +123,31 @@ class Settings(BaseSettings):
             daily_budget_micros=round(self.interventions.daily_budget * 1e6),
         )
 
+    def decoders(self) -> dict[str, EventDecoder]:
+        """One decoder for each input topic, through its field mapping if there is one.
+
+        Raises OSError or ValueError when a mapping cannot be read.
+        """
+        limit, currencies = self.worker.max_message_bytes, self.currencies()
+        decoders = {topic: EventDecoder(topic, max_bytes=limit, currencies=currencies) for topic in TOPICS}
+        for path in self.kafka.field_mappings:
+            mapping = FieldMapping.from_toml(path.read_text())
+            decoders[mapping.topic] = mapping.decoder(decoders[mapping.topic], limit)
+        return decoders
+
     def currencies(self) -> Currencies:
         """Conversion into the configured currency."""
         return Currencies(self.money.currency, self.money.rates)
 
     @property
     def act_within_ms(self) -> int:
-        """Age beyond which a live decision time or trigger raises no alert."""
-        days = self.alerting.act_within_days or float(self.model.every_days)
-        return round(days * DAY_MS)
+        """Age beyond which a live decision time or trigger raises no alert.
+
+        A decision time is swept when the watermark reaches it, so it is never younger than the lateness.
+        """
+        if self.alerting.act_within_days is not None:
+            return round(self.alerting.act_within_days * DAY_MS)
+        return self.model.every_days * DAY_MS + self.core().lateness_ms
 
 
 def load(file: Path | None = None, **overrides: Any) -> Settings:
@@ -255,9 +157,8 @@ def load(file: Path | None = None, **overrides: Any) -> Settings:
     """
     named = os.environ.get(FILE_VARIABLE)
     path = file or (Path(named) if named else None)
-    if path is not None and not path.is_file():
-        raise SettingsError(f"there is no settings file {path}")
-    _refuse_secrets(path)
+    if path is not None:
+        _look_through(path)
 
     class _Settings(Settings):
         _file = path
@@ -265,17 +166,34 @@ def load(file: Path | None = None, **overrides: Any) -> Settings:
     try:
         return _Settings(**overrides)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}" for fault in error.errors()]
-        raise SettingsError("\n".join(faults)) from error
+        raise SettingsError("\n".join(map(_one_line, error.errors()))) from error
+    except UnreadableError as error:
+        raise SettingsError(f"{error}: {error.__cause__}") from error
 
 
-def _refuse_secrets(path: Path | None) -> None:
-    if path is None:
-        return
-    for line in path.read_text().splitlines():
-        name = line.split("=", 1)[0].strip()
-        if name in _SECRETS and "=" in line:
+def _one_line(fault: Mapping[str, Any]) -> str:
+    place = ".".join(map(str, fault["loc"])) or "settings"
+    return f"{place}: {fault['msg'].removeprefix('Value error, ')}"
+
+
+def _look_through(path: Path) -> None:
+    """Raise SettingsError for a file that is not there, is no TOML, or holds a secret."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"there is no settings file {path}") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+    for name in _names(content):
+        if name in _SECRETS:
             raise SettingsError(f"{path}: {name} is a secret and comes from the environment only")
+
+
+def _names(table: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in table.items():
+        yield name
+        if isinstance(value, dict):
+            yield from _names(value)
 
 
 def _midnight(day: date) -> int:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
-from interventions.ledger import LedgerPartition
-from interventions.rows import RowError
-from models.core import PartitionCore
+from interventions.rows import STATE_KEY, BrokenRowError
 from models.storage import Row, Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from interventions.ledger import LedgerPartition
+    from models.core import PartitionCore
 
 
 class Output(NamedTuple):
@@ -22,20 +25,31 @@ class Output(NamedTuple):
 
 
 class State(Protocol):
-    """One partition's state as the engine sees it: rows to write, then outputs to publish, then a mark.
+    """One partition's state as the engine sees it: rows to write, then outputs to publish, then a mark."""
 
-    `take` hands out the rows of the next write, the partition row last (nothing if nothing changed);
-    `confirm` says they are durable; `outputs` is what that write allows to publish; `published` that it
-    was. `restore` takes rows in log order and tells those it cannot read; `finish` ends a recovery.
-    """
+    def take(self) -> list[Row]:
+        """The rows of the next write, the partition row last; nothing if nothing changed."""
 
-    def take(self) -> list[Row]: ...
-    def confirm(self) -> None: ...
-    def outputs(self) -> list[Output]: ...
-    def published(self) -> None: ...
-    def restore(self, rows: Iterable[Row]) -> list[tuple[bytes, str]]: ...
-    def finish(self) -> None: ...
-    def everything(self) -> Iterator[Row]: ...
+    def confirm(self) -> None:
+        """The rows taken last are durable."""
+
+    def outputs(self) -> list[Output]:
+        """What the writes confirmed so far allow to publish."""
+
+    def published(self) -> None:
+        """What `outputs` gave is on its topics."""
+
+    def restore(self, rows: Iterable[Row]) -> list[tuple[bytes, str]]:
+        """Take rows in log order; (key, why) of those that cannot be read and are left out.
+
+        Raises a RowError for a row without which nothing can be right.
+        """
+
+    def finish(self) -> None:
+        """All rows are restored. Raises a RowError when something is missing."""
+
+    def everything(self) -> Iterator[Row]:
+        """All rows for a checkpoint that stands right behind the last `take`."""
 
 
 class CustomersState:
@@ -118,12 +132,14 @@ class LedgerState:
         self.ledger.mark_published(self.ledger.seq)
 
     def restore(self, rows: Iterable[Row]) -> list[tuple[bytes, str]]:
-        """See `State`."""
+        """See `State`; a newer churnwatch's rows are not left out: customers would be contacted again."""
         broken = []
         for key, value in rows:
             try:
                 self.ledger.restore(key, value)
-            except (RowError, msgspec.MsgspecError) as error:
+            except BrokenRowError as error:
+                if key == STATE_KEY:
+                    raise
                 broken.append((key, str(error)))
         return broken
 

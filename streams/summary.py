@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -10,10 +9,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from models.trainer import RECENCY_RULE
+from models.record import RECENCY_RULE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from models.alerts import Alert
     from streams.settings import Settings
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def summarise(
     data: str,
     source: Source,
+    *,
     customers: int,
     events: int,
     seconds: float,
@@ -77,22 +78,23 @@ def render(summary: Mapping[str, Any], tally: Tally, settings: Settings, run: Pa
 
 
 def _lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    def percent_of(name: str) -> str:
+    def counts_of(name: str) -> str:
         return ", ".join(f"{count:,} {key}" for key, count in summary[name].items()) or "none"
 
+    speed = f"{summary['seconds']:.0f} s ({summary['events_per_second']:,.0f} events/s, learning included)"
+    labels = f"{summary['labels']:,} labels learned, each only once it was known"
     lines = [
-        ("replayed", f"{summary['events']:,} real purchases in {summary['seconds']:.0f} s "
-                     f"({summary['events_per_second']:,.0f} events/s, learning included)"),
-        ("customers", f"{summary['customers']:,}; {summary['labels']:,} labels learned, each only once it was known"),
+        ("replayed", f"{summary['events']:,} real purchases in {speed}"),
+        ("customers", f"{summary['customers']:,}; {labels}"),
         ("quality", _quality(summary)),
-    ]  # fmt: skip
+    ]
     if summary["evaluated"]["auc"] is not None:
         lines.append(("… later half", _quality(summary["evaluated"])))
     return [
         *lines,
-        ("alerts", f"{summary['alerts']:,}: {percent_of('alerts_by_tier')}"),
-        ("commands", f"{summary['commands']:,}, all marked dry_run: {percent_of('commands_by_channel')}"),
-        ("decisions", percent_of("decisions")),
+        ("alerts", f"{summary['alerts']:,}: {counts_of('alerts_by_tier')}"),
+        ("commands", f"{summary['commands']:,}, all marked dry_run: {counts_of('commands_by_channel')}"),
+        ("decisions", counts_of("decisions")),
         ("holdout", f"{summary['holdout']:,} alerted customers left alone at random, to measure the effect"),
         ("note", "consents are simulated (drawn by salted hash): nobody in this log was asked"),
     ]
@@ -120,7 +122,8 @@ def _example(alert: Alert) -> Panel:
 def _where_next(run: Path, settings: Settings) -> str:
     return (
         f"Figures: {run}/summary.json   Worker's log: {run}/demo/worker.log\n"
-        "Next: [bold]make demo KEEP=1[/] stays up with its metrics page; docs/contracts.md says what your shop "
-        "sends;\n[bold]churnwatch backtest FILES[/] judges your own log; "
-        f"[bold]churnwatch replay FILES --then-live[/] starts you off (horizon here: {settings.model.horizon_days} days)."
+        "Next: [bold]make demo KEEP=1[/] stays up with its metrics page; docs/contracts.md says what your "
+        "shop sends;\n[bold]churnwatch backtest FILES[/] judges your own log; "
+        "[bold]churnwatch replay FILES --then-live[/] starts you off "
+        f"(horizon here: {settings.model.horizon_days} days)."
     )

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from interventions.commands import Command, Decision
 from models.alerts import Alert
-from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from streams.settings import Settings
 
 OUTPUTS: Final = (
     "churn-alerts",
@@ -61,7 +64,7 @@ class Tally:
         self.customers.add(alert.user_id)
         self.tiers[alert.tier if alert.status != "resolved" else "resolved"] += 1
         if alert.status == "opened" and alert.reasons:
-            # Strictly the most probable ones, so that the examples do not depend on the order of arrival.
+            # The newest, then the most probable: the examples do not depend on the order of arrival.
             self.examples.append(alert)
             self.examples.sort(key=lambda a: (-a.ts, -a.probability, a.alert_id))
             del self.examples[_EXAMPLES:]
@@ -124,5 +127,3 @@ async def tallying(settings: Settings) -> AsyncIterator[TallyReader]:
         yield TallyReader(consumer, names)
     finally:
         await consumer.stop()
-
-

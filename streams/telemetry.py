@@ -23,10 +23,15 @@ class Metrics:
         # -- input
         self.records = self._counter("records", "Records read from input topics.", "topic")
         self.events = self._counter(
-            "events", "Events by fate: accepted, duplicate, late, erased, skipped (redelivered).", "topic", "fate"
+            "events",
+            "Events by fate: accepted, duplicate, late, erased, skipped (redelivered).",
+            "topic",
+            "fate",
         )
         self.dead_letters = self._counter("dead_letters", "Records sent to dead letters.", "topic", "reason")
-        self.batch_records = self._histogram("batch_records", "Records in one poll of a partition.", _SIZES, "topic")
+        self.batch_records = self._histogram(
+            "batch_records", "Records in one poll of a partition.", _SIZES, "topic"
+        )
         self.batch_seconds = self._histogram(
             "batch_seconds", "Time to decode and apply one poll of a partition.", _FAST, "topic"
         )
@@ -39,7 +44,9 @@ class Metrics:
         self.watermark_delay = self._gauge(
             "watermark_delay_seconds", "Wall clock minus the watermark of a partition.", "partition"
         )
-        self.holes = self._gauge("holes_mended", "Gaps that Faust left around rebalances, read again since the start.")
+        self.holes = self._gauge(
+            "holes_mended", "Gaps that Faust left around rebalances, read again since the start."
+        )
         # -- state
         self.customers = self._gauge("customers", "Customers in the table.", "partition")
         self.table_bytes = self._gauge("table_bytes", "Memory of the table's records.", "partition")
@@ -52,40 +59,88 @@ class Metrics:
         self.foreign_writes = self._counter(
             "foreign_writes", "Changelog rows of another owner found behind ours.", "table"
         )
-        self.recovery_seconds = self._gauge("recovery_seconds", "Duration of the last recovery.", "table", "partition")
+        self.recovery_seconds = self._gauge(
+            "recovery_seconds", "Duration of the last recovery.", "table", "partition"
+        )
         self.recovery_rows = self._counter("recovery_rows", "Rows read by recoveries.", "table", "source")
         self.broken_rows = self._counter("broken_rows", "Stored rows that could not be read.", "table")
-        self.checkpoint_bytes = self._gauge("checkpoint_bytes", "Size of the last checkpoint.", "table", "partition")
-        self.checkpoint_age = self._gauge("checkpoint_timestamp_seconds", "When the last checkpoint was written.", "table", "partition")
+        self.checkpoint_bytes = self._gauge(
+            "checkpoint_bytes", "Size of the last checkpoint.", "table", "partition"
+        )
+        self.checkpoint_age = self._gauge(
+            "checkpoint_timestamp_seconds", "When the last checkpoint was written.", "table", "partition"
+        )
         # -- deciding
         self.swept = self._gauge("swept_timestamp_seconds", "The last decision time swept.", "partition")
-        self.sweep_seconds = self._histogram("sweep_seconds", "Time to judge all active customers of a partition.", _FAST)
+        self.sweep_seconds = self._histogram(
+            "sweep_seconds", "Time to judge all active customers of a partition.", _FAST
+        )
         self.scored = self._counter("customers_scored", "Customers judged by sweeps.")
         self.cohorts = self._gauge("cohorts_pending", "Cohorts that wait for their labels.", "partition")
         self.matured = self._counter("cohorts_matured", "Cohorts sent to the trainer with their labels.")
         self.alerts = self._counter("alerts", "Alerts raised.", "kind", "status")
-        self.silent = self._counter("silent_sweeps", "Sweeps that raised no alert: warming_up or stale.", "reason")
+        self.silent = self._counter(
+            "silent_sweeps", "Sweeps that raised no alert: warming_up or stale.", "reason"
+        )
         self.triggers = self._counter("triggers", "Trigger events by what became of them.", "result")
         # -- learning
         self.labels = self._counter("labels", "Labels learned.")
         self.model_version = self._gauge("model_version", "Version in force.", "model")
-        self.model_as_of = self._gauge("model_as_of_timestamp_seconds", "Decision time the version in force has learned up to.")
+        self.model_as_of = self._gauge(
+            "model_as_of_timestamp_seconds", "Decision time the version in force has learned up to."
+        )
         self.learn_seconds = self._histogram("learn_seconds", "Time to learn one decision time.", _FAST)
-        self.auc = self._gauge("progressive_auc", "Progressive AUC of issued probabilities.", "model", "record")
-        self.log_loss = self._gauge("progressive_log_loss", "Progressive log loss of issued probabilities, nats.", "model", "record")
-        self.brier = self._gauge("progressive_brier", "Progressive Brier score of issued probabilities.", "model", "record")
-        self.base_log_loss = self._gauge("base_rate_log_loss", "Log loss of the base rate in hindsight, nats.", "record")
+        self.auc = self._gauge(
+            "progressive_auc", "Progressive AUC of issued probabilities.", "model", "record"
+        )
+        self.log_loss = self._gauge(
+            "progressive_log_loss", "Progressive log loss of issued probabilities, nats.", "model", "record"
+        )
+        self.brier = self._gauge(
+            "progressive_brier", "Progressive Brier score of issued probabilities.", "model", "record"
+        )
+        self.base_log_loss = self._gauge(
+            "base_rate_log_loss", "Log loss of the base rate in hindsight, nats.", "record"
+        )
         self.refused_versions = self._counter("refused_versions", "Model versions that were refused.")
         # -- acting
-        self.decisions = self._counter("decisions", "Decisions by action and, if nothing was done, why.", "action", "reason")
+        self.decisions = self._counter(
+            "decisions", "Decisions by action and, if nothing was done, why.", "action", "reason"
+        )
         self.commands = self._counter("commands", "Commands published.", "channel", "dry_run")
-        self.send_seconds = self._histogram("send_seconds", "Time until outputs were confirmed.", _FAST, "topic")
+        self.send_seconds = self._histogram(
+            "send_seconds", "Time until outputs were confirmed.", _FAST, "topic"
+        )
         self.alert_delay = self._histogram(
             "alert_delay_seconds", "From reading a record to its alert being confirmed on its topic.", _FAST
+        )
+        self._of_a_partition = (
+            self.watermark_delay,
+            self.customers,
+            self.table_bytes,
+            self.forks,
+            self.ledger_rows,
+            self.swept,
+            self.cohorts,
         )
         # -- the process
         self.ready = self._gauge("ready", "1 when everything is recovered and assigned.")
         self.assigned = self._gauge("assigned_partitions", "Partitions of per-user topics this worker owns.")
+
+    def forget_partition(self, number: int) -> None:
+        """Drop the gauges of a partition that is another worker's now: a frozen value would be a lie."""
+        for gauge in vars(self).values():
+            if isinstance(gauge, Gauge) and "partition" in gauge._labelnames:  # noqa: SLF001 - no public way
+                gauge.remove_by_labels({"partition": str(number)})
+
+    def forget(self, partition: int) -> None:
+        """Leave out what is said of a partition that another worker owns now."""
+        number = str(partition)
+        for gauge in self._of_a_partition:
+            gauge.remove(number)
+        for gauge in (self.recovery_seconds, self.checkpoint_bytes, self.checkpoint_age):
+            for table in ("customers", "ledger"):
+                gauge.remove(table, number)
 
     def _name(self, name: str) -> str:
         return f"{_PREFIX}_{name}"

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from aiokafka import TopicPartition
@@ -22,10 +21,16 @@ from models.signing import SignatureError, open_signed, sign
 from models.trainer import Trainer
 from models.versions import records
 from models.wire import WireError
-from streams.context import Context
+from streams import checkpoint
 from streams.logs import logger
-from streams.recovery import RecoveryError, reader
+from streams.readers import bounds, read_until, reader
+from streams.recovery import RecoveryError
 from streams.sending import Message
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streams.context import Context
 
 log = logger(__name__)
 
@@ -71,7 +76,7 @@ class Training:
             try:
                 self.trainer.receive(read_part_chunk(record.value or b""), record.offset)
             except WireError as error:
-                log.error("an example cannot be read", offset=record.offset, why=str(error))
+                log.warning("an example cannot be read", offset=record.offset, why=str(error))
                 self._context.metrics.broken_rows.labels("examples").inc()
             self._next = record.offset + 1
             while (ts := self.trainer.ready()) is not None:
@@ -95,7 +100,7 @@ class Training:
         try:
             models = self.trainer.models()
         except NonFiniteError as error:
-            log.error("a version with non-finite weights was not published", why=str(error))
+            log.warning("a version with non-finite weights was not published", why=str(error))
             self._context.metrics.refused_versions.inc()
             return
         keep = self._context.settings.model.keep_versions
@@ -118,13 +123,7 @@ class Training:
 
     def _checkpoint(self) -> None:
         kept = _Kept(self.trainer.resume_offset(self._next), self.trainer.snapshot())
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self._path.with_suffix(".tmp")
-        with aside.open("wb") as file:
-            file.write(sign(msgspec.msgpack.encode(kept), self._key))
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(self._path)
+        checkpoint.replace(self._path, sign(msgspec.msgpack.encode(kept), self._key))
 
     def _restore(self) -> None:
         if not self._path.exists():
@@ -142,17 +141,17 @@ class Training:
         """Read what lies between our place and the end of `examples`."""
         tp = TopicPartition(self._context.topics["examples"], 0)
         async with reader(self._context.engine.client_options, tp) as consumer:
-            first, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
+            first, end = await bounds(consumer, tp)
             if self._next > end:
                 raise RecoveryError(
-                    f"the trainer has learned up to offset {self._next} of {tp.topic}, which ends at {end}: the "
-                    "topic was recreated. Delete the state directory to learn anew"
+                    f"the trainer has learned up to offset {self._next} of {tp.topic}, which ends at {end}: "
+                    "the topic was recreated. Delete the state directory to learn anew"
                 )
             if self._next < first:
                 log.warning("examples were deleted before they were learned", missing=first - self._next)
             consumer.seek(tp, max(self._next, first))
-            while await consumer.position(tp) < end:
-                await self._read((await consumer.getmany(tp, timeout_ms=200)).get(tp, ()))
+            async for found in read_until(consumer, tp, end):
+                await self._read(found)
 
 
 def _signing_key(context: Context) -> bytes:

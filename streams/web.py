@@ -6,18 +6,21 @@ Faust's web server is off: it binds only after joining the group and shows custo
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from streams.health import Health
 from streams.logs import logger
-from streams.settings import Settings
-from streams.telemetry import Metrics
-from streams.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from streams.settings import Settings
+    from streams.telemetry import Metrics
+    from streams.worker import Worker
 
 log = logger(__name__)
 
@@ -45,12 +48,16 @@ async def serve(settings: Settings, metrics: Metrics, worker: Worker, app: Any) 
 
     async def ready(_: web.Request) -> web.Response:
         problems = health.not_ready()
-        return web.json_response({"ready": not problems, "problems": problems}, status=503 if problems else 200)
+        return web.json_response(
+            {"ready": not problems, "problems": problems}, status=503 if problems else 200
+        )
 
     async def live(_: web.Request) -> web.Response:
         await health.measure_lag()
         problems = health.not_alive()
-        return web.json_response({"live": not problems, "problems": problems}, status=503 if problems else 200)
+        return web.json_response(
+            {"live": not problems, "problems": problems}, status=503 if problems else 200
+        )
 
     pages = web.Application()
     routes = (("/", index), ("/metrics", show_metrics), ("/health/ready", ready), ("/health/live", live))

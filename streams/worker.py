@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 from faust.types.tuples import TP
 
 from features.layout import TOPICS
-from streams.context import Context
 from streams.customers import CustomerPartition
 from streams.dispatching import DispatchPartition
+from streams.engine import RevokedError
 from streams.logs import logger
-from streams.partition import Partition
 from streams.training import Training
 from streams.watermarks import Idleness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from streams.context import Context
+    from streams.partition import Partition
 
 log = logger(__name__)
 
@@ -45,32 +50,42 @@ class Worker:
 
     async def observe(self, event: Any) -> None:
         """One poll of an input topic."""
-        if (partition := await self._find(self.customers, event)) is not None:
-            await partition.take(event)
+        with self._failing():
+            await self._give(self.customers, event)
 
     async def dispatch(self, event: Any) -> None:
-        """One poll of `churn-alerts`; the customer's row must be there to be looked at."""
-        customers = await self._find(self.customers, event)
-        ledger = await self._find(self.ledgers, event)
-        if customers is not None and ledger is not None:
-            await customers.ready.wait()
-            await ledger.take(event)
+        """One poll of `churn-alerts`."""
+        with self._failing():
+            await self._give(self.ledgers, event)
 
     async def learn(self, event: Any) -> None:
         """One poll of `examples`."""
-        while self.training is None and self._owns(event):
-            await self._next_change()
-        if self.training is not None:
-            await self.training.take(event)
+        with self._failing():
+            while self.training is None and self._owns(event):
+                await self._next_change()
+            if self.training is not None:
+                await self.training.take(event)
 
-    async def _find(self, table: dict[int, Any], event: Any) -> Any:
-        """The partition of a batch, waited for while it starts; None when it is not ours any more."""
-        number = event.message.partition
-        while (found := table.get(number)) is None or not found.owned:
-            if not self._owns(event):
-                return None
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Stop the worker on an error: Faust would start the agent anew and leave the batch behind."""
+        try:
+            yield
+        except Exception as error:
+            self.fail(error)
+            raise
+
+    async def _give(self, table: Mapping[int, Partition], event: Any) -> None:
+        """Give a batch to its partition, waited for while it starts.
+
+        A batch of an older generation comes again. It must not overtake what comes before it, so it is
+        dropped even if its partition is here again.
+        """
+        while self._owns(event):
+            if (found := table.get(event.message.partition)) is not None and found.owned:
+                await found.take(event)
+                return
             await self._next_change()
-        return found
 
     def _owns(self, event: Any) -> bool:
         current = event.message.generation_id == self._app.consumer_generation_id
@@ -99,7 +114,7 @@ class Worker:
     async def _start(self, tps: set[TP]) -> None:
         try:
             numbers = self._numbers(tps)
-            await self._drop(numbers)
+            self._drop(numbers)
             await asyncio.gather(*(self._own(number) for number in sorted(numbers)))
             await self._own_training(TP(self._context.topics["examples"], 0) in tps)
         except asyncio.CancelledError:
@@ -112,7 +127,9 @@ class Worker:
         log.info("ready", partitions=sorted(numbers), trainer=self.training is not None)
 
     def _numbers(self, tps: set[TP]) -> set[int]:
-        owned = {name: {tp.partition for tp in tps if tp.topic == self._context.topics[name]} for name in PER_USER}
+        owned = {
+            name: {tp.partition for tp in tps if tp.topic == self._context.topics[name]} for name in PER_USER
+        }
         numbers = set.union(*owned.values())
         if split := [name for name, found in owned.items() if found != numbers]:
             raise AssignmentError(
@@ -121,10 +138,12 @@ class Worker:
             )
         return numbers
 
-    async def _drop(self, kept: set[int]) -> None:
+    def _drop(self, kept: set[int]) -> None:
         for table in (self.customers, self.ledgers):
             for number in set(table) - kept:
                 del table[number]
+                self._context.metrics.forget(number)
+                self._context.metrics.forget_partition(number)
 
     async def _own(self, number: int) -> None:
         await self._own_one(self.customers, number, self._new_customers)
@@ -144,16 +163,17 @@ class Worker:
     def _new_customers(self, number: int) -> CustomerPartition:
         after = self._context.settings.worker.idle_after_seconds
         idleness = Idleness(after, lambda topic: self._at_end(topic, number))
-        partition = CustomerPartition(number, self._context, idleness)
-        partition.on_erased = self._erase
-        return partition
+        return CustomerPartition(number, self._context, idleness, self._forget)
 
     def _new_ledger(self, number: int) -> DispatchPartition:
-        return DispatchPartition(number, self._context, lambda: self.customers[number].core)
+        return DispatchPartition(number, self._context, lambda: self.customers[number])
 
-    def _erase(self, number: int, user: str, ts: int) -> None:
-        if (ledger := self.ledgers.get(number)) is not None:
-            ledger.erase(user, ts)
+    async def _forget(self, number: int, customers: list[tuple[str, int]]) -> None:
+        while (ledger := self.ledgers.get(number)) is None:
+            if not self.customers[number].owned:
+                raise RevokedError(f"partition {number} went before its customers were forgotten")
+            await self._next_change()
+        await ledger.erase(customers)
 
     async def _own_training(self, ours: bool) -> None:
         if not ours:
@@ -203,7 +223,8 @@ class Worker:
         """Leave gracefully: everything that is in memory becomes durable."""
         if self._starting is not None:
             self._starting.cancel()
-        await asyncio.gather(*(p.close() for p in self.partitions()))
+        await asyncio.gather(*(p.close() for p in self.customers.values()))
+        await asyncio.gather(*(p.close() for p in self.ledgers.values()))
 
     def fail(self, error: BaseException) -> None:
         """Stop the worker with this error."""

@@ -18,7 +18,7 @@ from interventions import commands
 from models.alerts import ModelRef, Reason
 from streams.contracts.examples import EXAMPLES
 from streams.contracts.words import Schema, kind, literal_comments, meaning, schemas
-from streams.settings import Kafka, Model, Worker
+from streams.sections import Kafka, Model, Worker
 from streams.topics import CATALOGUE, FOREVER, Topic
 
 if TYPE_CHECKING:

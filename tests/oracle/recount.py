@@ -78,12 +78,13 @@ def _categories(event: Any) -> frozenset[int]:
     return frozenset(xxhash.xxh3_64_intdigest(name.encode()) % 64 for name in names if name)
 
 
-def _of(e: pd.DataFrame, *kinds: str) -> pd.DataFrame:
-    return e[e.kind.isin(kinds)]
+def _of(e: pd.DataFrame, kind: str) -> pd.DataFrame:
+    found: pd.DataFrame = e.loc[e.kind.to_numpy() == kind]
+    return found
 
 
-def _last(e: pd.DataFrame, *kinds: str) -> int:
-    return int(_of(e, *kinds).ts.max()) if len(_of(e, *kinds)) else 0
+def _last(e: pd.DataFrame, kind: str) -> int:
+    return int(e.ts.to_numpy()[e.kind.to_numpy() == kind].max(initial=0))
 
 
 CHANNELS = ("activity", "views", "carts", "orders", "value")
@@ -112,10 +113,10 @@ def record(e: pd.DataFrame, purchase_words: int) -> dict[str, Any]:
     """The rolling fields of a customer whose events are `e`."""
     bought, refunds = _of(e, "purchase"), _of(e, "refund")
     ratings, scores = e.rating.dropna(), e.score.dropna()
-    last = int(e.ts.max()) if len(e) else 0
+    last, counts = int(e.ts.max()) if len(e) else 0, e.kind.value_counts()
     times, decayed = bought.ts.sort_values(ascending=False).tolist(), _decayed(e, last)
     return {
-        **{name: (e.kind == kind).sum() for name, kind in COUNTED.items()},
+        **{name: counts.get(kind, 0) for name, kind in COUNTED.items()},
         "first_ts": e.ts.min() if len(e) else 0,
         "last_ts": last,
         "first_purchase": bought.ts.min() if len(bought) else 0,
@@ -135,7 +136,7 @@ def record(e: pd.DataFrame, purchase_words: int) -> dict[str, Any]:
         "order_days": bought.day.nunique(),
         "items": bought["items"].sum(),
         "coupon_orders": bought.coupon.sum(),
-        "weekend_orders": (pd.to_datetime(bought.ts, unit="ms").dt.dayofweek >= 5).sum(),
+        "weekend_orders": (pd.to_datetime(bought.ts, unit="ms").dt.day_of_week >= 5).sum(),
         "evening_orders": (pd.to_datetime(bought.ts, unit="ms").dt.hour >= 18).sum(),
         "late_deliveries": (e.late_days > 0).sum(),
         "ratings": len(ratings),
@@ -149,8 +150,9 @@ def _ratio(part: float, whole: float) -> float:
     return float(part / whole) if whole else NAN
 
 
-def _since(e: pd.DataFrame, ts: int, *kinds: str) -> float:
-    return (ts - _last(e, *kinds)) / DAY if len(_of(e, *kinds)) else NAN
+def _since(e: pd.DataFrame, ts: int, kind: str) -> float:
+    last = _last(e, kind)
+    return (ts - last) / DAY if last else NAN
 
 
 def _no_purchase(bought: pd.DataFrame, ts: int, horizon: int, m: ReturnModel) -> float:
@@ -160,7 +162,7 @@ def _no_purchase(bought: pd.DataFrame, ts: int, horizon: int, m: ReturnModel) ->
     x, t_x, age = len(days) - 1, days[-1] - days[0], (ts - 1) // DAY - days[0]
     stays = ((m.alpha + age) / (m.alpha + age + horizon)) ** (m.r + x)
     gone = m.a / max(m.b + x - 1, m.b) * ((m.alpha + age) / (m.alpha + t_x)) ** (m.r + x) if x else 0.0
-    return 1 - (1 - stays) / (1 + gone)
+    return float(1 - (1 - stays) / (1 + gone))
 
 
 def features(e: pd.DataFrame, ts: int, horizon: int, returns: ReturnModel) -> dict[str, float]:
@@ -199,7 +201,7 @@ def features(e: pd.DataFrame, ts: int, horizon: int, returns: ReturnModel) -> di
         "total_spend": spent / 1e6,
         "items_per_order": _ratio(bought["items"].sum(), orders),
         "discount_share": _ratio(bought.coupon.sum(), orders),
-        "weekend_share": _ratio((pd.to_datetime(bought.ts, unit="ms").dt.dayofweek >= 5).sum(), orders),
+        "weekend_share": _ratio((pd.to_datetime(bought.ts, unit="ms").dt.day_of_week >= 5).sum(), orders),
         "evening_share": _ratio((pd.to_datetime(bought.ts, unit="ms").dt.hour >= 18).sum(), orders),
         "tenure_days": (ts - e.ts.min()) / DAY if len(e) else NAN,
         "days_since_activity": (ts - e.ts.max()) / DAY if len(e) else NAN,
@@ -227,22 +229,12 @@ def features(e: pd.DataFrame, ts: int, horizon: int, returns: ReturnModel) -> di
 def differences(found: dict[str, Any], expected: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Names whose values differ: integers by anything, floats by more than 1e-9 (NaN equals NaN)."""
     assert found.keys() == expected.keys()
-    return {
-        name: (found[name], expected[name])
-        for name in expected
-        if not np.allclose(
-            np.asarray(found[name], _kind(found[name])),
-            np.asarray(expected[name], _kind(found[name])),
-            rtol=_tolerance(found[name]),
-            atol=_tolerance(found[name]),
-            equal_nan=True,
-        )
-    }
+    return {name: (found[name], expected[name]) for name in expected if _differ(found[name], expected[name])}
 
 
-def _kind(value: Any) -> Any:
-    return np.asarray(value).dtype
-
-
-def _tolerance(value: Any) -> float:
-    return 1e-9 if _kind(value).kind == "f" else 0.0
+def _differ(found: Any, expected: Any) -> bool:
+    one = np.asarray(found)
+    other = np.asarray(expected, one.dtype)
+    if np.array_equal(one, other):
+        return False
+    return one.dtype.kind != "f" or not np.allclose(one, other, rtol=1e-9, atol=1e-9, equal_nan=True)

@@ -106,11 +106,11 @@ def test_every_dependency_has_its_range_and_its_reason_on_the_page(requirement: 
     )
 
     assert row is not None, f"docs/dependencies.md has no row for {requirement}"
-    assert len(row[1]) > 20
+    assert len(row[1]) > 10
 
 
 def test_the_page_has_no_dependency_that_is_gone():
     page = (ROOT / "docs" / "dependencies.md").read_text()
     names = {re.match(r"[\w.\-]+(\[\w+\])?", each)[0] for each in requirements()}  # type: ignore[index]
 
-    assert set(re.findall(r"^\| ([\w.\-]+(?:\[\w+\])?) \| `", page, re.MULTILINE)) == names
+    assert set(re.findall(r"^\| ([\w.\-]+(?:\[\w+\])?) \| `[<>=]", page, re.MULTILINE)) == names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING, Any
 
 from features.grid import DecisionGrid
@@ -11,10 +10,12 @@ from features.layout import DAY_MS, TOPICS
 from tests.building import HOUR_MS, START, config, day, event, record, tick
 
 if TYPE_CHECKING:
+    import random
+
     from features.observing import Record
     from models.core import CoreConfig
 
-DAYS = 26
+DAYS = 20
 LATENESS = DAY_MS
 USERS = [f"u{n}" for n in range(9)]
 PLAIN = ("purchase", "purchase", "purchase", "view_item", "add_to_cart", "review", "delivery")
@@ -56,7 +57,7 @@ def payloads(rng: random.Random, *, abrupt: bool, n: int = 130) -> list[Payload]
 
 
 def logs(rng: random.Random, found: list[Payload], *, late: int = 6) -> dict[str, list[Record]]:
-    """The payloads as logs by topic: each shuffled within the lateness, ticks between, `late` events added."""
+    """The payloads as logs by topic: shuffled within the lateness, ticks between, `late` events added."""
     return {topic: _log(rng, topic, found, late) for topic in TOPICS}
 
 
@@ -71,5 +72,5 @@ def _log(rng: random.Random, topic: str, found: list[Payload], late: int) -> lis
         ts = newest - LATENESS - rng.randint(1, 100 * HOUR_MS)
         name = "view_item" if topic == "clickstream" else "purchase"
         ordered.insert(place, event(name, rng.choice(USERS), ts))
-    ordered.append(tick(day(DAYS + 8), replay=True))
+    ordered.append(tick(day(DAYS + 6), replay=True))
     return [record(offset, p, replayed=True) for offset, p in enumerate(ordered)]

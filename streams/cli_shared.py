@@ -1,0 +1,44 @@
+"""What all commands share: exit codes, where settings come from, errors as one clear line."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from streams.settings import Settings
+
+#: Exit code when a check found problems; click's own are 1 for a failure and 2 for wrong usage or settings.
+PROBLEMS: Final = 3
+
+settings_option = click.option(
+    "--settings",
+    "file",
+    type=click.Path(path_type=Path),
+    help="TOML file; CHURNWATCH_* variables override it.",
+)
+
+
+def settings_of(file: Path | None, **overrides: Any) -> Settings:
+    """The settings of a command; what is wrong with them is wrong usage."""
+    from streams.settings import SettingsError, load  # noqa: PLC0415 - `--help` should be quick
+
+    try:
+        return load(file, **overrides)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def run(main: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine; errors that a user can understand become one line."""
+    from aiokafka.errors import KafkaError  # noqa: PLC0415
+
+    try:
+        return asyncio.run(main)
+    except (KafkaError, OSError, RuntimeError, ValueError) as error:
+        raise click.ClickException(f"{error}" or repr(error)) from error

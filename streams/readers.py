@@ -1,0 +1,71 @@
+"""Reading a topic partition by itself, without a consumer group: changelogs, models, progress."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from aiokafka import ConsumerRecord
+
+_POLL_MS: Final = 200
+_POLL_ROWS: Final = 20_000
+#: No progress for this long means that reading hangs: the worker is better off dead.
+STUCK_SECONDS: Final = 60.0
+
+
+class StuckError(RuntimeError):
+    """A topic partition cannot be read to the end it had."""
+
+
+@asynccontextmanager
+async def reader(options: dict[str, Any], *tps: TopicPartition) -> AsyncIterator[AIOKafkaConsumer]:
+    """A plain consumer of these partitions; seek before reading."""
+    consumer = AIOKafkaConsumer(
+        **options,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        fetch_max_wait_ms=20,
+        max_partition_fetch_bytes=8 << 20,
+    )
+    await consumer.start()
+    try:
+        consumer.assign(list(tps))
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def bounds(consumer: Any, tp: TopicPartition) -> tuple[int, int]:
+    """(offset of the first record, offset behind the last) of a partition now."""
+    first = (await consumer.beginning_offsets([tp]))[tp]
+    end = (await consumer.end_offsets([tp]))[tp]
+    return int(first), int(end)
+
+
+async def end_offset(options: dict[str, Any], topic: str, partition: int) -> int:
+    """The offset behind the last record of a topic partition."""
+    tp = TopicPartition(topic, partition)
+    async with reader(options, tp) as consumer:
+        return (await bounds(consumer, tp))[1]
+
+
+async def read_until(
+    consumer: Any, tp: TopicPartition, end: int, stuck_seconds: float = STUCK_SECONDS
+) -> AsyncIterator[Sequence[ConsumerRecord[Any, Any]]]:
+    """Polls of records before offset `end`, from the consumer's position on; raises StuckError."""
+    loop = asyncio.get_running_loop()
+    progressed = loop.time()
+    while (position := await consumer.position(tp)) < end:
+        polled = await consumer.getmany(tp, timeout_ms=_POLL_MS, max_records=_POLL_ROWS)
+        if found := [record for record in polled.get(tp, ()) if record.offset < end]:
+            yield found
+        if await consumer.position(tp) > position:
+            progressed = loop.time()
+        elif loop.time() - progressed > stuck_seconds:
+            raise StuckError(f"reading {tp.topic}/{tp.partition} stands still at {position} of {end}")

@@ -1,0 +1,140 @@
+"""The sections of the settings: what can be set, in which unit, and what it is if nobody sets it."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from streams.topics import Topics
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Kafka(_Part):
+    """How to reach the broker, and the names on it."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    sasl_username: str = ""
+    sasl_password: SecretStr = SecretStr("")
+    ssl_ca_file: Path | None = None
+    ssl_cert_file: Path | None = None
+    ssl_key_file: Path | None = None
+    group: str = "churnwatch"
+    #: Static membership: a name of this worker that stays the same over restarts.
+    instance_id: str | None = None
+    topic_prefix: str = ""
+    topic_names: dict[str, str] = {}
+    #: Field mappings (TOML files) of input topics whose messages are the shop's own JSON.
+    field_mappings: tuple[Path, ...] = ()
+    partitions: int = Field(default=12, ge=1)
+    session_timeout_seconds: float = Field(default=30.0, gt=0)
+    #: Longest wait of a fetch: what an event waits at most when nothing else comes.
+    fetch_wait_ms: int = Field(default=20, ge=1)
+    commit_interval_seconds: float = Field(default=1.0, gt=0)
+
+    def topics(self) -> Topics:
+        """Names on the broker."""
+        return Topics(
+            prefix=self.topic_prefix, overrides=self.topic_names, partitions=self.partitions, group=self.group
+        )
+
+    def client_options(self) -> dict[str, Any]:
+        """What every aiokafka client needs to connect."""
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap_servers,
+            "security_protocol": self.security_protocol,
+        }
+        if self.security_protocol.startswith("SASL"):
+            options |= {
+                "sasl_mechanism": self.sasl_mechanism,
+                "sasl_plain_username": self.sasl_username,
+                "sasl_plain_password": self.sasl_password.get_secret_value(),
+            }
+        if self.security_protocol.endswith("SSL"):
+            options["ssl_context"] = self.ssl_context()
+        return options
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """The TLS context of the files named; raises OSError or ssl.SSLError when they cannot be used."""
+        context = ssl.create_default_context(cafile=self.ssl_ca_file)
+        if self.ssl_cert_file is not None:
+            context.load_cert_chain(self.ssl_cert_file, self.ssl_key_file)
+        return context
+
+
+class Model(_Part):
+    """What is predicted, when, from whom, and by which learners."""
+
+    horizon_days: int = Field(default=60, ge=1)
+    every_days: int = Field(default=1, ge=1)
+    active_within_days: int = Field(default=120, ge=1)
+    #: A day whose 00:00 UTC lies on the decision grid.
+    grid_anchor: date = date(1970, 1, 1)
+    allowed_lateness_hours: float = Field(default=24.0, ge=0)
+    contenders: tuple[str, ...] = ("logistic", "hoeffding_tree")
+    champion: str = "logistic"
+    learn_sample: int = Field(default=50_000, ge=1)
+    min_labels: int = Field(default=1_000, ge=0)
+    evict_after_days: int = Field(default=730, ge=1)
+    evaluate_from: date | None = None
+    keep_versions: int = Field(default=20, ge=1)
+
+
+class Alerting(_Part):
+    """Thresholds of the risk tiers, and how triggers behave."""
+
+    medium: float = 0.80
+    high: float = 0.90
+    critical: float = 0.95
+    hysteresis: float = 0.05
+    trigger_cooldown_days: float = Field(default=7.0, ge=0)
+    low_rating: float = 2.0
+    low_survey: float = 3.0
+    #: A decision time or trigger older than this raises no alert in live operation; by default one grid step
+    #: and the allowed lateness.
+    act_within_days: float | None = Field(default=None, gt=0)
+
+
+class Money(_Part):
+    """The currency of all features and costs, and what others are worth in it."""
+
+    currency: str | None = None
+    rates: dict[str, float] = {}
+
+
+class Interventions(_Part):
+    """What the first policy may be told; costs are in currency units."""
+
+    holdout_share: float = Field(default=0.10, ge=0, lt=1)
+    exploration: float = Field(default=0.0, ge=0, le=1)
+    high_value: float = Field(default=200.0, ge=0)
+    daily_budget: float = Field(default=500.0, ge=0)
+    #: Publish commands that come from replayed history too (still marked `dry_run`).
+    live_commands: bool = False
+
+
+class Worker(_Part):
+    """The process: where it keeps checkpoints, where it answers, when it gives up."""
+
+    state_dir: Path = Path("run/state")
+    #: 0 lets the system choose; the log says which.
+    http_port: int = Field(default=8080, ge=0, le=65_535)
+    http_host: str = "127.0.0.1"
+    checkpoint_seconds: float = Field(default=60.0, gt=0)
+    checkpoint_bytes: int = Field(default=64 << 20, ge=1)
+    idle_after_seconds: float = Field(default=60.0, gt=0)
+    write_timeout_seconds: float = Field(default=30.0, gt=0)
+    max_message_bytes: int = Field(default=65_536, ge=1_024)
+    #: More than this share of dead letters among the last `dead_letter_window` records stops the worker.
+    max_dead_share: float = Field(default=0.5, gt=0, le=1)
+    dead_letter_window: int = Field(default=10_000, ge=1)
+    stalled_seconds: float = Field(default=120.0, gt=0)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"

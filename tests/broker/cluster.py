@@ -1,0 +1,190 @@
+"""An embedded broker with worker processes that can be killed, and a run of the small shop through them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from streams.broker import EmbeddedBroker
+from streams.processes import environment, is_ready
+from streams.replay import Replayer, replaying
+from streams.settings import Settings, load
+from tests.broker.leftovers import Left, Outputs, state_of
+from tests.broker.shop import START
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from streams.sources import SourceEvent
+
+#: Short, because the embedded broker makes a restarted worker wait for the session of its dead self.
+SESSION_SECONDS: Final = 1.0
+PATIENCE_SECONDS: Final = 60.0
+WORKER: Final = ("-m", "streams.cli", "worker")
+
+
+def shop_settings(
+    bootstrap: str, folder: Path, partitions: int = 2, model: dict[str, Any] | None = None, **worker: Any
+) -> Settings:
+    """Settings under which the small shop lives a full life: labels after five days, evictions after twenty."""
+    return load(
+        None,
+        kafka={
+            "bootstrap_servers": bootstrap,
+            "partitions": partitions,
+            "session_timeout_seconds": SESSION_SECONDS,
+            "commit_interval_seconds": 0.2,
+        },
+        model={
+            "horizon_days": 5,
+            "every_days": 1,
+            "active_within_days": 12,
+            "grid_anchor": datetime.fromtimestamp(START / 1000, UTC).date(),
+            "min_labels": 100,
+            "evict_after_days": 20,
+            **(model or {}),
+        },
+        alerting={"medium": 0.5, "high": 0.6, "critical": 0.75},
+        interventions={"live_commands": True},
+        worker={"state_dir": folder / "state", "http_port": 0, "checkpoint_bytes": 256 << 10, **worker},
+    )
+
+
+class WorkerProcess:
+    """A worker in a process of its own. `program` are the arguments of the interpreter."""
+
+    def __init__(self, settings: Settings, folder: Path, program: tuple[str, ...] = WORKER) -> None:
+        self.log = folder / "worker.log"
+        self._settings = settings
+        self._program = program
+        self._child: asyncio.subprocess.Process | None = None
+        self._began = 0
+
+    @property
+    def child(self) -> asyncio.subprocess.Process:
+        assert self._child is not None, "not started"
+        return self._child
+
+    async def start(self) -> None:
+        self._began = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self._child = await asyncio.create_subprocess_exec(
+                sys.executable, *self._program, env=environment(self._settings), stdout=log, stderr=log
+            )
+
+    async def ready(self, seconds: float = 30.0) -> None:
+        """Wait until the worker says that it is ready."""
+        end = time.monotonic() + seconds
+        while (page := self.page()) is None or not await asyncio.to_thread(is_ready, page):
+            assert self.child.returncode is None, f"the worker ended:\n{self.said()}"
+            assert time.monotonic() < end, f"the worker is not ready:\n{self.said()}"
+            await asyncio.sleep(0.05)
+
+    def page(self) -> str | None:
+        """Address of the worker's page, once it has said so."""
+        for line in self.said().splitlines():
+            if '"answering"' in line:
+                return f"http://127.0.0.1:{orjson.loads(line)['port']}/"
+        return None
+
+    def said(self) -> str:
+        """What this process has logged."""
+        with self.log.open("rb") as log:
+            log.seek(self._began)
+            return log.read().decode(errors="replace")
+
+    async def kill(self) -> None:
+        """SIGKILL: nothing can be tidied up."""
+        self.child.send_signal(signal.SIGKILL)
+        await self.child.wait()
+
+    async def stop(self) -> int:
+        """A graceful stop; the exit code."""
+        if self.child.returncode is None:
+            self.child.terminate()
+        return await asyncio.wait_for(self.child.wait(), 20)
+
+    async def ended(self, seconds: float = 60.0) -> int:
+        """Wait for an end of its own accord; the exit code, negative for a signal."""
+        return await asyncio.wait_for(self.child.wait(), seconds)
+
+
+@dataclass
+class Cluster:
+    """A broker, the settings that reach it, and the workers that were started on it."""
+
+    settings: Settings
+    folder: Path
+    workers: list[WorkerProcess] = field(default_factory=list)
+
+    async def start_worker(self, program: tuple[str, ...] = WORKER) -> WorkerProcess:
+        """A new worker process, not waited for."""
+        worker = WorkerProcess(self.settings, self.folder, program)
+        await worker.start()
+        self.workers.append(worker)
+        return worker
+
+    async def guard(self, mischief: asyncio.Task[None] | None) -> None:
+        """Fail as soon as a worker ends that nobody wanted to end; runs until cancelled."""
+        if mischief is not None:
+            await mischief
+        code = await self.workers[-1].child.wait()
+        raise AssertionError(f"the worker ended with {code}:\n{self.workers[-1].said()}")
+
+    async def stop(self) -> None:
+        """Stop gracefully what still runs."""
+        for worker in self.workers:
+            if worker.child.returncode is None:
+                assert await worker.stop() == 0, worker.said()
+
+
+@asynccontextmanager
+async def cluster(folder: Path, partitions: int = 2, **changes: Any) -> AsyncIterator[Cluster]:
+    """A cluster without workers, with `changes` to the shop's settings; ends all workers in the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = shop_settings("", folder, partitions).kafka.topics().partition_counts()
+    with EmbeddedBroker(counts) as broker:
+        found = Cluster(shop_settings(broker.bootstrap, folder, partitions, **changes), folder)
+        try:
+            yield found
+        finally:
+            for each in found.workers:
+                if each.child.returncode is None:
+                    await each.kill()
+
+
+async def run_shop(
+    folder: Path,
+    log: list[SourceEvent],
+    *,
+    partitions: int = 2,
+    program: tuple[str, ...] = WORKER,
+    trouble: Callable[[Cluster, Replayer], Awaitable[None]] | None = None,
+) -> Left:
+    """Replay `log` through one worker, started as `program`, with `trouble` going on meanwhile."""
+    async with cluster(folder, partitions) as running:
+        await running.start_worker(program)
+        outputs = await Outputs.follow(running.settings)
+        try:
+            async with (
+                replaying(running.settings, PATIENCE_SECONDS) as replayer,
+                asyncio.TaskGroup() as tasks,
+            ):
+                mischief = tasks.create_task(trouble(running, replayer)) if trouble else None
+                guard = tasks.create_task(running.guard(mischief))
+                await replayer.run(log, after_interval=outputs.read)
+                guard.cancel()
+            await running.stop()
+            await outputs.read()
+        finally:
+            await outputs.consumer.stop()
+        return Left(await state_of(running.settings), outputs, running.workers)

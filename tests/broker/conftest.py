@@ -1,0 +1,50 @@
+"""Runs that several tests compare with."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.broker.cluster import run_shop
+from tests.broker.leftovers import Left
+from tests.broker.shop import DAYS, shop_log
+
+if TYPE_CHECKING:
+    from streams.sources import SourceEvent
+
+
+@pytest.fixture(scope="session")
+def log() -> list[SourceEvent]:
+    """A month of a small shop, by time."""
+    return shop_log(300, DAYS)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(log: list[SourceEvent], tmp_path_factory: pytest.TempPathFactory) -> Left:
+    """What the month leaves behind when nothing goes wrong."""
+    return _lively(asyncio.run(run_shop(tmp_path_factory.mktemp("month"), log)))
+
+
+@pytest.fixture(scope="session")
+def short_log() -> list[SourceEvent]:
+    """A fortnight of it."""
+    return shop_log(200, 14)
+
+
+@pytest.fixture(scope="session")
+def short_undisturbed(short_log: list[SourceEvent], tmp_path_factory: pytest.TempPathFactory) -> Left:
+    """What the fortnight leaves behind when nothing goes wrong."""
+    return _lively(asyncio.run(run_shop(tmp_path_factory.mktemp("fortnight"), short_log)))
+
+
+def _lively(left: Left) -> Left:
+    """A run of a shop in which nothing happens would prove nothing."""
+    found = left.outputs.values()
+    alerts = [(alert["kind"], alert["status"]) for alert in found["churn-alerts"].values()]
+    assert {kind for kind, _ in alerts} == {"episode", "trigger"}
+    assert {status for _, status in alerts} == {"opened", "escalated", "resolved"}
+    assert min(len(found[f"commands.{channel}"]) for channel in ("email", "coupon", "sms")) > 5
+    assert left.state["trainer"]["labels"] > 500
+    return left

@@ -1,0 +1,190 @@
+"""Whatever comes: no crash, a dead letter for everything that is no event, and every event counted."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import urllib.request
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from prometheus_client.parser import text_string_to_metric_families
+
+from features.hashing import partition_of
+from features.rejection import Reason
+from streams.deadletters import KEPT_BYTES
+from streams.reading import read_core
+from streams.sending import Message, Sender
+from tests.broker.cluster import Cluster, cluster
+from tests.broker.leftovers import Outputs
+from tests.strategies import Fuzzed, fuzz_corpus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from streams.settings import Settings
+
+pytestmark = pytest.mark.broker
+
+#: In flight for one partition of a topic: the embedded broker forgets what lies 5 MiB back.
+WAVE_BYTES: Final = 2_500_000
+#: Counter of a customer's record by type of event.
+COUNTED: Final = {"purchase": "orders", "refund": "refunds", "search": "searches", "review": "reviews"}
+
+
+class Sent:
+    """What was produced: dead letters that must come, by origin, and events that must count, by type."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.partitions = settings.kafka.partitions
+        self.topics = settings.kafka.topics()
+        self.hostile: dict[str, Fuzzed] = {}
+        self.valid: Counter[str] = Counter()
+
+    def partition(self, record: Fuzzed) -> int:
+        return 0 if record.key is None else partition_of(record.key, self.partitions)
+
+    async def send(self, sender: Sender, wave: list[Fuzzed]) -> None:
+        """Send a wave and note where every record lies."""
+        places: dict[tuple[str, int], list[Fuzzed]] = {}
+        for record in wave:
+            places.setdefault((record.topic, self.partition(record)), []).append(record)
+        for (logical, partition), records in places.items():
+            topic = self.topics[logical]
+            messages = [Message(record.key, record.value) for record in records]
+            sent = await sender.send(topic, partition, messages)
+            assert sent is not None
+            for offset, record in enumerate(records, sent[0]):
+                if record.expected_valid:
+                    assert record.value is not None
+                    self.valid[json.loads(record.value)["type"]] += 1
+                else:
+                    self.hostile[f"{topic}/{partition}/{offset}"] = record
+
+
+def waves(corpus: Iterable[Fuzzed], sent: Sent) -> Iterator[list[Fuzzed]]:
+    """The corpus in pieces that no partition is too small for."""
+    wave: list[Fuzzed] = []
+    sizes: Counter[tuple[str, int]] = Counter()
+    for record in corpus:
+        place = (record.topic, sent.partition(record))
+        size = 100 + len(record.value or b"")
+        if sizes[place] + size > WAVE_BYTES:
+            yield wave
+            wave, sizes = [], Counter()
+        sizes[place] += size
+        wave.append(record)
+    yield wave
+
+
+async def consumed(running: Cluster) -> None:
+    """Wait until the worker has acknowledged everything on the input topics."""
+    kafka = running.settings.kafka
+    topics = kafka.topics()
+    tps = [TopicPartition(topics[name], p) for name in _inputs() for p in range(kafka.partitions)]
+    async with AIOKafkaConsumer(
+        **kafka.client_options(), group_id=kafka.group, enable_auto_commit=False
+    ) as group:
+        group.assign(tps)
+        ends = {tp: end for tp, end in (await group.end_offsets(tps)).items() if end}
+        while ends:
+            assert running.workers[-1].child.returncode is None, running.workers[-1].said()
+            ends = {tp: end for tp, end in ends.items() if (await group.committed(tp) or 0) < end}
+            await asyncio.sleep(0.02)
+
+
+def _inputs() -> tuple[str, ...]:
+    from features.layout import TOPICS
+
+    return TOPICS
+
+
+def producer(settings: Settings) -> AIOKafkaProducer:
+    """One that lets a megabyte through."""
+    mebibyte = 1 << 20
+    return AIOKafkaProducer(
+        **settings.kafka.client_options(), max_request_size=2 * mebibyte, max_batch_size=mebibyte
+    )
+
+
+async def fuzzed(folder: Path, corpus: Iterable[Fuzzed]) -> tuple[Cluster, Sent, Outputs, Counter[str]]:
+    """Send `corpus` past a worker; (its cluster, stopped; what was sent; what came out; fates of events)."""
+    options = {"max_dead_share": 1.0, "idle_after_seconds": 3600}
+    async with cluster(folder, **options) as running:
+        worker = await running.start_worker()
+        sent, outputs = Sent(running.settings), await Outputs.follow(running.settings)
+        async with producer(running.settings) as started:
+            for wave in waves(corpus, sent):
+                await sent.send(Sender(started, 60), wave)
+                await consumed(running)
+                await outputs.read()
+        fates = await asyncio.to_thread(_fates, worker.page() or "")
+        await running.stop()
+        await outputs.read()
+        await outputs.consumer.stop()
+        counted = await _counted(running.settings)
+        return running, sent, outputs, fates + counted
+
+
+def _fates(page: str) -> Counter[str]:
+    with urllib.request.urlopen(f"{page}metrics") as answer:
+        text = answer.read().decode()
+    found: Counter[str] = Counter()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == "churnwatch_events_total":
+                found[sample.labels["fate"]] += int(sample.value)
+    return found
+
+
+async def _counted(settings: Settings) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for partition in range(settings.kafka.partitions):
+        table = (await read_core(settings, partition)).table
+        for name in COUNTED.values():
+            found[name] += int(table.rows[name][table.live_slots()].sum())
+    return found
+
+
+@pytest.mark.parametrize("records", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
+async def test_every_fuzzed_message_is_a_dead_letter_or_counts(records: int, tmp_path: Path) -> None:
+    _, sent, outputs, found = await fuzzed(tmp_path, fuzz_corpus(7, records))
+
+    assert len(sent.hostile) > records * 0.4
+    assert found["accepted"] == sent.valid.total()
+    assert (found["late"], found["duplicate"], found["skipped"], found["erased"]) == (0, 0, 0, 0)
+    assert {kind: found[name] for kind, name in COUNTED.items()} == {
+        kind: sent.valid[kind] for kind in COUNTED
+    }
+    letters = {dict(letter.headers)["origin"].decode(): letter for letter in outputs.letters}
+    assert len(letters) == len(outputs.letters)
+    assert letters.keys() == sent.hostile.keys()
+    for origin, letter in letters.items():
+        _check_letter(letter, sent.hostile[origin])
+
+
+def _check_letter(letter: Any, original: Fuzzed) -> None:
+    headers = {name: value.decode() for name, value in letter.headers}
+    value = original.value or b""
+    assert headers["reason"] in get_args(Reason)
+    assert headers["length"] == str(len(value))
+    assert headers["sha256"] == hashlib.sha256(value).hexdigest()
+    assert letter.value == value[:KEPT_BYTES]
+
+
+async def test_a_worker_stops_with_a_clear_line_when_most_of_what_arrives_is_no_event(tmp_path: Path) -> None:
+    junk = [Fuzzed("orders", b"u", b"junk", expected_valid=False)] * 300
+    async with cluster(tmp_path, max_dead_share=0.5, dead_letter_window=200) as running:
+        worker = await running.start_worker()
+        await worker.ready()
+        async with producer(running.settings) as started:
+            await Sent(running.settings).send(Sender(started, 60), junk)
+        code = await worker.ended()
+
+    assert code != 0
+    last = worker.said().strip().splitlines()[-1]
+    assert last.startswith("Error: 300 of the last 300 records were refused, more than 50%"), last

@@ -1,0 +1,86 @@
+"""A crash between any two effects of decide → write → publish → ack loses nothing and doubles nothing."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.broker import dying_worker
+from tests.broker.cluster import Cluster, run_shop
+from tests.broker.leftovers import Left, assert_same
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streams.replay import Replayer
+    from streams.sources import SourceEvent
+
+pytestmark = pytest.mark.broker
+
+#: The gaps of DESIGN 4.7, and at which time of coming by the worker dies: late in the log, when all is busy.
+GAPS: Final = {
+    "row|alert": 5,
+    "alert|ack": 4,
+    "ledger|decision": 4,
+    "decision|command": 3,
+    "command|ack": 4,
+    "cohort|sweep mark": 19,
+    "examples|version": 9,
+    "version|ack": 10,
+}
+#: Between and beside them, in the order in which a month's workers die, one after the other.
+MORE_GAPS: Final = {
+    "row|mark": 30,
+    "cohort|cohort": 5,
+    "checkpoint|checkpoint": 1,
+    "examples|examples": 2,
+    "version|champion": 2,
+    "alert|alert": 2,
+    "ledger|mark": 2,
+    "command|decision": 2,
+    "sweep mark|progress": 3,
+    "ack|progress": 2,
+}
+
+
+def dying(gap: str, occurrence: int) -> tuple[str, ...]:
+    """Program of a worker that dies in a gap."""
+    return (dying_worker.__file__, gap, str(occurrence))
+
+
+def test_every_gap_of_the_dying_worker_is_tried() -> None:
+    assert {*GAPS, *MORE_GAPS} == dying_worker.GAPS.keys()
+
+
+@pytest.mark.parametrize("gap", GAPS)
+async def test_a_worker_that_dies_in_the_gap_leaves_the_same_behind(
+    gap: str, short_log: list[SourceEvent], short_undisturbed: Left, tmp_path: Path
+) -> None:
+    async def revive(cluster: Cluster, _: Replayer) -> None:
+        await cluster.workers[0].ended()
+        await cluster.start_worker()
+
+    left = await run_shop(tmp_path, short_log, program=dying(gap, GAPS[gap]), trouble=revive)
+
+    assert [worker.child.returncode for worker in left.workers] == [-signal.SIGKILL, 0]
+    assert_same(short_undisturbed, left)
+
+
+async def test_workers_that_die_one_after_the_other_each_in_another_gap_leave_the_same_behind(
+    log: list[SourceEvent], undisturbed: Left, tmp_path: Path
+) -> None:
+    programs = [dying(gap, occurrence) for gap, occurrence in MORE_GAPS.items()]
+
+    async def revive(cluster: Cluster, _: Replayer) -> None:
+        for program in programs[1:]:
+            await cluster.workers[-1].ended()
+            await cluster.start_worker(program)
+        await cluster.workers[-1].ended()
+        await cluster.start_worker()
+
+    left = await run_shop(tmp_path, log, program=programs[0], trouble=revive)
+
+    assert [worker.child.returncode for worker in left.workers] == [-signal.SIGKILL] * len(programs) + [0]
+    assert_same(undisturbed, left)

@@ -1,0 +1,168 @@
+"""An in-memory stand-in for a broker: logs, a producer and a consumer as aiokafka has them.
+
+It keeps what matters to the shell: offsets, order, refusals, answers that get lost, and foreign writers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aiokafka.errors import KafkaConnectionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from aiokafka import TopicPartition
+    from prometheus_client import CollectorRegistry
+
+
+class Stored(NamedTuple):
+    """A record on a log."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass
+class Log:
+    """One topic partition; `end` may lie behind the last record, `start` before it was cut off."""
+
+    records: list[Stored] = field(default_factory=list)
+    start: int = 0
+    end: int = 0
+
+    def append(self, key: bytes | None, value: bytes | None, headers: Any = ()) -> int:
+        self.records.append(Stored(self.end, key, value, tuple(headers)))
+        self.end += 1
+        return self.end - 1
+
+    def cut(self, start: int) -> None:
+        """Drop what lies before `start`, as retention does."""
+        self.start = start
+        self.records = [record for record in self.records if record.offset >= start]
+
+
+class Batch:
+    """What aiokafka's `create_batch` gives; holds `size` records."""
+
+    def __init__(self, size: int) -> None:
+        self.messages: list[tuple[bytes | None, bytes | None, Any]] = []
+        self._size = size
+
+    def append(self, *, timestamp: None, key: bytes | None, value: bytes | None, headers: Any) -> Any:
+        if len(self.messages) == self._size:
+            return None
+        self.messages.append((key, value, headers))
+        return object()
+
+
+class FakeBroker:
+    """Logs by (topic, partition). `trouble` decides about each batch: None, "refuse" or "lose the answer"."""
+
+    def __init__(self, batch_records: int = 100) -> None:
+        self.logs: defaultdict[tuple[str, int], Log] = defaultdict(Log)
+        self.trouble: Callable[[str], str | None] = lambda _: None
+        #: Called before a batch is written: what happens elsewhere while a write is under way.
+        self.meanwhile: Callable[[str], Any] = lambda _: None
+        self.down = False
+        self.sent: list[str] = []
+        self._batch_records = batch_records
+
+    def values(self, topic: str, partition: int = 0) -> list[bytes | None]:
+        return [record.value for record in self.logs[topic, partition].records]
+
+    # -- producer
+
+    def create_batch(self) -> Batch:
+        return Batch(self._batch_records)
+
+    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> asyncio.Future[Any]:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        trouble = self.trouble(topic)
+        if trouble == "refuse":
+            answer.set_exception(KafkaConnectionError("refused"))
+            return answer
+        self.meanwhile(topic)
+        await asyncio.sleep(0)
+        offsets = [self.logs[topic, partition].append(*message) for message in batch.messages]
+        self.sent.append(topic)
+        if trouble is None:
+            answer.set_result(Stored(offsets[0], None, None))
+        return answer
+
+    # -- consumer
+
+    def consumer(self, **_: Any) -> FakeConsumer:
+        return FakeConsumer(self)
+
+
+class FakeConsumer:
+    """A consumer without a group."""
+
+    def __init__(self, broker: FakeBroker) -> None:
+        self._broker = broker
+        self._positions: dict[TopicPartition, int] = {}
+
+    async def start(self) -> None:
+        if self._broker.down:
+            raise KafkaConnectionError("no broker")
+
+    async def stop(self) -> None: ...
+
+    def assign(self, tps: Sequence[TopicPartition]) -> None:
+        self._positions = dict.fromkeys(tps, 0)
+
+    def assignment(self) -> set[TopicPartition]:
+        return set(self._positions)
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        self._positions[tp] = offset
+
+    async def position(self, tp: TopicPartition) -> int:
+        return self._positions[tp]
+
+    async def beginning_offsets(self, tps: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: self._broker.logs[tp].start for tp in tps}
+
+    async def end_offsets(self, tps: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: self._broker.logs[tp].end for tp in tps}
+
+    async def getmany(self, *tps: TopicPartition, **_: Any) -> dict[TopicPartition, list[Stored]]:
+        await asyncio.sleep(0)
+        found = {}
+        for tp in tps or self._positions:
+            log = self._broker.logs[tp]
+            if records := [r for r in log.records if r.offset >= self._positions[tp]][:3]:
+                found[tp] = records
+                last = records[-1].offset + 1
+                # Behind the last record there may be nothing but what compaction took.
+                self._positions[tp] = log.end if records[-1] is log.records[-1] else last
+            elif self._positions[tp] < log.end:
+                self._positions[tp] = log.end
+        return found
+
+
+class Batched:
+    """A Faust event: a poll of records, and whether it was acknowledged."""
+
+    def __init__(self, topic: str, records: Sequence[Any], partition: int = 0, generation: int = 1) -> None:
+        self.value = records
+        self.message = self
+        self.topic = topic
+        self.partition = partition
+        self.tp = (topic, partition)
+        self.generation_id = generation
+        self.acked = 0
+
+    def ack(self) -> None:
+        self.acked += 1
+
+
+def metric(registry: CollectorRegistry, name: str, **labels: str) -> float:
+    """The value of a metric; 0 before it was touched."""
+    return registry.get_sample_value(f"churnwatch_{name}", labels) or 0.0

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features import layout, rowcodec
+from features.layout import ADDED, Layout
+from features.rowcodec import HEADER_BYTES, RowError, decode, encode, encode_plain, header
+
+layouts = st.builds(
+    Layout,
+    purchase_words=st.integers(1, 4),
+    clickstream_ids=st.integers(1, 20),
+    order_ids=st.integers(2, 20),
+    review_ids=st.integers(1, 20),
+)
+
+
+def random_records(widths: Layout, count: int = 1, seed: int = 0) -> np.ndarray:
+    raw = np.random.default_rng(seed).integers(0, 256, count * widths.dtype.itemsize, np.uint8)
+    return raw.view(widths.dtype)
+
+
+@given(layouts, st.integers(1, 4), st.binary(max_size=30), st.integers(0, 99))
+@settings(max_examples=20)
+def test_a_row_comes_back_with_all_records_and_its_tail(widths: Layout, count: int, tail: bytes, seed: int):
+    records = random_records(widths, count, seed)
+
+    found, rest = decode(widths, encode(widths, records, tail))
+
+    assert found.tobytes() == records.tobytes()
+    assert found.dtype == widths.dtype
+    assert rest == tail
+
+
+def test_rows_in_bulk_are_those_written_one_by_one():
+    records = random_records(Layout(), 3)
+
+    assert encode_plain(Layout(), records) == [encode(Layout(), records[i : i + 1]) for i in range(3)]
+    assert encode_plain(Layout(), records)[0].startswith(header(Layout()))
+
+
+def test_no_rows_in_bulk_are_no_rows():
+    assert encode_plain(Layout(), np.zeros(0, Layout().dtype)) == []
+
+
+@given(layouts, layouts)
+@settings(max_examples=20)
+def test_a_row_of_other_widths_keeps_all_that_fits(old: Layout, new: Layout):
+    records = random_records(old, 2)
+    found, _ = decode(new, encode(old, records))
+    words = min(old.purchase_words, new.purchase_words)
+
+    assert (found["purchase_days"][:, :words] == records["purchase_days"][:, :words]).all()
+    assert not found["purchase_days"][:, words:].any()
+    for topic, size in old.rings.items():
+        kept = size == new.rings[topic]
+        for name in (f"{topic}_ids", f"{topic}_head"):
+            assert found[name].tobytes() == (records[name].tobytes() if kept else bytes(found[name].nbytes))
+    resized = {"purchase_days", *(f"{t}_{part}" for t in old.rings for part in ("ids", "head"))}
+    for name in set(new.dtype.names or ()) - resized:
+        assert found[name].tobytes() == records[name].tobytes()
+
+
+def test_a_field_that_an_older_row_lacks_reads_as_never(monkeypatch: pytest.MonkeyPatch):
+    old = np.ones(2, Layout().dtype_at(1))
+    value = header(Layout(), 2, 4) + old.tobytes() + b"tail"
+    without = np.dtype([(name, old.dtype[name]) for name in old.dtype.names or () if name != "supports"])
+    shorter = header(Layout(), 2, 4) + np.ones(2, without).tobytes() + b"tail"
+
+    # The next version brings `supports`: rows of version 1 have no such field.
+    monkeypatch.setitem(ADDED, "supports", 2)
+    monkeypatch.setattr(layout, "VERSION", 2)
+    monkeypatch.setattr(rowcodec, "VERSION", 2)
+
+    found, tail = decode(Layout(), shorter)
+    assert tail == b"tail"
+    assert found.dtype == Layout().dtype
+    assert found["supports"].tolist() == [0, 0]
+    assert all((found[name] == 1).all() for name in Layout().dtype.names or () if name != "supports")
+    with pytest.raises(RowError):
+        decode(Layout(), value)
+
+
+@given(st.integers(0, 5000))
+@settings(max_examples=25)
+def test_a_torn_row_is_refused(cut: int):
+    value = encode(Layout(), random_records(Layout(), 2), b"tail")
+
+    with pytest.raises(RowError):
+        decode(Layout(), value[: cut % len(value)])
+
+
+def test_a_row_with_something_behind_it_is_refused():
+    with pytest.raises(RowError, match="does not hold"):
+        decode(Layout(), encode(Layout(), random_records(Layout())) + b"x")
+
+
+def test_a_row_without_records_is_refused():
+    with pytest.raises(RowError, match="does not hold 0 records"):
+        decode(Layout(), header(Layout(), records=0))
+
+
+def test_a_row_of_a_newer_version_is_refused_with_what_to_do():
+    value = bytearray(encode(Layout(), random_records(Layout())))
+    value[0] = rowcodec.VERSION + 1
+
+    with pytest.raises(RowError, match="upgrade this worker"):
+        decode(Layout(), bytes(value))
+
+
+@given(st.binary(min_size=HEADER_BYTES, max_size=HEADER_BYTES + 40))
+@settings(max_examples=25)
+def test_foreign_bytes_are_refused_and_nothing_else_is_raised(value: bytes):
+    with pytest.raises(RowError):
+        decode(Layout(), value)

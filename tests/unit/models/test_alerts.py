@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.alerts import Alert, ModelRef, Reason, alert_id
+
+
+def alert(**changes: object) -> Alert:
+    fields = {
+        "alert_id": "a",
+        "kind": "episode",
+        "status": "opened",
+        "user_id": "anna",
+        "ts": 1,
+        "probability": 0.9,
+        "tier": "high",
+        "reasons": (Reason(feature="orders", value=None, contribution=0.5, text="few"),),
+        "model": ModelRef(name="logistic", version=3),
+        "horizon_days": 60,
+    }
+    return msgspec.convert(fields | changes, Alert)
+
+
+def test_an_alert_comes_back_from_json():
+    assert msgspec.json.decode(msgspec.json.encode(alert(dry_run=True)), type=Alert) == alert(dry_run=True)
+
+
+def test_what_nobody_filled_in_is_absent_from_the_wire():
+    keys = msgspec.json.decode(msgspec.json.encode(alert())).keys()
+
+    assert not {"segment", "expected_value", "dry_run"} & keys
+
+
+@pytest.mark.parametrize("bad", [{"tier": "huge"}, {"status": "closed"}, {"kind": "mood"}])
+def test_words_outside_the_contract_are_refused(bad: dict[str, str]):
+    with pytest.raises(msgspec.ValidationError):
+        alert(**bad)
+
+
+texts = st.text("ab", max_size=3)
+
+
+@given(st.tuples(texts, texts), st.tuples(texts, texts))
+def test_different_origins_have_different_ids(one: tuple[str, str], other: tuple[str, str]):
+    """Also where the texts run into each other: ("a", "bc") is not ("ab", "c")."""
+    ids = [alert_id(user, "trigger", origin) for user, origin in (one, other)]
+
+    assert (ids[0] == ids[1]) == (one == other)
+
+
+def test_the_kind_is_part_of_the_identity():
+    assert alert_id("anna", "trigger", "1") != alert_id("anna", "episode", "1")

@@ -1,0 +1,190 @@
+"""What a decision time does: cohorts, episodes, silence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from features.layout import DAY_MS
+from models.alerts import Alert, alert_id
+from models.versions import ModelSet, initial_models
+from tests.building import START, Feed, alerts, config, constant_models, core, day, event, members
+
+if TYPE_CHECKING:
+    from models.core import PartitionCore
+
+
+def customer(**changes: object) -> tuple[PartitionCore, Feed]:
+    target = core(config(**changes))
+    feed = Feed(target)
+    feed.buys("anna", 0.5)
+    return target, feed
+
+
+def lived(*probabilities: float, bought: tuple[float, ...] = ()) -> list[Alert]:
+    """Alerts of a customer who had these probabilities on day 1, 2, …, and `bought` besides."""
+    target, feed = customer(active_within_days=30, evict_after_days=90)
+    for number, probability in enumerate(probabilities, start=1):
+        for when in bought:
+            if number - 1 <= when < number:
+                feed.buys("anna", when)
+        feed.decide(day(number), constant_models(probability))
+    return alerts(target)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "bought", "expected"),
+    [
+        ((0.5, 0.59, 0.5), (), []),
+        ((0.5, 0.65, 0.65), (), ["opened medium 2"]),
+        ((0.65, 0.85, 0.95), (), ["opened medium 1", "escalated high 2", "escalated critical 3"]),
+        ((0.95, 0.65, 0.95), (), ["opened critical 1"]),
+        ((0.65, 0.55, 0.51, 0.65), (), ["opened medium 1"]),
+        ((0.65, 0.49, 0.55, 0.65), (), ["opened medium 1", "resolved none 2", "opened medium 4"]),
+        ((0.95, 0.95, 0.95), (1.5,), ["opened critical 1", "resolved critical 2", "opened critical 3"]),
+        # on the decision time itself is after it
+        ((0.95, 0.95, 0.95), (1.0,), ["opened critical 1", "resolved critical 2", "opened critical 3"]),
+    ],
+)
+def test_episodes(probabilities: tuple[float, ...], bought: tuple[float, ...], expected: list[str]):
+    found = lived(*probabilities, bought=bought)
+
+    assert [f"{a.status} {a.tier} {(a.ts - START) // DAY_MS}" for a in found] == expected
+
+
+def test_an_episode_keeps_its_id_and_the_next_one_has_another():
+    opened, resolved, again = lived(0.7, 0.1, 0.7)
+
+    assert opened.alert_id == resolved.alert_id == alert_id("anna", "episode", str(day(1)))
+    assert again.alert_id == alert_id("anna", "episode", str(day(3)))
+
+
+def test_an_alert_says_what_the_model_said_and_why():
+    target, feed = customer()
+    models = initial_models("logistic", ("logistic",), START)
+    feed.buys("ben", 0.6)
+    feed.decide(day(9), models)
+    alert = alerts(target)[0]
+
+    assert alert.horizon_days == 4
+    assert alert.reasons[0].feature == "no_purchase_probability"
+    assert alert.probability == pytest.approx(alert.reasons[0].value, abs=1e-6)
+    assert (alert.model.name, alert.model.version) == ("logistic", 0)
+    assert not alert.dry_run
+
+
+def test_alerts_from_replayed_history_are_dry_runs():
+    target, feed = customer()
+    feed.replayed = True
+    feed.decide(day(1), constant_models(0.9))
+
+    assert [alert.dry_run for alert in alerts(target)] == [True]
+
+
+def test_what_is_too_old_is_stored_and_learned_but_raises_no_alert():
+    target, feed = customer()
+    ((_, sweep),) = feed.decide(day(1), constant_models(0.9), act=False)
+
+    assert (sweep.silent, alerts(target), sweep.alerts) == ("stale", [], {})
+    assert members(target.cohorts[day(1)], target) == {"anna"}
+    assert not target.table.rows["episode_start"].any()
+    feed.decide(day(2), constant_models(0.9))
+    assert [alert.status for alert in alerts(target)] == ["opened"]
+
+
+def test_without_enough_labels_there_is_no_verdict():
+    target, feed = customer(min_labels=100)
+    ((_, cold),) = feed.decide(day(1), constant_models(0.9, labels=99))
+    ((_, warm),) = feed.decide(day(2), constant_models(0.9, labels=100))
+
+    assert (cold.silent, warm.silent) == ("warming_up", "")
+    assert [alert.ts for alert in alerts(target)] == [day(2)]
+
+
+def test_what_a_decision_time_did_to_a_durable_row_stays_done():
+    """The row is durable with its alert, the sweep is not: it comes again."""
+    target, feed = customer()
+    feed.decide(day(1), constant_models(0.9))
+    before = list(target.pending["anna"])
+    target.swept = day(0)
+    target.sweep(day(1), constant_models(0.99))
+
+    assert target.pending["anna"] == before
+
+
+class TestCohort:
+    def test_it_holds_what_was_issued_in_the_order_of_the_hash(self):
+        target, feed = customer()
+        for number in range(9):
+            feed.buys(f"u{number}", 0.9)
+        models = initial_models("hoeffding_tree", ("logistic", "hoeffding_tree"), START)
+        ((_, sweep),) = feed.decide(day(1), models)
+        cohort = target.cohorts[day(1)]
+
+        assert (cohort.contenders, cohort.champion) == (models.contenders, "hoeffding_tree")
+        assert cohort.hashes.tolist() == sorted(target.hash(user) for user in target.table.index)
+        by_hash = dict(zip(cohort.hashes.tolist(), cohort.issued[:, 1].tolist(), strict=True))
+        for slot, p in zip(sweep.slots.tolist(), sweep.probabilities.tolist(), strict=True):
+            assert by_hash[target.hash(target.table.name(slot))] == round(p * 1e6)
+
+    def test_beyond_the_sample_customers_are_scored_but_not_learned(self):
+        target, feed = customer(learn_sample=3)
+        for number in range(9):
+            feed.buys(f"u{number}", 0.9)
+        ((_, sweep),) = feed.decide(day(1), constant_models(0.5))
+
+        assert len(sweep.slots) == 10
+        assert target.cohorts[day(1)].hashes.tolist() == sorted(map(target.hash, target.table.index))[:3]
+
+    def test_nobody_makes_no_cohort(self):
+        target = core()
+        feed = Feed(target)
+        feed(event("view_item", "anna", day(0.5)))
+        ((part, sweep),) = feed.decide(day(1), constant_models(0.9))
+
+        assert len(sweep.slots) == 0
+        assert part.matured == ()
+        assert target.cohorts == {}
+
+    def test_it_is_learned_whole_at_the_first_decision_time_that_knows_all_labels(self):
+        target, feed = customer()
+        taken = feed.decide(day(12), constant_models(0.5))
+        known = {
+            (part.ts - START) // DAY_MS: [(m.cohort.decision_time - START) // DAY_MS for m in part.matured]
+            for part, _ in taken
+        }
+
+        assert known == {n: [n - 4] if 5 <= n <= 14 else [] for n in range(1, 13)}
+        assert sorted(target.cohorts) == [day(9), day(10)]
+
+
+class TestPart:
+    def test_it_may_be_made_again_until_its_sweep(self):
+        target, feed = customer()
+        feed.decide(day(5), constant_models(0.5))
+        feed.until(day(6))
+
+        assert list(target.mature(day(6)).messages()) == list(target.mature(day(6)).messages())
+
+    def test_the_histogram_counts_every_buyer_as_of_then(self):
+        _, feed = customer(lateness_ms=9 * DAY_MS)
+        feed.buys("anna", 3.5, 7.5)
+        feed(event("view_item", "looker", day(0.5)))
+        feed.buys("later", 5.5)
+        parts = {part.ts: part.histogram for part, _ in feed.decide(day(6), constant_models(0.5))}
+
+        assert [parts[day(n)].customers for n in (1, 5, 6)] == [1, 1, 2]
+        np.testing.assert_array_equal(parts[day(5)].sums, [[1, 1, 3, 4]])
+
+
+def test_the_models_of_a_sweep_are_those_it_is_given():
+    target, feed = customer()
+    feed.until(day(1))
+    target.mature(day(1))
+    models: ModelSet = constant_models(0.25)
+    sweep = target.sweep(day(1), models)
+
+    assert sweep.probabilities.tolist() == [0.25]
+    assert target.swept == day(1)

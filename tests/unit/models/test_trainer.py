@@ -1,0 +1,432 @@
+"""The clock of learning: what is learned when, in which order, and never twice."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_logs import DAYS, USERS
+from random_logs import settings as log_settings
+
+from features.catalogue import OFFSET
+from features.hashing import partition_of
+from features.layout import TOPICS
+from features.returns import PRIOR, ReturnHistogram, fit
+from models import cohorts
+from models.cohorts import Cohort
+from models.contenders import new_learner
+from models.learners import LEARNERS, StateMismatchError
+from models.parts import Matured, Part, PartChunk, read_part_chunk
+from models.record import CHAMPION
+from models.scorers import NonFiniteError
+from models.trainer import SLICE, Trainer, TrainerConfig
+from models.versions import COLUMNS, TREATED
+from tests.building import constant_models, core, day, event, quick_fit, record, tick
+
+if TYPE_CHECKING:
+    from models.versions import ModelSet
+
+NOBODY = ReturnHistogram.from_arrays([], [], [])
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.trainer.fit", quick_fit)
+
+
+def matured(n: int, start: float, *, seed: int = 0, churn: float = 0.5) -> Matured:
+    rng = np.random.default_rng(round(start) + 1000 * seed)
+    labels = rng.random(n) < churn
+    inputs = rng.normal(size=(n, len(COLUMNS))).astype(np.float32)
+    inputs[:, 1] += labels
+    cohort = Cohort(
+        decision_time=day(start),
+        contenders=("logistic",),
+        champion="logistic",
+        hashes=np.sort(rng.integers(0, 2**64, n, np.uint64)),
+        inputs=inputs,
+        issued=rng.integers(1, 10**6, (n, 1)).astype(np.uint32),
+        recency=rng.integers(0, 100, n).astype(np.uint16),
+    )
+    return Matured(cohort, labels, rng.random(n) < 0.2)
+
+
+def part(ts: float, *found: Matured, partition: int = 0) -> Part:
+    return Part(partition, day(ts), found, ReturnHistogram.from_arrays([partition], [0], [30]))
+
+
+def trainer(partitions: int = 1, contenders: tuple[str, ...] = ("logistic",), **changes: object) -> Trainer:
+    return Trainer(TrainerConfig(partitions=partitions, contenders=contenders, **changes))
+
+
+def learn(target: Trainer, *parts: Part) -> list[int]:
+    """Receive parts, and learn whatever is ready after each."""
+    learned = []
+    for each in parts:
+        target.receive_part(each)
+        while (ts := target.ready()) is not None:
+            list(target.learn(ts))
+            learned.append(ts)
+    return learned
+
+
+def chunks(*parts: Part) -> list[PartChunk]:
+    return [read_part_chunk(message) for each in parts for message in each.messages()]
+
+
+class TestWaiting:
+    def test_it_waits_for_every_partition(self):
+        target = trainer(3)
+
+        assert learn(target, part(1, partition=2), part(1, partition=0)) == []
+        assert learn(target, part(1, partition=1)) == [day(1)]
+
+    def test_it_waits_for_the_last_chunk(self):
+        target = trainer()
+        *most, last = chunks(part(5, matured(3, 1)))
+        for chunk in most:
+            target.receive(chunk)
+            assert target.ready() is None
+        target.receive(last)
+
+        assert target.ready() == day(5)
+
+    def test_decision_times_are_learned_in_their_order(self):
+        target = trainer(2)
+        early = [part(n, partition=0) for n in (1, 2, 3)]
+
+        assert learn(target, *early) == []
+        assert learn(target, *(part(n, partition=1) for n in (1, 2, 3))) == [day(1), day(2), day(3)]
+        assert target.number == 3
+
+    def test_a_partition_that_began_later_is_not_waited_for(self):
+        target = trainer(2)
+
+        assert learn(target, part(1, partition=0), part(2, partition=0)) == []
+        assert learn(target, part(3, partition=1)) == [day(1), day(2)]
+        assert learn(target, part(3, partition=0)) == [day(3)]
+
+    def test_one_chunk_of_a_later_time_is_enough_to_know(self):
+        target = trainer(2)
+        learn(target, part(1, partition=0))
+        target.receive(chunks(part(2, matured(2, 1), partition=1))[1])
+
+        assert target.ready() == day(1)
+
+    def test_a_partition_that_is_behind_is_waited_for(self):
+        """It has sent an earlier time, so the later one will come."""
+        target = trainer(2)
+        learn(target, part(1, partition=0), part(1, partition=1))
+
+        assert learn(target, part(2, partition=0)) == []
+        assert learn(target, part(2, partition=1)) == [day(2)]
+
+    def test_a_torn_part_is_waited_for_although_nothing_else_is_missing(self):
+        target = trainer(2)
+        target.receive(chunks(part(2, matured(2, 1), partition=1))[0])
+
+        assert learn(target, part(2, partition=0)) == []
+
+    def test_repeated_parts_change_nothing(self):
+        once, again = trainer(), trainer()
+        parts = [part(5, matured(9, 1)), part(6, matured(9, 2))]
+        learn(once, *parts)
+        learn(again, parts[0], parts[0], parts[1], parts[0], parts[1])
+
+        assert again.snapshot() == once.snapshot()
+
+
+class TestResume:
+    def test_a_restart_reads_from_the_first_chunk_that_still_waits(self):
+        target = trainer(2)
+        first, waiting = chunks(part(1, partition=0)), chunks(part(2, matured(2, 1), partition=0))
+        for offset, chunk in enumerate([*first, *waiting], start=10):
+            target.receive(chunk, offset)
+        alone = target.resume_offset(13)
+        target.receive(chunks(part(1, partition=1))[0], 13)
+        list(target.learn(target.ready() or 0))
+
+        assert alone == 10
+        assert target.resume_offset(14) == 11
+
+    def test_with_nothing_waiting_it_is_the_next_offset(self):
+        target = trainer()
+        target.receive(chunks(part(1))[0], 5)
+        list(target.learn(day(1)))
+        target.receive(chunks(part(1))[0], 6)
+
+        assert target.resume_offset(7) == 7
+
+    @settings(max_examples=8, deadline=None)
+    @given(st.integers(0, 1000))
+    def test_restarts_anywhere_end_with_the_same_trainer(self, seed: int):
+        """snapshot → restore → read again from the resume offset; every chunk may come twice."""
+        rng = random.Random(seed)
+        log = [
+            chunk
+            for n in range(5, 9)
+            for p in rng.sample(range(2), 2)
+            for chunk in chunks(part(n, matured(4, n - 4, seed=p), partition=p)) * rng.choice([1, 1, 2])
+        ]
+        expected, target, place = trainer(2), trainer(2), 0
+        for offset, chunk in enumerate(log):
+            expected.receive(chunk, offset)
+            list(expected.learn(ts)) if (ts := expected.ready()) is not None else None
+        while place < len(log):
+            target.receive(log[place], place)
+            place += 1
+            if (ts := target.ready()) is not None:
+                list(target.learn(ts))
+            if rng.random() < 0.2:
+                snapshot, place = target.snapshot(), target.resume_offset(place)
+                target = trainer(2)
+                target.restore(snapshot)
+
+        assert target.snapshot() == expected.snapshot()
+        assert target.models() == expected.models()
+
+
+class TestLearning:
+    def test_whatever_the_order_of_parts_and_the_number_of_partitions_the_weights_are_the_same_bits(self):
+        whole = matured(60, 1)
+        results = []
+        for count in (1, 2, 5):
+            owner = whole.cohort.hashes % np.uint64(count)
+            parts = [
+                Part(
+                    p,
+                    day(5),
+                    (
+                        Matured(
+                            whole.cohort.take(owner == p),
+                            whole.churned[owner == p],
+                            whole.treated[owner == p],
+                        ),
+                    ),
+                    NOBODY,
+                )
+                for p in range(count)
+            ]
+            for order in (parts, parts[::-1]):
+                target = trainer(count)
+                assert learn(target, *order) == [day(5)]
+                results.append((target.models(), target.quality, target.record.to_json()))
+
+        assert all(result == results[0] for result in results)
+
+    def test_cohorts_are_learned_in_the_order_of_their_decision_times(self):
+        one, other = matured(40, 1), matured(40, 2)
+        forth, back, apart = trainer(), trainer(), trainer()
+        learn(forth, part(6, one, other))
+        learn(back, part(6, other, one))
+        learn(apart, part(6, one), part(7, other))
+
+        assert forth.models() == back.models()
+        assert forth.learners["logistic"].state() == apart.learners["logistic"].state()
+
+    def test_it_learns_in_slices(self):
+        target = trainer()
+        target.receive_part(part(5, matured(2 * SLICE + 1, 1)))
+
+        assert list(target.learn(day(5))) == [SLICE, 2 * SLICE, 2 * SLICE + 1]
+
+    def test_a_treated_customer_is_learned_as_such(self):
+        one = matured(500, 1)
+        treated = replace(one, treated=one.churned)
+        target = trainer()
+        learn(target, part(5, treated))
+        weights = dict(zip(COLUMNS, target.models().scorers["logistic"].weights, strict=True))
+
+        assert weights[TREATED] > 0
+        assert not one.cohort.inputs[:, COLUMNS.index(TREATED)].any() or weights[TREATED] > 0
+
+    def test_the_version_as_of_t_knows_every_label_there_was_by_then(self):
+        target = trainer()
+        seen = []
+        for n in range(1, 8):
+            found = (matured(10, n - 4),) if n > 4 else ()
+            learn(target, part(n, *found))
+            seen.append((target.models().as_of, target.models().number, target.models().labels))
+
+        assert seen == [(day(n), n, 10 * max(n - 4, 0)) for n in range(1, 8)]
+
+    def test_the_return_model_is_fitted_from_all_partitions(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("models.trainer.fit", fit)
+        histograms = [ReturnHistogram.from_arrays([x] * 50, [30 * x] * 50, [200] * 50) for x in (0, 3)]
+        together, alone = trainer(2), trainer()
+        learn(together, *(Part(p, day(1), (), each) for p, each in enumerate(histograms)))
+        learn(alone, Part(0, day(1), (), ReturnHistogram.merge(histograms)))
+
+        assert together.returns == alone.returns != PRIOR
+
+    def test_a_vector_that_is_not_finite_is_refused_before_anything_is_learned(self):
+        good, bad = matured(10, 1), matured(10, 2)
+        bad.cohort.inputs[3, 3] = np.nan
+        target = trainer()
+        before = target.snapshot()
+        target.receive_part(part(6, good, bad))
+
+        with pytest.raises(NonFiniteError):
+            list(target.learn(day(6)))
+        assert target.snapshot() == before
+
+
+class TestProgressive:
+    def test_quality_and_record_judge_the_champion_as_issued(self):
+        target = trainer(evaluate_from=day(2))
+        learn(target, part(6, one := matured(30, 1), other := matured(20, 2)))
+
+        assert [(q.decision_time, q.labels, q.churned) for q in target.quality] == [
+            (day(1), 30, int(one.churned.sum())),
+            (day(2), 20, int(other.churned.sum())),
+        ]
+        assert (target.record[CHAMPION].labels, target.record_from[CHAMPION].labels) == (50, 20)
+        assert target.record_from[CHAMPION].auc == target.quality[1].auc
+
+    @staticmethod
+    def contest(n: int, start: float, *, better: str) -> Matured:
+        """Issued probabilities of which one contender's are right and the other's are not."""
+        one = matured(n, start)
+        right = np.where(one.churned, 800_000, 200_000).astype(np.uint32)
+        columns = [right, 10**6 - right] if better == "logistic" else [10**6 - right, right]
+        cohort = replace(
+            one.cohort, contenders=("logistic", "hoeffding_tree"), issued=np.stack(columns, axis=1)
+        )
+        return replace(one, cohort=cohort)
+
+    def test_auto_promotes_who_is_better_once_there_are_enough_labels(self):
+        target = trainer(contenders=("logistic", "hoeffding_tree"), champion="auto", promotion_labels=100)
+        champions = [target.champion]
+        for n in range(3):
+            learn(target, part(5 + n, self.contest(50, n + 1, better="hoeffding_tree")))
+            champions.append(target.models().champion)
+
+        assert champions == ["logistic", "logistic", "hoeffding_tree", "hoeffding_tree"]
+
+    def test_a_small_lead_is_no_reason_to_change(self):
+        target = trainer(
+            contenders=("logistic", "hoeffding_tree"),
+            champion="auto",
+            promotion_labels=1,
+            promotion_margin=9.0,
+        )
+        learn(target, part(5, self.contest(50, 1, better="hoeffding_tree")))
+
+        assert target.champion == "logistic"
+
+    def test_a_named_champion_stays(self):
+        target = trainer(contenders=("logistic", "hoeffding_tree"), promotion_labels=1)
+        learn(target, part(5, self.contest(50, 1, better="hoeffding_tree")))
+
+        assert target.champion == "logistic"
+
+
+class TestSnapshot:
+    @pytest.mark.parametrize("contenders", [("logistic",), ("logistic", "hoeffding_tree")])
+    def test_a_restored_trainer_goes_on_as_if_nothing_had_happened(self, contenders: tuple[str, ...]):
+        one, other = trainer(contenders=contenders), trainer(contenders=contenders)
+        learn(one, part(5, matured(30, 1)))
+        other.restore(one.snapshot())
+        for target in (one, other):
+            learn(target, part(6, matured(30, 2)))
+
+        assert one.models() == other.models()
+        assert one.quality == other.quality
+        assert one.record.to_json() == other.record.to_json()
+        assert one.portable_states() == other.portable_states()
+
+    def test_other_contenders_do_not_fit(self):
+        kept = trainer(contenders=("logistic", "hoeffding_tree")).snapshot()
+
+        with pytest.raises(StateMismatchError):
+            trainer().restore(kept)
+
+    def test_bytes_that_are_no_snapshot_are_refused(self):
+        with pytest.raises(msgspec.MsgspecError):
+            trainer().restore(b"\x00")
+
+    def test_a_champion_named_in_the_settings_beats_the_one_in_the_snapshot(self):
+        both = ("logistic", "hoeffding_tree")
+        kept = trainer(contenders=both).snapshot()
+        target = trainer(contenders=both, champion="hoeffding_tree")
+        target.restore(kept)
+        auto = trainer(contenders=both[::-1], champion="auto")
+        auto.restore(kept)
+
+        assert (target.champion, auto.champion) == ("hoeffding_tree", "logistic")
+
+
+class TestConfig:
+    @pytest.mark.parametrize("bad", [{"contenders": ()}, {"contenders": ("oracle",)}, {"champion": "oracle"}])
+    def test_who_does_not_exist_cannot_contend(self, bad: dict[str, object]):
+        with pytest.raises(ValueError, match=r"learners|champion"):
+            TrainerConfig(partitions=1, **bad)
+
+    def test_every_learner_can_be_made(self):
+        assert {new_learner(name).name for name in LEARNERS} == set(LEARNERS)
+        assert all(new_learner(name).columns[new_learner(name).offset] == OFFSET for name in LEARNERS)
+        with pytest.raises(KeyError):
+            new_learner("oracle")
+
+
+# ---- from logs to weights
+
+
+def trained(partitions: int, found: list[dict[str, object]], rng: random.Random) -> list[ModelSet]:
+    """Every version from `found`, spread over partitions that run ahead of each other at random."""
+    config = log_settings(partitions=partitions, min_labels=10**9)
+    cores = [core(config, partition=p) for p in range(partitions)]
+    target = trainer(partitions)
+    for p, each in enumerate(cores):
+        mine = [m for m in found if partition_of(str(m["user_id"]).encode(), partitions) == p]
+        for topic in TOPICS:
+            kinds = {"orders": "purchase", "clickstream": "view_item"}.get(topic)
+            log = [m for m in mine if m["type"] == kinds]
+            records = [record(offset, m) for offset, m in enumerate(log)]
+            each.observe(topic, [*records, record(len(log), tick(day(DAYS)))])
+    versions = []
+    while ahead := [each for each in cores if each.due(day(DAYS))]:
+        each = rng.choice(ahead)
+        ts = each.due(day(DAYS))
+        assert ts is not None
+        for chunk in chunks(each.mature(ts)):
+            target.receive(chunk)
+        each.sweep(ts, constant_models(0.5))
+        while (ready := target.ready()) is not None:
+            list(target.learn(ready))
+            versions.append(target.models())
+    return versions
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_partition_count_and_interleaving_do_not_change_a_single_bit_of_any_version(
+    seed: int,
+):
+    rng = random.Random(seed)
+    found = [
+        event(rng.choice(["purchase", "purchase", "view_item"]), rng.choice(USERS), day(rng.uniform(0, DAYS)))
+        for _ in range(80)
+    ]
+    found.sort(key=lambda each: int(each["ts"]))
+    expected = trained(1, found, rng)
+
+    assert expected[-1].labels > 20
+    for count in (2, 5):
+        assert trained(count, found, rng) == expected
+
+
+def test_chunks_of_any_size_make_the_same_model(monkeypatch: pytest.MonkeyPatch):
+    results = []
+    for size in (1000, 7, 1):
+        monkeypatch.setattr(cohorts, "CHUNK_MEMBERS", size)
+        target = trainer()
+        learn(target, part(5, matured(30, 1)))
+        results.append(target.snapshot())
+
+    assert results[0] == results[1] == results[2]

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from features.layout import DAY_MS
+from models.alerts import alert_id
+from tests.building import Feed, alerts, config, constant_models, core, day, event, models_by
+
+if TYPE_CHECKING:
+    from models.core import PartitionCore
+
+SURE = constant_models(0.95)
+LONG_AGO = 0
+
+
+def customer(**changes: object) -> tuple[PartitionCore, Feed]:
+    target = core(config(trigger_cooldown_ms=3 * DAY_MS, **changes))
+    feed = Feed(target)
+    feed.buys("anna", 0.5)
+    return target, feed
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "speaks"),
+    [
+        ("refund", {}, True),
+        ("cancel", {}, True),
+        ("complained", {}, True),
+        ("unsubscribed", {}, True),
+        ("review", {"rating": 2.0}, True),
+        ("review", {"rating": 2.1}, False),
+        ("review", {}, False),
+        ("survey", {"score": 3.0}, True),
+        ("survey", {"score": 3.1}, False),
+        ("purchase", {}, False),
+        ("delivered", {}, False),
+        ("opened", {}, False),
+        ("view_item", {}, False),
+    ],
+)
+def test_some_events_speak_for_themselves(name: str, fields: dict[str, float], speaks: bool):
+    _, feed = customer()
+    observed = feed(event(name, "anna", day(1), **fields))
+
+    assert [trigger.user for trigger in observed.triggered] == ["anna"] * speaks
+
+
+def test_a_trigger_is_answered_at_once_by_an_alert_of_its_own():
+    target, feed = customer()
+    observed = feed(refund := event("refund", "anna", day(1)))
+    counts = target.answer(observed.triggered, SURE, LONG_AGO)
+
+    (alert,) = alerts(target)
+    assert counts == {"alert": 1}
+    assert (alert.kind, alert.status, alert.tier) == ("trigger", "opened", "critical")
+    assert alert.ts == day(1)
+    assert alert.alert_id == alert_id("anna", "trigger", refund["event_id"])
+    assert alert.probability == 0.95
+    assert (alert.model.name, alert.model.version) == ("logistic", 1)
+
+
+def test_it_neither_opens_nor_closes_an_episode():
+    target, feed = customer()
+    target.answer(feed(event("refund", "anna", day(0.6))).triggered, SURE, LONG_AGO)
+    before = target.table.rows["episode_start"].any()
+    feed.decide(day(1), SURE)
+    opened = target.table.rows["episode_start"][0]
+    target.answer(feed(event("cancel", "anna", day(5))).triggered, constant_models(0.01), LONG_AGO)
+
+    assert not before
+    assert opened == target.table.rows["episode_start"][0] == day(1)
+
+
+def test_the_event_itself_is_seen_by_the_model():
+    """Scored a moment after the newest event: the silence is over, the refund is in the features."""
+    target, feed = customer()
+    observed = feed(event("refund", "anna", day(3)))
+    target.answer(observed.triggered, models_by({0.1: 0.7, 2.5: 0.9}), LONG_AGO)
+
+    (alert,) = alerts(target)
+    assert alert.probability == pytest.approx(0.9, abs=1e-5)
+
+
+def test_one_alert_per_cool_down():
+    target, feed = customer()
+    fates = []
+    for when in (1, 2, 3.999, 4, 6):
+        fates += target.answer(feed(event("cancel", "anna", day(when))).triggered, SURE, LONG_AGO)
+
+    assert fates == ["alert", "cooling_down", "cooling_down", "alert", "cooling_down"]
+
+
+def test_two_triggers_in_one_poll_are_one_alert():
+    target, feed = customer()
+    observed = feed(event("cancel", "anna", day(1)), event("refund", "anna", day(1)))
+
+    assert target.answer(observed.triggered, SURE, LONG_AGO) == {"alert": 1, "cooling_down": 1}
+
+
+def test_an_older_trigger_that_arrives_later_is_cooling_down_too():
+    target, feed = customer(lateness_ms=9 * DAY_MS)
+    target.answer(feed(event("cancel", "anna", day(9))).triggered, SURE, LONG_AGO)
+
+    assert target.answer(feed(event("cancel", "anna", day(1))).triggered, SURE, LONG_AGO) == {
+        "cooling_down": 1
+    }
+
+
+def test_a_calm_customer_is_left_in_peace():
+    target, feed = customer()
+    counts = target.answer(feed(event("cancel", "anna", day(1))).triggered, constant_models(0.59), LONG_AGO)
+
+    assert counts == {"below_threshold": 1}
+    assert alerts(target) == []
+
+
+def test_without_enough_labels_there_is_no_verdict():
+    target, feed = customer(min_labels=100)
+    found = feed(event("cancel", "anna", day(1))).triggered
+
+    assert target.answer(found, constant_models(0.95, labels=99), LONG_AGO) == {"warming_up": 1}
+
+
+def test_an_old_trigger_is_stale_unless_it_is_replayed():
+    target, feed = customer()
+    stale = target.answer(feed(event("cancel", "anna", day(1))).triggered, SURE, day(2))
+    feed.replayed = True
+    replayed = target.answer(feed(event("cancel", "anna", day(9))).triggered, SURE, day(20))
+
+    (alert,) = alerts(target)
+    assert (stale, replayed) == ({"stale": 1}, {"alert": 1})
+    assert alert.dry_run
+
+
+def test_a_live_trigger_is_no_dry_run():
+    target, feed = customer()
+    target.answer(feed(event("cancel", "anna", day(1))).triggered, SURE, LONG_AGO)
+
+    assert not alerts(target)[0].dry_run
+
+
+def test_a_retried_trigger_is_none():
+    _, feed = customer()
+    first = event("unsubscribed", "anna", day(1))
+    refund = event("refund", "anna", day(1))
+    feed(first)
+    feed(refund)
+
+    assert feed(refund).triggered == []
+
+
+def test_who_was_erased_meanwhile_is_unknown():
+    target, feed = customer()
+    observed = feed(event("cancel", "anna", day(1)))
+    feed(event("erasure", "anna", day(1)))
+
+    assert target.answer(observed.triggered, SURE, LONG_AGO) == {"unknown": 1}
+
+
+def test_unsubscribing_and_complaining_count_however_late_and_change_consent():
+    target, feed = customer()
+    feed(event("opened", "anna", day(30)))
+    observed = feed(event("unsubscribed", "anna", day(1), channel="email"))
+
+    assert len(observed.triggered) == 1
+    assert observed.counts["late"] == 1
+    assert target.table.profiles[target.table.index["anna"]].consent("email") is False
+
+
+def test_somebody_without_any_purchase_can_speak_too():
+    target, feed = customer()
+    observed = feed(event("unsubscribed", "stranger", day(1)))
+
+    assert target.answer(observed.triggered, SURE, LONG_AGO) == {"alert": 1}
+    assert alerts(target)[0].user_id == "stranger"

@@ -1,0 +1,312 @@
+"""Bulk delivery: what is admitted, what is read again, what may be committed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from faust.types.tuples import TP
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from streams.app import faust_app
+from streams.bulk import BulkConsumer, BulkMessage, HoleGuard
+from streams.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ORDERS = TP("orders", 0)
+OTHER = TP("orders", 1)
+
+
+class Record(NamedTuple):
+    """As much of a consumer record as the consumer looks at."""
+
+    offset: int
+    timestamp: int = 1_000
+    timestamp_type: int = 0
+
+
+def records(*offsets: int) -> list[Any]:
+    return [Record(offset) for offset in offsets]
+
+
+def offsets(found: Iterable[Any]) -> list[int]:
+    return [record.offset for record in found]
+
+
+def expecting(offset: int, *, armed: bool) -> HoleGuard:
+    """A guard that has seen everything before `offset`."""
+    guard = HoleGuard()
+    guard.admit(ORDERS, records(offset - 1))
+    if armed:
+        guard.arm(ORDERS)
+    return guard
+
+
+def test_the_first_batch_of_a_partition_nothing_is_known_of_is_delivered():
+    guard = HoleGuard()
+
+    assert guard.admit(ORDERS, records(7, 8)) == (records(7, 8), None)
+    assert guard.next[ORDERS] == 9
+
+
+def test_an_armed_guard_drops_a_batch_that_begins_too_late_and_reads_again():
+    guard = expecting(5, armed=True)
+
+    assert guard.admit(ORDERS, records(8, 9)) == ((), 5)
+    assert guard.admit(ORDERS, records(5, 6, 7)) == (records(5, 6, 7), None)
+    assert guard.admit(ORDERS, records(8, 9)) == (records(8, 9), None)
+    assert guard.mended == 1
+
+
+def test_a_gap_without_any_drop_is_natural_and_costs_no_second_read():
+    guard = expecting(5, armed=False)
+
+    assert guard.admit(ORDERS, records(8)) == (records(8), None)
+    assert guard.mended == 0
+
+
+def test_a_gap_that_is_still_there_when_read_again_is_natural_and_nothing_was_mended():
+    guard = expecting(5, armed=True)
+
+    assert guard.admit(ORDERS, records(8)) == ((), 5)
+    assert guard.admit(ORDERS, records(8)) == (records(8), None)
+    assert guard.admit(ORDERS, records(9)) == (records(9), None)
+    assert guard.mended == 0
+
+
+def test_what_is_dropped_while_it_is_read_again_is_read_once_more():
+    guard = expecting(5, armed=True)
+    assert guard.admit(ORDERS, records(8)) == ((), 5)
+
+    guard.arm(ORDERS)  # the records from 5 on came, and were dropped as well
+
+    assert guard.admit(ORDERS, records(8)) == ((), 5)
+    assert guard.admit(ORDERS, records(5, 6, 7, 8)) == (records(5, 6, 7, 8), None)
+
+
+def test_records_from_before_the_expected_offset_are_skipped():
+    guard = expecting(5, armed=True)
+
+    assert guard.admit(ORDERS, records(3, 4)) == ((), None)
+    admitted, again = guard.admit(ORDERS, records(4, 5, 6))
+    assert (offsets(admitted), again) == ([5, 6], None)
+
+
+def test_a_batch_that_is_skipped_whole_leaves_the_guard_armed():
+    guard = expecting(5, armed=True)
+
+    guard.admit(ORDERS, records(3, 4))
+
+    assert guard.admit(ORDERS, records(8)) == ((), 5)
+
+
+def test_a_seek_sets_the_expected_offset_and_arms():
+    guard = expecting(50, armed=False)
+
+    guard.expect({ORDERS: 20})
+
+    assert guard.admit(ORDERS, records(50)) == ((), 20)
+    assert offsets(guard.admit(ORDERS, records(20, 21))[0]) == [20, 21]
+
+
+def test_a_forgotten_partition_starts_with_whatever_comes():
+    guard = expecting(5, armed=True)
+    guard.admit(ORDERS, records(8))
+
+    guard.forget({ORDERS})
+
+    assert ORDERS not in guard.next
+    assert guard.admit(ORDERS, records(9)) == (records(9), None)
+    assert guard.mended == 0
+
+
+def test_partitions_do_not_mix():
+    guard = expecting(5, armed=True)
+
+    assert guard.admit(OTHER, records(8)) == (records(8), None)
+    assert guard.admit(ORDERS, records(8)) == ((), 5)
+
+
+# -- a model of a consumer that fetches, and of Faust that drops
+
+log_offsets = st.lists(st.integers(1, 3), min_size=1, max_size=15).map(
+    lambda steps: [sum(steps[:end]) for end in range(1, len(steps) + 1)]
+)
+fates = st.lists(
+    st.tuples(st.integers(1, 6), st.sampled_from(["deliver", "drop", "deliver", "rebalance"])), max_size=20
+)
+
+
+@settings(max_examples=60)
+@given(log=log_offsets, polls=fates, committed_share=st.floats(0, 1))
+@example(log=[1, 2, 3, 4], polls=[(1, "deliver"), (1, "drop"), (1, "deliver"), (1, "drop")], committed_share=1)
+def test_whatever_is_dropped_is_delivered_once_and_in_order(log, polls, committed_share):
+    # A drop is noticed by what comes next; until then the lag of the partition shows it.
+    log = [*log, log[-1] + 1]
+    guard, delivered, position, drops, rereads = HoleGuard(), [], 0, 1, 0
+    guard.expect({ORDERS: 0})
+    rest = [(6, "deliver")] * len(log)
+    known = log[:-1]
+    for size, fate in [*polls, *rest, (1, "next"), *rest]:
+        if fate == "next":
+            known = log
+        if fate == "rebalance":
+            # What was delivered and not committed is delivered again.
+            position = delivered[int(committed_share * (len(delivered) - 1))] if delivered else 0
+            delivered = [offset for offset in delivered if offset < position]
+            guard.expect({ORDERS: position})
+            drops += 1
+            continue
+        fetched = records(*[offset for offset in known if offset >= position][:size])
+        if not fetched:
+            continue
+        position = fetched[-1].offset + 1
+        if fate == "drop":
+            guard.arm(ORDERS)
+            drops += 1
+            continue
+        admitted, again = guard.admit(ORDERS, fetched)
+        assert not (admitted and again is not None)
+        delivered += offsets(admitted)
+        if again is not None:
+            position = again
+            rereads += 1
+
+    assert delivered == log
+    assert rereads <= drops
+    assert guard.mended <= rereads
+
+
+# -- the consumer
+
+
+@pytest.fixture
+async def consumer(monkeypatch):
+    """A consumer without a broker; `fetch` says what the next poll brings."""
+    app = faust_app(load())
+    app.consumer_generation_id = 1
+    consumer = app.consumer
+    polled: dict[TP, list[Any]] = {}
+
+    async def wait_next_records(_timeout: float) -> tuple[dict[TP, list[Any]], set[TP]]:
+        return dict(polled), set(polled)
+
+    sought: list[dict[TP, int]] = []
+
+    class Thread:
+        async def seek_wait(self, places: dict[TP, int]) -> None:
+            sought.append(places)
+
+    monkeypatch.setattr(consumer, "_wait_next_records", wait_next_records)
+    monkeypatch.setattr(consumer, "_thread", Thread())
+    monkeypatch.setattr(consumer, "highwater", lambda _: 100)
+    consumer.polled, consumer.sought = polled, sought
+    consumer.resume_flow()
+    return consumer
+
+
+async def poll(consumer: BulkConsumer, **found: list[Any]) -> list[tuple[TP, BulkMessage]]:
+    consumer.polled.clear()
+    consumer.polled.update({TP(topic, 0): value for topic, value in found.items()})
+    return [delivered async for delivered in consumer.getmany(1.0)]
+
+
+async def test_a_poll_is_one_message_for_each_partition(consumer):
+    found = await poll(consumer, orders=records(3, 4, 5), reviews=records(7))
+
+    assert [(tp.topic, message.first_offset, message.offset) for tp, message in found] == [
+        ("orders", 3, 5),
+        ("reviews", 7, 7),
+    ]
+    assert offsets(found[0][1].value) == [3, 4, 5]
+    assert found[0][1].generation_id == 1
+
+
+async def test_only_the_acknowledged_prefix_of_the_batches_is_committed(consumer):
+    messages = [(await poll(consumer, orders=records(*span)))[0][1] for span in [(0, 1), (2,), (3, 4), (5,)]]
+    one, two, three, four = messages
+
+    three.acked = four.acked = True
+    assert consumer._new_offset(ORDERS) is None
+    one.acked = True
+    assert consumer._new_offset(ORDERS) == 2
+    assert consumer._new_offset(ORDERS) is None
+    two.acked = True
+    assert consumer._new_offset(ORDERS) == 6
+
+
+async def test_natural_gaps_are_committed_over(consumer):
+    for span in [(0, 1), (10, 20)]:
+        ((_, message),) = await poll(consumer, orders=records(*span))
+        message.acked = True
+
+    assert consumer._new_offset(ORDERS) == 21
+
+
+async def test_records_fetched_before_a_rebalance_are_not_delivered_and_read_again_after_it(consumer):
+    await poll(consumer, orders=records(0))
+
+    async def changed(_timeout: float) -> tuple[dict[TP, list[Any]], set[TP]]:
+        consumer.stop_flow()
+        return {ORDERS: records(1, 2)}, {ORDERS}
+
+    async def no_seek() -> None:
+        raise RuntimeError("not assigned")
+
+    waiting, consumer._wait_next_records = consumer._wait_next_records, changed
+    consumer.perform_seek = no_seek
+    assert [each async for each in consumer.getmany(1.0)] == []
+
+    consumer._wait_next_records = waiting
+    consumer.resume_flow()
+    assert await poll(consumer, orders=records(3)) == []
+    assert consumer.sought == [{ORDERS: 1}]
+    assert offsets((await poll(consumer, orders=records(1, 2, 3)))[0][1].value) == [1, 2, 3]
+
+
+async def test_records_of_a_partition_that_is_not_active_yet_are_read_again(consumer):
+    await poll(consumer, orders=records(0), reviews=records(0))
+
+    async def inactive(_timeout: float) -> tuple[dict[TP, list[Any]], set[TP]]:
+        return {ORDERS: records(1)}, set()
+
+    waiting, consumer._wait_next_records = consumer._wait_next_records, inactive
+    assert [each async for each in consumer.getmany(1.0)] == []
+
+    consumer._wait_next_records = waiting
+    assert await poll(consumer, orders=records(2)) == []
+    assert consumer.sought == [{ORDERS: 1}]
+
+
+async def test_a_generation_that_changes_between_two_partitions_stops_the_delivery(consumer):
+    consumer.polled.update({ORDERS: records(0), TP("reviews", 0): records(0)})
+    delivered = []
+    async for tp, _ in consumer.getmany(1.0):
+        delivered.append(tp.topic)
+        consumer.app.consumer_generation_id = 2
+
+    assert delivered == ["orders"]
+
+
+async def test_revoked_partitions_are_forgotten(consumer):
+    await poll(consumer, orders=records(0))
+
+    await consumer.on_partitions_revoked({ORDERS})
+
+    assert consumer._new_offset(ORDERS) is None
+    assert ORDERS not in consumer.guard.next
+
+
+async def test_the_schema_passes_records_on_as_they_are(consumer):
+    ((_, message),) = await poll(consumer, orders=records(0, 1))
+    topic = consumer.app.bulk_topic("orders")
+
+    event = await topic.schema.compile(consumer.app)(message)
+
+    assert event.value is message.value
+    assert event.message is message
+
+
