@@ -94,10 +94,15 @@ def launch(task: Task) -> Launch:
     promise(settings, Workload().end_ms)
     return Launch(
         command=(sys.executable, "-W", "ignore", "-m", "benchmarks.churnwatch_worker", str(model)),
-        environment=environment(settings),
+        environment=worker_environment(settings),
         changelog=names["customers-changelog"],
         alerts=names["churn-alerts"],
     )
+
+
+def worker_environment(settings: Settings) -> dict[str, str]:
+    """The settings as a worker's environment; what Faust wants to keep on disk goes beside the state."""
+    return {**environment(settings), "FAUST_DATADIR": str(settings.worker.state_dir.with_name("faust"))}
 
 
 def promise(settings: Settings, ts: int) -> None:

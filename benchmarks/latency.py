@@ -16,7 +16,7 @@ import msgspec
 import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from benchmarks.workload import Record, Workload
+from benchmarks.workload import DAY_MS, Record, Workload
 
 #: Alerts that have not come so long after the last trigger are counted as missing.
 GRACE_S = 5.0
@@ -35,6 +35,15 @@ class Load:
     triggers: int = 20
     warm_up_s: float = 5.0
     users: int = 100_000
+    #: Event time that passes, up to now; None for the present, as fast as it goes by.
+    days: float | None = None
+
+    @property
+    def workload(self) -> Workload:
+        """The events, the last of them stamped no later than when it is sent."""
+        days = self.days or self.seconds / 86_400
+        start = int(time.time() * 1000) - (int(self.days * DAY_MS) if self.days else 0)
+        return Workload(int(self.rate * self.seconds), self.users, start_ms=start, days=days)
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,7 @@ class Latency:
     worst_s: float
     alerts: int
     missing: int
+    expected: int
     #: Events per second that were really sent: less than asked for means that this machine was too busy.
     sent_per_second: float
 
@@ -112,32 +122,30 @@ def measure(bootstrap: str, prefix: str, alerts_topic: str, load: Load) -> Laten
 def _send(bootstrap: str, prefix: str, load: Load) -> tuple[dict[str, float], float]:
     """Send in real time; when each measured trigger was sent by user, and the events per second."""
     producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 5})
-    total = int(load.rate * load.seconds)
-    every = load.rate // load.triggers
-    records = Workload(
-        total, load.users, start_ms=int(time.time() * 1000), days=load.seconds / 86_400
-    ).records()
+    workload, every = load.workload, load.rate // load.triggers
+    step = (workload.end_ms - workload.start_ms) / workload.events
     sent: dict[str, float] = {}
     start = time.perf_counter()
-    for number, record in enumerate(records):
+    for number, record in enumerate(workload.records()):
         due = start + number / load.rate
         while time.perf_counter() < due:
             producer.poll(_SLICE_S)
-        outgoing = _refund(number) if number % every == 0 else record
-        if outgoing is not record and number >= load.warm_up_s * load.rate:
+        is_trigger = number % every == 0
+        outgoing = _refund(number, workload.start_ms + int(number * step)) if is_trigger else record
+        if is_trigger and number >= load.warm_up_s * load.rate:
             sent[outgoing.key.decode()] = time.perf_counter()
         producer.produce(prefix + outgoing.topic, key=outgoing.key, value=outgoing.value)
-    rate = total / (time.perf_counter() - start)
+    rate = workload.events / (time.perf_counter() - start)
     producer.flush(10)
     return sent, rate
 
 
-def _refund(number: int) -> Record:
+def _refund(number: int, ts: int) -> Record:
     user = f"trigger-{number:07d}"
     event = {
         "event_id": f"refund-{number:07d}",
         "user_id": user,
-        "ts": int(time.time() * 1000),
+        "ts": ts,
         "type": "refund",
         "transaction_id": f"t-{number}",
         "value": 20.0,
@@ -153,4 +161,4 @@ def _summary(sent: dict[str, float], seen: dict[str, float], rate: float) -> Lat
             f"of {len(sent)} triggers {len(took)} became alerts: is the worker up, does it alert?"
         )
     percentiles = statistics.quantiles(took, n=100, method="inclusive")
-    return Latency(percentiles[49], percentiles[98], took[-1], len(took), len(sent) - len(took), rate)
+    return Latency(percentiles[49], percentiles[98], took[-1], len(took), len(sent) - len(took), len(sent), rate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from features.feature import Feature, decayed, share, trend
@@ -29,6 +30,7 @@ def _frequency(view: View) -> Floats:
 BUYING: Final = (
     Feature(
         name="no_purchase_probability",
+        theme="rhythm",
         unit="probability",
         formula="BG/NBD P(no purchase in the horizon | x, t_x, T)",
         why="buying rhythm alone already tells most of who returns",
@@ -39,6 +41,7 @@ BUYING: Final = (
     ),
     Feature(
         name="days_since_purchase",
+        theme="silence",
         unit="days",
         formula="t - last purchase",
         why="the longer the silence, the less likely the return",
@@ -48,6 +51,7 @@ BUYING: Final = (
     ),
     Feature(
         name="overdue_ratio",
+        theme="silence",
         unit="ratio",
         formula="days since purchase / (mean gap + 1 day)",
         why="silence weighs by the customer's own rhythm",
@@ -57,6 +61,7 @@ BUYING: Final = (
     ),
     Feature(
         name="overdue_deviations",
+        theme="silence",
         unit="deviations",
         formula="(days since purchase - mean gap) / (gap deviation + 7 days)",
         why="late for a regular customer means more than late for an irregular one",
@@ -67,6 +72,7 @@ BUYING: Final = (
     ),
     Feature(
         name="gap_mean",
+        theme="rhythm",
         unit="days",
         formula="(last - first purchase day) / (purchase days - 1)",
         why="slow buyers return later or never",
@@ -76,6 +82,7 @@ BUYING: Final = (
     ),
     Feature(
         name="gap_deviation",
+        theme="rhythm",
         unit="days",
         formula="standard deviation of the last 7 gaps between orders",
         why="irregular buyers are harder to lose and harder to read",
@@ -85,6 +92,7 @@ BUYING: Final = (
     ),
     Feature(
         name="last_gap_ratio",
+        theme="rhythm",
         unit="ratio",
         formula="days between the last two orders / (mean gap + 1 day)",
         why="a widening rhythm precedes leaving",
@@ -94,6 +102,7 @@ BUYING: Final = (
     ),
     Feature(
         name="orders",
+        theme="frequency",
         unit="orders",
         formula="number of purchases",
         why="habit grows with every order",
@@ -102,6 +111,7 @@ BUYING: Final = (
     ),
     Feature(
         name="order_days",
+        theme="frequency",
         unit="days",
         formula="number of distinct purchase days",
         why="separate visits tell habit better than split orders",
@@ -110,6 +120,7 @@ BUYING: Final = (
     ),
     Feature(
         name="order_frequency",
+        theme="frequency",
         unit="orders / 30 days",
         formula="30 purchase days / (days since first purchase + 30)",
         why="the plain rate, steadied for new customers",
@@ -118,74 +129,85 @@ BUYING: Final = (
     ),
     Feature(
         name="orders_7d",
+        theme="frequency",
         unit="orders",
         formula="purchases, decayed with a half-life of 7 days",
         why="recent buying against older buying",
         compute=decayed("orders", 7),
-        say="recent orders (half-life 7 days) weigh {:.1f}",
+        say="{:.1f} orders lately (an order counts half after 7 days)",
     ),
     Feature(
         name="orders_30d",
+        theme="frequency",
         unit="orders",
         formula="purchases, decayed with a half-life of 30 days",
         why="recent buying against older buying",
         compute=decayed("orders", 30),
-        say="recent orders (half-life 30 days) weigh {:.1f}",
+        say="{:.1f} orders lately (an order counts half after 30 days)",
     ),
     Feature(
         name="orders_90d",
+        theme="frequency",
         unit="orders",
         formula="purchases, decayed with a half-life of 90 days",
         why="recent buying against older buying",
         compute=decayed("orders", 90),
-        say="recent orders (half-life 90 days) weigh {:.1f}",
+        say="{:.1f} orders lately (an order counts half after 90 days)",
     ),
     Feature(
         name="orders_trend",
+        theme="trend",
         unit="log ratio",
         formula="log of the 7-day order rate against the 90-day one",
         why="a rate that falls below the customer's own",
         compute=trend("orders", 7, 90),
-        say="order rate against usual: {:+.1f} (log)",
+        say="orders come at {:.1f} times the usual rate",
+        told=math.exp,
         scale="linear",
         high=10.0,
     ),
     Feature(
         name="spend_7d",
+        theme="money",
         unit="currency",
         formula="money spent, decayed with a half-life of 7 days",
         why="falling spend precedes falling frequency",
         compute=decayed("value", 7),
-        say="recent spend (half-life 7 days) is {:.0f}",
+        say="{:.0f} spent lately (money counts half after 7 days)",
     ),
     Feature(
         name="spend_30d",
+        theme="money",
         unit="currency",
         formula="money spent, decayed with a half-life of 30 days",
         why="falling spend precedes falling frequency",
         compute=decayed("value", 30),
-        say="recent spend (half-life 30 days) is {:.0f}",
+        say="{:.0f} spent lately (money counts half after 30 days)",
     ),
     Feature(
         name="spend_90d",
+        theme="money",
         unit="currency",
         formula="money spent, decayed with a half-life of 90 days",
         why="falling spend precedes falling frequency",
         compute=decayed("value", 90),
-        say="recent spend (half-life 90 days) is {:.0f}",
+        say="{:.0f} spent lately (money counts half after 90 days)",
     ),
     Feature(
         name="spend_trend",
+        theme="trend",
         unit="log ratio",
         formula="log of the 30-day spend rate against the 90-day one",
         why="spend that falls below the customer's own",
         compute=trend("value", 30, 90),
-        say="spend rate against usual: {:+.1f} (log)",
+        say="money comes at {:.1f} times the usual rate",
+        told=math.exp,
         scale="linear",
         high=20.0,
     ),
     Feature(
         name="mean_order_value",
+        theme="money",
         unit="currency",
         formula="money spent / purchases",
         why="basket size separates kinds of customers",
@@ -194,6 +216,7 @@ BUYING: Final = (
     ),
     Feature(
         name="max_order_value",
+        theme="money",
         unit="currency",
         formula="largest purchase",
         why="one large order may be a one-off",
@@ -202,6 +225,7 @@ BUYING: Final = (
     ),
     Feature(
         name="total_spend",
+        theme="money",
         unit="currency",
         formula="money spent so far",
         why="invested customers stay",
@@ -210,6 +234,7 @@ BUYING: Final = (
     ),
     Feature(
         name="items_per_order",
+        theme="money",
         unit="items",
         formula="items bought (at most 10,000 an order) / purchases",
         why="stocking up delays the next order",
@@ -219,6 +244,7 @@ BUYING: Final = (
     ),
     Feature(
         name="discount_share",
+        theme="habits",
         unit="share",
         formula="orders with a coupon / orders",
         why="bought loyalty ends with the discount",
@@ -228,6 +254,7 @@ BUYING: Final = (
     ),
     Feature(
         name="weekend_share",
+        theme="habits",
         unit="share",
         formula="orders on Saturday or Sunday (UTC) / orders",
         why="habits of the week",
@@ -238,6 +265,7 @@ BUYING: Final = (
     ),
     Feature(
         name="evening_share",
+        theme="habits",
         unit="share",
         formula="orders from 18:00 UTC / orders",
         why="habits of the day",

@@ -75,11 +75,12 @@ def columns(topic: str, events: list[Any], offsets: Sequence[int]) -> Columns:
 def transaction_ids(batch: Columns) -> NDArray[np.uint64]:
     """A second identity for orders: purchases, refunds and cancels are known by their transaction too.
 
-    The kind seeds the hash, so that a refund is not taken for its purchase. Other events repeat their id.
+    The kind takes part, so that a refund is not taken for its purchase, before a character that no id may
+    hold, so that no event id spells a transaction. Other events repeat their id.
     """
     return np.fromiter(
         [
-            _hash(event.transaction_id.encode(), seed=kind) if kind in _ONCE else own
+            _hash(f"{kind}\0{event.transaction_id}".encode()) if kind in _ONCE else own
             for event, kind, own in zip(batch.events, batch.kinds.tolist(), batch.ids.tolist(), strict=True)
         ],
         np.uint64,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -25,6 +26,7 @@ def _breadth(view: View) -> Floats:
 ENGAGEMENT: Final = (
     Feature(
         name="tenure_days",
+        theme="tenure",
         unit="days",
         formula="t - first event",
         why="new customers leave more than old ones",
@@ -33,6 +35,7 @@ ENGAGEMENT: Final = (
     ),
     Feature(
         name="days_since_activity",
+        theme="silence",
         unit="days",
         formula="t - last event of any kind",
         why="browsing without buying is still interest",
@@ -42,40 +45,46 @@ ENGAGEMENT: Final = (
     ),
     Feature(
         name="activity_7d",
+        theme="frequency",
         unit="events",
         formula="all events, decayed with a half-life of 7 days",
         why="attention goes before orders do",
         compute=decayed("activity", 7),
-        say="recent activity (half-life 7 days) weighs {:.1f}",
+        say="{:.1f} visits, orders and reviews lately (each counts half after 7 days)",
     ),
     Feature(
         name="activity_30d",
+        theme="frequency",
         unit="events",
         formula="all events, decayed with a half-life of 30 days",
         why="attention goes before orders do",
         compute=decayed("activity", 30),
-        say="recent activity (half-life 30 days) weighs {:.1f}",
+        say="{:.1f} visits, orders and reviews lately (each counts half after 30 days)",
     ),
     Feature(
         name="activity_90d",
+        theme="frequency",
         unit="events",
         formula="all events, decayed with a half-life of 90 days",
         why="attention goes before orders do",
         compute=decayed("activity", 90),
-        say="recent activity (half-life 90 days) weighs {:.1f}",
+        say="{:.1f} visits, orders and reviews lately (each counts half after 90 days)",
     ),
     Feature(
         name="activity_trend",
+        theme="trend",
         unit="log ratio",
         formula="log of the 7-day activity rate against the 30-day one",
         why="attention that falls below the customer's own",
         compute=trend("activity", 7, 30),
-        say="activity against usual: {:+.1f} (log)",
+        say="active at {:.1f} times the usual rate",
+        told=math.exp,
         scale="linear",
         high=10.0,
     ),
     Feature(
         name="active_days_30d",
+        theme="frequency",
         unit="days",
         formula="days with any event among the last 30",
         why="coming often is a habit",
@@ -84,6 +93,7 @@ ENGAGEMENT: Final = (
     ),
     Feature(
         name="active_days_90d",
+        theme="frequency",
         unit="days",
         formula="days with any event among the last 90",
         why="coming often is a habit",
@@ -92,14 +102,16 @@ ENGAGEMENT: Final = (
     ),
     Feature(
         name="views_30d",
+        theme="interest",
         unit="events",
         formula="item views, decayed with a half-life of 30 days",
         why="looking at products is the nearest thing to buying",
         compute=decayed("views", 30),
-        say="recent product views weigh {:.1f}",
+        say="{:.1f} products looked at lately",
     ),
     Feature(
         name="searches",
+        theme="interest",
         unit="events",
         formula="number of searches",
         why="searching without finding tires",
@@ -108,14 +120,16 @@ ENGAGEMENT: Final = (
     ),
     Feature(
         name="carts_30d",
+        theme="interest",
         unit="events",
         formula="cart additions, decayed with a half-life of 30 days",
         why="intent that was nearly an order",
         compute=decayed("carts", 30),
-        say="recent cart additions weigh {:.1f}",
+        say="{:.1f} things put into the cart lately",
     ),
     Feature(
         name="cart_abandonment",
+        theme="interest",
         unit="share",
         formula="1 - orders / cart additions, both decayed over 30 days, at least 0",
         why="intent that fails is a complaint nobody files",
@@ -126,6 +140,7 @@ ENGAGEMENT: Final = (
     ),
     Feature(
         name="category_breadth",
+        theme="interest",
         unit="categories",
         formula="distinct categories seen (64 hash buckets)",
         why="who uses more of the shop has more reasons to return",

@@ -16,6 +16,23 @@ if TYPE_CHECKING:
 #: differences; `logit`: the log-odds of a probability; `linear`: as it is.
 Scale = Literal["log", "linear", "logit"]
 
+#: What a feature is about. An alert gives at most one reason of each theme: two features that say nearly
+#: the same are one reason to a person.
+Theme = Literal[
+    "rhythm",
+    "silence",
+    "frequency",
+    "trend",
+    "money",
+    "habits",
+    "tenure",
+    "interest",
+    "returns",
+    "delivery",
+    "opinion",
+    "support",
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
@@ -23,10 +40,11 @@ class Feature:
 
     `compute` gives raw values (n,), NaN = missing. Its model input takes the raw value `fill` for a missing
     one, is bounded by `high` against outliers (from 0 up; from -`high` if `linear`), and scaled by `scale`.
-    `say` tells a raw value in words, as a part of a sentence.
+    `say` tells a raw value in words, as a part of a sentence; `told` makes the number that is said of it.
     """
 
     name: str
+    theme: Theme
     unit: str
     formula: str
     why: str
@@ -35,6 +53,7 @@ class Feature:
     scale: Scale = "log"
     fill: float = 0.0
     high: float = 1e7
+    told: Callable[[float], float] = float
 
     @property
     def low(self) -> float:
@@ -43,7 +62,9 @@ class Feature:
 
     def text(self, raw: float) -> str:
         """The raw value as a part of a sentence."""
-        return self.say.format(raw) if np.isfinite(raw) else f"no {self.name.replace('_', ' ')} known"
+        return (
+            self.say.format(self.told(raw)) if np.isfinite(raw) else f"no {self.name.replace('_', ' ')} known"
+        )
 
 
 def share(part: str, whole: str) -> Callable[[View], Floats]:

@@ -15,6 +15,8 @@ import numpy as np
 from features.layout import VERSION, Layout
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 _HEADER: Final = struct.Struct("<6BI")
@@ -36,10 +38,13 @@ def encode(layout: Layout, records: NDArray[np.void], tail: bytes = b"") -> byte
     return header(layout, len(records), len(tail)) + records.tobytes() + tail
 
 
-def encode_plain(layout: Layout, records: NDArray[np.void]) -> list[bytes]:
-    """Rows of many customers, one record each and no tail: the bulk path."""
-    head, size, data = header(layout), records.dtype.itemsize, records.tobytes()
-    return [head + data[start : start + size] for start in range(0, len(data), size)]
+def encode_many(layout: Layout, records: NDArray[np.void], tails: Sequence[bytes]) -> list[bytes]:
+    """Rows of many customers without forks: one record (n,) and one tail each. The bulk path."""
+    plain, size, data = header(layout), records.dtype.itemsize, records.tobytes()
+    return [
+        (header(layout, 1, len(tail)) if tail else plain) + data[start : start + size] + tail
+        for start, tail in zip(range(0, len(data), size), tails, strict=True)
+    ]
 
 
 def decode(layout: Layout, value: bytes) -> tuple[NDArray[np.void], bytes]:

@@ -19,6 +19,7 @@ def _refunded_value(view: View) -> Floats:
 SERVICE: Final = (
     Feature(
         name="refund_share",
+        theme="returns",
         unit="share",
         formula="refunds / orders",
         why="what goes back takes trust with it",
@@ -29,6 +30,7 @@ SERVICE: Final = (
     ),
     Feature(
         name="refunded_value_share",
+        theme="returns",
         unit="share",
         formula="refunded money / money spent, at most 1",
         why="large returns weigh more than small ones",
@@ -38,6 +40,7 @@ SERVICE: Final = (
     ),
     Feature(
         name="cancel_share",
+        theme="returns",
         unit="share",
         formula="cancelled orders / orders",
         why="a cancelled order is a second thought",
@@ -48,6 +51,7 @@ SERVICE: Final = (
     ),
     Feature(
         name="late_delivery_share",
+        theme="delivery",
         unit="share",
         formula="late deliveries / deliveries",
         why="waiting is a reason to try another shop",
@@ -58,6 +62,7 @@ SERVICE: Final = (
     ),
     Feature(
         name="mean_rating",
+        theme="opinion",
         unit="points",
         formula="sum of ratings (to hundredths) / ratings",
         why="what customers say of products, they think of the shop",
@@ -68,6 +73,7 @@ SERVICE: Final = (
     ),
     Feature(
         name="low_rating_share",
+        theme="opinion",
         unit="share",
         formula="ratings of 2 or less / ratings",
         why="one bad surprise outweighs many good ones",
@@ -77,6 +83,7 @@ SERVICE: Final = (
     ),
     Feature(
         name="satisfaction",
+        theme="opinion",
         unit="points",
         formula="sum of survey scores (to hundredths) / surveys",
         why="said in words, not yet in deeds",
@@ -87,6 +94,7 @@ SERVICE: Final = (
     ),
     Feature(
         name="support_contacts",
+        theme="support",
         unit="contacts",
         formula="number of support contacts",
         why="who needs help has trouble",
@@ -95,6 +103,7 @@ SERVICE: Final = (
     ),
     Feature(
         name="days_since_support",
+        theme="support",
         unit="days",
         formula="t - last support contact",
         why="fresh trouble counts more",

@@ -7,6 +7,7 @@ A cohort is learned whole, at maturity, from this snapshot (DESIGN 4.5). Learnin
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -59,19 +60,26 @@ class Cohort:
 
     def chunks(self) -> Iterator[bytes]:
         """Stored form, `CHUNK_MEMBERS` at a time."""
-        for part in chunk_slices(len(self)):
-            yield pack(
-                _Chunk(
-                    decision_time=self.decision_time,
-                    contenders=self.contenders,
-                    champion=self.champion,
-                    width=self.inputs.shape[1],
-                    hashes=self.hashes[part].tobytes(),
-                    inputs=self.inputs[part].tobytes(),
-                    issued=self.issued[part].tobytes(),
-                    recency=self.recency[part].tobytes(),
-                )
+        return iter(self._packed)
+
+    @cached_property
+    def _packed(self) -> tuple[bytes, ...]:
+        """Packed once: a cohort never changes, and every checkpoint stores it again."""
+        return tuple(self._pack(part) for part in chunk_slices(len(self)))
+
+    def _pack(self, part: slice) -> bytes:
+        return pack(
+            _Chunk(
+                decision_time=self.decision_time,
+                contenders=self.contenders,
+                champion=self.champion,
+                width=self.inputs.shape[1],
+                hashes=self.hashes[part].tobytes(),
+                inputs=self.inputs[part].tobytes(),
+                issued=self.issued[part].tobytes(),
+                recency=self.recency[part].tobytes(),
             )
+        )
 
     @staticmethod
     def join(chunks: Sequence[Cohort]) -> Cohort:

@@ -61,16 +61,31 @@ def chunks(n: int) -> Iterator[slice]:
 
 
 def reasons(rows: NDArray[np.void], ts: int, horizon_days: int, models: ModelSet) -> list[tuple[Reason, ...]]:
-    """The strongest reasons for churn of each record, by exact share in the champion's log-odds."""
+    """The strongest reasons for churn of each record, by exact share in the champion's log-odds.
+
+    At most one of each theme: what says nearly the same as a stronger one is left out.
+    """
     raw = raw_features(View(rows, ts, horizon_days, models.returns))
     inputs = np.zeros((len(rows), len(COLUMNS)), np.float32)
     inputs[:, : len(NAMES)] = model_inputs(raw)
     shares = models.scorers[models.champion].contributions(inputs)[:, : len(NAMES)]
-    strongest = np.argsort(-shares, axis=1, kind="stable")[:, :REASONS]
+    order = np.argsort(-shares, axis=1, kind="stable")
     return [
-        tuple(_reason(int(j), float(raw[i, j]), float(shares[i, j])) for j in columns if shares[i, j] > 0)
-        for i, columns in enumerate(strongest)
+        tuple(
+            _reason(j, float(raw[i, j]), float(shares[i, j])) for j in _strongest(columns.tolist(), shares[i])
+        )
+        for i, columns in enumerate(order)
     ]
+
+
+def _strongest(columns: list[int], shares: NDArray[np.float64]) -> list[int]:
+    """The first REASONS of `columns` that speak for churn and have a theme of their own."""
+    chosen: dict[str, int] = {}
+    for column in columns:
+        if shares[column] <= 0 or len(chosen) == REASONS:
+            break
+        chosen.setdefault(CATALOGUE[column].theme, column)
+    return list(chosen.values())
 
 
 def _reason(column: int, raw: float, share: float) -> Reason:

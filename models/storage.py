@@ -31,16 +31,15 @@ _tail_encoder = msgspec.msgpack.Encoder()
 class Storage:
     """Turns what changed in a core into rows, and rows into a core again.
 
-    `take` hands out the next write; `confirm` says that it is durable, after which the tombstones it
-    made safe are due. `restore` and `finish` rebuild a core from rows in any batches, in log order.
+    `take` hands out the next write, `confirm` says that it is durable: never two writes at a time, and
+    none after one that failed. `restore` and `finish` rebuild a core from rows in any batches, in log order.
     """
 
     def __init__(self, core: PartitionCore) -> None:
         self.core = core
         self._stored_chunks: dict[int, int] = {}
-        #: Keys to be deleted: now, and after the write under way.
+        #: Keys that the next write deletes.
         self._due: set[bytes] = set()
-        self._waiting: set[bytes] = set()
         self._unconfirmed_sweep: int | None = None
         self._written_erased: dict[int, Erased] = {}
         self._restorer = Restorer(core)
@@ -59,8 +58,6 @@ class Storage:
 
     def confirm(self) -> None:
         """The last write is durable."""
-        self._due |= self._waiting
-        self._waiting = set()
         if self._unconfirmed_sweep is not None:
             self.core.swept_durably(self._unconfirmed_sweep)
 
@@ -86,14 +83,14 @@ class Storage:
         for start, cohort in sorted(core.cohorts.items()):
             yield from ((rows.cohort_key(start, n), chunk) for n, chunk in enumerate(cohort.chunks()))
         yield from (rows.erased_row(code, erased) for code, erased in sorted(core.erased.items()))
-        yield from ((rows.OWED + key, b"") for key in sorted(self._due | self._waiting))
+        yield from ((rows.OWED + key, b"") for key in sorted(self._due))
         yield PARTITION_KEY, self._encode_partition()
 
     def _tombstones(self) -> Iterator[Row]:
-        due, self._due = sorted(self._due), set()
-        yield from ((key, None) for key in due if not self._alive(key))
-        self._waiting |= {rows.customer_key(user) for user in self.core.gone}
+        """What became needless with the last write, which is durable; what does so now has to wait."""
+        due, self._due = sorted(self._due), {rows.customer_key(user) for user in self.core.gone}
         self.core.gone.clear()
+        yield from ((key, None) for key in due if not self._alive(key))
 
     def _alive(self, key: bytes) -> bool:
         """Whether the key came back since: the customer of that name, or the piece of a cohort."""
@@ -103,28 +100,31 @@ class Storage:
         return number < self._stored_chunks.get(start, 0)
 
     def _customers(self, users: Iterable[str]) -> Iterator[Row]:
-        table, plain = self.core.table, []
+        table = self.core.table
+        single: list[tuple[str, int]] = []
         for user in sorted(users):
             slot = table.slot(user)
             if slot is None:
                 continue
-            if table.older[slot] != -1 or slot in table.profiles or user in self.core.pending:
-                yield rows.customer_key(user), self._customer(user, slot)
+            if table.older[slot] == -1:
+                single.append((user, slot))
             else:
-                plain.append((user, slot))
-        if plain:
-            records = table.rows[np.array([slot for _, slot in plain])]
-            values = rowcodec.encode_plain(table.layout, records)
+                records = table.rows[np.array([slot, *table.forks(slot)])]
+                value = rowcodec.encode(table.layout, records, self._tail(user, slot))
+                yield rows.customer_key(user), value
+        if single:
+            records = table.rows[np.array([slot for _, slot in single])]
+            tails = [self._tail(user, slot) for user, slot in single]
+            values = rowcodec.encode_many(table.layout, records, tails)
             yield from (
-                (rows.customer_key(user), value) for (user, _), value in zip(plain, values, strict=True)
+                (rows.customer_key(user), value) for (user, _), value in zip(single, values, strict=True)
             )
 
-    def _customer(self, user: str, slot: int) -> bytes:
-        table = self.core.table
-        tail = Tail(table.profiles.get(slot), self.core.pending.get(user, []))
-        empty = tail.profile is None and not tail.pending
-        records = table.rows[np.array([slot, *table.forks(slot)])]
-        return rowcodec.encode(table.layout, records, b"" if empty else _tail_encoder.encode(tail))
+    def _tail(self, user: str, slot: int) -> bytes:
+        profile, pending = self.core.table.profiles.get(slot), self.core.pending.get(user)
+        if profile is None and pending is None:
+            return b""
+        return _tail_encoder.encode(Tail(profile, pending or []))
 
     def _cohorts(self) -> Iterator[Row]:
         core = self.core
@@ -136,7 +136,7 @@ class Storage:
                 self._stored_chunks[start] = len(chunks)
             for number, chunk in enumerate(chunks):
                 yield rows.cohort_key(start, number), chunk
-            self._waiting |= {rows.cohort_key(start, number) for number in range(len(chunks), before)}
+            self._due |= {rows.cohort_key(start, number) for number in range(len(chunks), before)}
         core.new_cohorts.clear()
 
     def _erased(self) -> Iterator[Row]:

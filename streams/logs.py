@@ -5,6 +5,7 @@ Whoever must name a customer uses their pseudonym (`pseudonym`), which only hold
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from datetime import UTC, datetime
@@ -29,7 +30,11 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except TypeError:
+            # Numbers beyond 64 bits and halves of surrogates are no reason to lose a line.
+            return json.dumps(line, default=str)
 
 
 class Logger:

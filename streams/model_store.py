@@ -61,6 +61,7 @@ class ModelStore:
             return
         if found is not None and found.as_of >= self.current.as_of:
             self.current = found
+            self._metrics.model_version.clear()
             self._metrics.model_version.labels(found.champion).set(found.number)
             self._metrics.model_as_of.set(found.as_of / 1000)
             for listener in self._listeners:

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from aiokafka import TopicPartition
 
-from models.learners import StateMismatchError
 from models.parts import read_part_chunk
 from models.scorers import NonFiniteError
-from models.signing import SignatureError, open_signed, sign
+from models.signing import open_signed, sign
 from models.trainer import Trainer
 from models.versions import records
 from models.wire import WireError
@@ -131,7 +130,7 @@ class Training:
         try:
             kept = msgspec.msgpack.decode(open_signed(self._path.read_bytes(), self._key), type=_Kept)
             self.trainer.restore(kept.trainer)
-        except (SignatureError, StateMismatchError, msgspec.MsgspecError, KeyError) as error:
+        except Exception as error:  # noqa: BLE001 - a pickle of other library versions may raise anything
             log.warning("the trainer's checkpoint is not used; learning again from examples", why=str(error))
             self.trainer = Trainer(self._context.settings.trainer())
             return

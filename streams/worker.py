@@ -115,6 +115,8 @@ class Worker:
         try:
             numbers = self._numbers(tps)
             self._drop(numbers)
+            # A trigger is answered as soon as it is read: version 0 must not speak for a model that is known.
+            await self._context.models.loaded.wait()
             await asyncio.gather(*(self._own(number) for number in sorted(numbers)))
             await self._own_training(TP(self._context.topics["examples"], 0) in tps)
         except asyncio.CancelledError:

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka.errors import KafkaConnectionError
 
+from features.rowcodec import RowError
+from streams.state import Output
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from aiokafka import TopicPartition
     from prometheus_client import CollectorRegistry
@@ -166,3 +169,66 @@ class Batched:
 def metric(registry: CollectorRegistry, name: str, **labels: str) -> float:
     """The value of a metric; 0 before it was touched."""
     return registry.get_sample_value(f"churnwatch_{name}", labels) or 0.0
+
+
+class Notebook:
+    """The smallest state: a number by key. Every change is also something to publish, once it is durable.
+
+    Rows are `key → number`, the partition row `p → sequence of the last publication known`. A key that is
+    not UTF-8 cannot be read back.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        self.pending: list[tuple[str, int]] = []
+        self.finished = False
+        self._dirty: set[str] = set()
+        self._taken: list[tuple[str, int]] = []
+        self._confirmed: list[tuple[str, int]] = []
+
+    def add(self, key: str, number: int) -> None:
+        self.numbers[key] = self.numbers.get(key, 0) + number
+        self._dirty.add(key)
+        self.pending.append((key, self.numbers[key]))
+
+    def take(self) -> list[tuple[bytes, bytes | None]]:
+        if not self._dirty:
+            return []
+        rows: list[tuple[bytes, bytes | None]] = [
+            (key.encode(), str(self.numbers[key]).encode()) for key in sorted(self._dirty)
+        ]
+        self._dirty.clear()
+        self._taken, self.pending = [*self._taken, *self.pending], []
+        return [*rows, (b"p", str(len(self.numbers)).encode())]
+
+    def confirm(self) -> None:
+        self._confirmed, self._taken = [*self._confirmed, *self._taken], []
+
+    def outputs(self) -> list[Output]:
+        return [
+            Output("churn-alerts", key.encode(), b'{"ts":%d,"key":"%s"}' % (number, key.encode()))
+            for key, number in self._confirmed
+        ]
+
+    def published(self) -> None:
+        self._confirmed = []
+
+    def restore(self, rows: Iterable[tuple[bytes, bytes | None]]) -> list[tuple[bytes, str]]:
+        broken = []
+        for key, value in rows:
+            if key == b"p":
+                if value == b"newer":
+                    raise RowError("the partition row is newer")
+                continue
+            try:
+                self.numbers[key.decode()] = int(value or b"0")
+            except ValueError as error:
+                broken.append((key, str(error)))
+        return broken
+
+    def finish(self) -> None:
+        self.finished = True
+
+    def everything(self) -> Iterator[tuple[bytes, bytes | None]]:
+        yield from ((key.encode(), str(number).encode()) for key, number in sorted(self.numbers.items()))
+        yield b"p", str(len(self.numbers)).encode()

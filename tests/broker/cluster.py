@@ -26,37 +26,40 @@ if TYPE_CHECKING:
 
     from streams.sources import SourceEvent
 
+    #: What befalls a cluster while something is replayed through it.
+    Trouble = Callable[["Cluster", Replayer], Awaitable[None]]
+
 #: Short, because the embedded broker makes a restarted worker wait for the session of its dead self.
 SESSION_SECONDS: Final = 1.0
 PATIENCE_SECONDS: Final = 60.0
 WORKER: Final = ("-m", "streams.cli", "worker")
 
 
-def shop_settings(
-    bootstrap: str, folder: Path, partitions: int = 2, model: dict[str, Any] | None = None, **worker: Any
-) -> Settings:
-    """Settings under which the small shop lives a full life: labels after five days, evictions after twenty."""
-    return load(
-        None,
-        kafka={
+def shop_settings(bootstrap: str, folder: Path, partitions: int = 2, **changes: dict[str, Any]) -> Settings:
+    """Settings under which the small shop lives a full life: labels after 5 days, evictions after 20.
+
+    `changes` are other settings by section.
+    """
+    sections: dict[str, dict[str, Any]] = {
+        "kafka": {
             "bootstrap_servers": bootstrap,
             "partitions": partitions,
             "session_timeout_seconds": SESSION_SECONDS,
             "commit_interval_seconds": 0.2,
         },
-        model={
+        "model": {
             "horizon_days": 5,
             "every_days": 1,
             "active_within_days": 12,
             "grid_anchor": datetime.fromtimestamp(START / 1000, UTC).date(),
             "min_labels": 100,
             "evict_after_days": 20,
-            **(model or {}),
         },
-        alerting={"medium": 0.5, "high": 0.6, "critical": 0.75},
-        interventions={"live_commands": True},
-        worker={"state_dir": folder / "state", "http_port": 0, "checkpoint_bytes": 256 << 10, **worker},
-    )
+        "alerting": {"medium": 0.5, "high": 0.6, "critical": 0.75},
+        "interventions": {"live_commands": True},
+        "worker": {"state_dir": folder / "state", "http_port": 0, "checkpoint_bytes": 256 << 10},
+    }
+    return load(None, **{name: section | changes.get(name, {}) for name, section in sections.items()})
 
 
 class WorkerProcess:
@@ -133,10 +136,10 @@ class Cluster:
         self.workers.append(worker)
         return worker
 
-    async def guard(self, mischief: asyncio.Task[None] | None) -> None:
-        """Fail as soon as a worker ends that nobody wanted to end; runs until cancelled."""
-        if mischief is not None:
-            await mischief
+    async def guard(self, trouble: Trouble | None, replayer: Replayer) -> None:
+        """Make the trouble; then fail as soon as a worker ends. Runs until cancelled."""
+        if trouble is not None:
+            await trouble(self, replayer)
         code = await self.workers[-1].child.wait()
         raise AssertionError(f"the worker ended with {code}:\n{self.workers[-1].said()}")
 
@@ -148,9 +151,8 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster(folder: Path, partitions: int = 2, **changes: Any) -> AsyncIterator[Cluster]:
+async def cluster(folder: Path, partitions: int = 2, **changes: dict[str, Any]) -> AsyncIterator[Cluster]:
     """A cluster without workers, with `changes` to the shop's settings; ends all workers in the end."""
-    folder.mkdir(parents=True, exist_ok=True)
     counts = shop_settings("", folder, partitions).kafka.topics().partition_counts()
     with EmbeddedBroker(counts) as broker:
         found = Cluster(shop_settings(broker.bootstrap, folder, partitions, **changes), folder)
@@ -168,7 +170,7 @@ async def run_shop(
     *,
     partitions: int = 2,
     program: tuple[str, ...] = WORKER,
-    trouble: Callable[[Cluster, Replayer], Awaitable[None]] | None = None,
+    trouble: Trouble | None = None,
 ) -> Left:
     """Replay `log` through one worker, started as `program`, with `trouble` going on meanwhile."""
     async with cluster(folder, partitions) as running:
@@ -179,8 +181,7 @@ async def run_shop(
                 replaying(running.settings, PATIENCE_SECONDS) as replayer,
                 asyncio.TaskGroup() as tasks,
             ):
-                mischief = tasks.create_task(trouble(running, replayer)) if trouble else None
-                guard = tasks.create_task(running.guard(mischief))
+                guard = tasks.create_task(running.guard(trouble, replayer))
                 await replayer.run(log, after_interval=outputs.read)
                 guard.cancel()
             await running.stop()

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.broker.cluster import run_shop
-from tests.broker.leftovers import Left
 from tests.broker.shop import DAYS, shop_log
 
 if TYPE_CHECKING:
     from streams.sources import SourceEvent
+    from tests.broker.leftovers import Left
 
 
 @pytest.fixture(scope="session")

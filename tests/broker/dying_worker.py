@@ -29,6 +29,10 @@ from streams.training import Training
 Method = Callable[..., Awaitable[Any]]
 
 
+#: More than twice the commit interval of the tests.
+LINGER_SECONDS: Final = 0.5
+
+
 class Fuse:
     """Burns down by one at each call; the last one is the end."""
 
@@ -41,8 +45,9 @@ class Fuse:
         return self.left == 0
 
 
-def die() -> None:
-    """End at once, as by `kill -9`."""
+async def die() -> None:
+    """End as by `kill -9`, after time enough for the commit of whatever was acknowledged too early."""
+    await asyncio.sleep(LINGER_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -57,10 +62,10 @@ def publication(fuse: Fuse, table: str, *, after: bool) -> None:
         async def wrapped(engine: Engine) -> None:
             dying = engine.table == table and bool(engine.state.outputs()) and fuse.burn()
             if dying and not after:
-                die()
+                await die()
             await publish(engine)
             if dying:
-                die()
+                await die()
 
         return wrapped
 
@@ -75,7 +80,7 @@ def half_published(fuse: Fuse, first: str) -> None:
             chosen = [output for output in outputs if output.topic.startswith(first)]
             if 0 < len(chosen) < len(outputs) and fuse.burn():
                 await publish(publisher, partition, chosen)
-                die()
+                await die()
             return await publish(publisher, partition, outputs)
 
         return wrapped
@@ -90,7 +95,7 @@ def alerts_torn(fuse: Fuse) -> None:
         async def wrapped(publisher: Publisher, partition: int, outputs: Any) -> Any:
             if len(outputs) > 1 and outputs[0].topic == "churn-alerts" and fuse.burn():
                 await publish(publisher, partition, outputs[: len(outputs) // 2])
-                die()
+                await die()
             return await publish(publisher, partition, outputs)
 
         return wrapped
@@ -98,14 +103,16 @@ def alerts_torn(fuse: Fuse) -> None:
     _wrap(Publisher, "publish", around)
 
 
-def write_torn(fuse: Fuse, table: str, kept: Callable[[list[Any]], int]) -> None:
-    """Only the first `kept(rows)` rows of a write reached the changelog; 0 lets the write pass."""
+def write_torn(fuse: Fuse, table: str, kept: Callable[[Engine, list[Any]], int | None]) -> None:
+    """Only the first `kept` rows of a write reached the changelog; None lets the write pass."""
 
     def around(write: Method) -> Method:
         async def wrapped(engine: Engine, rows: list[Any]) -> None:
-            if engine.table == table and kept(rows) and fuse.burn():
-                await write(engine, rows[: kept(rows)])
-                die()
+            length = kept(engine, rows) if engine.table == table else None
+            if length is not None and fuse.burn():
+                if length:
+                    await write(engine, rows[:length])
+                await die()
             await write(engine, rows)
 
         return wrapped
@@ -113,17 +120,25 @@ def write_torn(fuse: Fuse, table: str, kept: Callable[[list[Any]], int]) -> None
     _wrap(Engine, "_write", around)
 
 
-def _half_the_cohort(rows: list[Any]) -> int:
+def nothing_of_a_batch(engine: Engine, _: list[Any]) -> int | None:
+    """A write that batches wait for: nothing was written."""
+    return 0 if engine._unacked else None
+
+
+def half_of_a_batch(engine: Engine, rows: list[Any]) -> int | None:
+    """A write that batches wait for: half of it was written."""
+    return len(rows) // 2 if engine._unacked and len(rows) > 2 else None
+
+
+def half_the_cohort(_: Engine, rows: list[Any]) -> int | None:
+    """A sweep's write: half the pieces of its cohort were written."""
     pieces = [number for number, (key, value) in enumerate(rows) if key[:1] == COHORT and value is not None]
-    return pieces[len(pieces) // 2] if len(pieces) > 1 else 0
+    return pieces[len(pieces) // 2] if len(pieces) > 1 else None
 
 
-def _all_but_the_mark(rows: list[Any]) -> int:
-    return len(rows) - 1 if _half_the_cohort(rows) else 0
-
-
-def _half(rows: list[Any]) -> int:
-    return len(rows) // 2
+def all_but_the_mark(engine: Engine, rows: list[Any]) -> int | None:
+    """A sweep's write: all was written but the partition row, which says so."""
+    return None if half_the_cohort(engine, rows) is None else len(rows) - 1
 
 
 def topic_torn(fuse: Fuse, logical: str) -> None:
@@ -133,7 +148,7 @@ def topic_torn(fuse: Fuse, logical: str) -> None:
         async def wrapped(sender: Sender, topic: str, partition: int, messages: Any) -> Any:
             if topic == logical and len(messages) > 1 and fuse.burn():
                 await send(sender, topic, partition, messages[:-1])
-                die()
+                await die()
             return await send(sender, topic, partition, messages)
 
         return wrapped
@@ -148,10 +163,10 @@ def version(fuse: Fuse, *, after: bool) -> None:
         async def wrapped(training: Training) -> None:
             dying = fuse.burn()
             if dying and not after:
-                die()
+                await die()
             await publish(training)
             if dying:
-                die()
+                await die()
 
         return wrapped
 
@@ -164,7 +179,7 @@ def progress(fuse: Fuse, stage: str) -> None:
     def around(announce: Method) -> Method:
         async def wrapped(context: Context, place: Any) -> None:
             if place.stage == stage and fuse.burn():
-                die()
+                await die()
             await announce(context, place)
 
         return wrapped
@@ -178,7 +193,7 @@ def checkpoint_torn(fuse: Fuse) -> None:
 
     def wrapped(path: Path, target: Path) -> Path:
         if path.name.startswith("customers") and fuse.burn():
-            die()
+            os.kill(os.getpid(), signal.SIGKILL)
         return replace(path, target)
 
     Path.replace = wrapped  # type: ignore[method-assign, assignment]
@@ -188,14 +203,16 @@ GAPS: Final[dict[str, Callable[[Fuse], None]]] = {
     "row|alert": lambda fuse: publication(fuse, "customers", after=False),
     "alert|alert": alerts_torn,
     "alert|ack": lambda fuse: publication(fuse, "customers", after=True),
-    "row|mark": lambda fuse: write_torn(fuse, "customers", _half),
-    "ledger|mark": lambda fuse: write_torn(fuse, "ledger", _half),
+    "batch|row": lambda fuse: write_torn(fuse, "customers", nothing_of_a_batch),
+    "row|mark": lambda fuse: write_torn(fuse, "customers", half_of_a_batch),
+    "alerts|ledger": lambda fuse: write_torn(fuse, "ledger", nothing_of_a_batch),
+    "ledger|mark": lambda fuse: write_torn(fuse, "ledger", half_of_a_batch),
     "ledger|decision": lambda fuse: publication(fuse, "ledger", after=False),
     "decision|command": lambda fuse: half_published(fuse, "decisions"),
     "command|decision": lambda fuse: half_published(fuse, "commands"),
     "command|ack": lambda fuse: publication(fuse, "ledger", after=True),
-    "cohort|cohort": lambda fuse: write_torn(fuse, "customers", _half_the_cohort),
-    "cohort|sweep mark": lambda fuse: write_torn(fuse, "customers", _all_but_the_mark),
+    "cohort|cohort": lambda fuse: write_torn(fuse, "customers", half_the_cohort),
+    "cohort|sweep mark": lambda fuse: write_torn(fuse, "customers", all_but_the_mark),
     "sweep mark|progress": lambda fuse: progress(fuse, "swept"),
     "ack|progress": lambda fuse: progress(fuse, "decided"),
     "examples|examples": lambda fuse: topic_torn(fuse, "examples"),

@@ -51,7 +51,7 @@ class Outputs:
 
     @classmethod
     async def follow(cls, settings: Settings) -> Outputs:
-        """Read from the beginning; call `read` often, for the embedded broker keeps 5 MB of each partition."""
+        """Read from the beginning; call `read` often: the embedded broker keeps 5 MB of each partition."""
         topics = settings.kafka.topics()
         names = {topics[name]: name for name in OUTPUTS}
         consumer = AIOKafkaConsumer(
@@ -93,6 +93,15 @@ class Outputs:
             for identity, values in found.items()
             if len(values) > 1
         ]
+
+    def commands(self) -> dict[tuple[str, ...], set[bytes]]:
+        """Commands byte for byte."""
+        return {
+            key: found
+            for topic in OUTPUTS
+            if topic.startswith("commands.")
+            for key, found in self.seen[topic].items()
+        }
 
     def values(self) -> dict[str, dict[str, Any]]:
         """Each output once, decoded."""
@@ -188,10 +197,11 @@ def learned(trainer: Trainer) -> dict[str, Any]:
 
 
 def assert_same(expected: Left, found: Left) -> None:
-    """Table, cohorts, models, labels, metrics, ledger, budgets, alerts, decisions and commands are the same."""
+    """Table, cohorts, models, labels, metrics, ledger, budgets and everything published are the same."""
     assert found.outputs.contradictions() == []
     assert differences(expected.state, found.state)[:20] == []
     assert differences(expected.outputs.values(), found.outputs.values())[:20] == []
+    assert expected.outputs.commands() == found.outputs.commands()
 
 
 def differences(expected: Any, found: Any, path: str = "") -> list[str]:

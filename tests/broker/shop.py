@@ -77,14 +77,15 @@ class _Customer:
     def _trigger(self, day: int) -> SourceEvent:
         name = self.rng.choice(_TRIGGERS)
         order = {"transaction_id": f"{self.user}-1"}
-        topic, fields = {
+        kinds: dict[str, tuple[str, dict[str, Any]]] = {
             "review": ("reviews", {"rating": 1}),
             "survey": ("reviews", {"score": 0}),
             "refund": ("orders", order | {"value": 5.0, "currency": "EUR"}),
             "cancel": ("orders", order),
             "unsubscribed": ("outcomes", {"command_id": "newsletter", "channel": "email"}),
             "complained": ("outcomes", {"command_id": "newsletter"}),
-        }[name]
+        }
+        topic, fields = kinds[name]
         return self._event(topic, name, self._time(day), **fields)
 
     def _time(self, day: int) -> int:

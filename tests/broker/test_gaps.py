@@ -32,12 +32,14 @@ GAPS: Final = {
 }
 #: Between and beside them, in the order in which a month's workers die, one after the other.
 MORE_GAPS: Final = {
-    "row|mark": 30,
+    "batch|row": 20,
+    "row|mark": 15,
     "cohort|cohort": 5,
     "checkpoint|checkpoint": 1,
     "examples|examples": 2,
     "version|champion": 2,
     "alert|alert": 2,
+    "alerts|ledger": 2,
     "ledger|mark": 2,
     "command|decision": 2,
     "sweep mark|progress": 3,

@@ -50,7 +50,7 @@ def moments(seed: int) -> list[Moment]:
 def killing(seed: int) -> Callable[[Cluster, Replayer], Awaitable[None]]:
     async def kill(cluster: Cluster, replayer: Replayer) -> None:
         for moment in moments(seed):
-            while replayer.done.intervals < moment.interval:
+            while replayer.done.intervals < moment.interval:  # noqa: ASYNC110 - the product has no event for tests
                 await asyncio.sleep(0.001)
             await asyncio.sleep(moment.seconds)
             await cluster.workers[-1].kill()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -44,8 +44,7 @@ async def test_a_customer_who_falls_silent_is_warned_of_though_no_event_follows(
     now = int(time.time() * 1000)
     last = now - 10 * DAY_MS
     times = [last - day * DAY_MS for day in range(12)][::-1]
-    options: dict[str, Any] = {"idle_after_seconds": 1}
-    async with cluster(tmp_path, model={"min_labels": 0}, **options) as running:
+    async with cluster(tmp_path, model={"min_labels": 0}, worker={"idle_after_seconds": 1}) as running:
         settings, outputs = running.settings, await Outputs.follow(running.settings)
         worker = await running.start_worker()
         await worker.ready()

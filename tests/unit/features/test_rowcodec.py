@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from features import layout, rowcodec
 from features.layout import ADDED, Layout
-from features.rowcodec import HEADER_BYTES, RowError, decode, encode, encode_plain, header
+from features.rowcodec import HEADER_BYTES, RowError, decode, encode, encode_many, header
 
 layouts = st.builds(
     Layout,
@@ -38,12 +38,22 @@ def test_a_row_comes_back_with_all_records_and_its_tail(widths: Layout, count: i
 def test_rows_in_bulk_are_those_written_one_by_one():
     records = random_records(Layout(), 3)
 
-    assert encode_plain(Layout(), records) == [encode(Layout(), records[i : i + 1]) for i in range(3)]
-    assert encode_plain(Layout(), records)[0].startswith(header(Layout()))
+    assert encode_many(Layout(), records, [b""] * 3) == [
+        encode(Layout(), records[i : i + 1]) for i in range(3)
+    ]
+    assert encode_many(Layout(), records, [b""] * 3)[0].startswith(header(Layout()))
+
+
+def test_rows_in_bulk_carry_their_own_tails():
+    records, tails = random_records(Layout(), 2), [b"", b"a tail"]
+
+    assert encode_many(Layout(), records, tails) == [
+        encode(Layout(), records[i : i + 1], tail) for i, tail in enumerate(tails)
+    ]
 
 
 def test_no_rows_in_bulk_are_no_rows():
-    assert encode_plain(Layout(), np.zeros(0, Layout().dtype)) == []
+    assert encode_many(Layout(), np.zeros(0, Layout().dtype), []) == []
 
 
 @given(layouts, layouts)

@@ -112,6 +112,17 @@ def test_a_retried_order_with_a_new_event_id_is_known_by_its_transaction():
     assert (known["orders"], known["refunds"], known["cancels"]) == (1, 1, 1)
 
 
+def test_a_day_of_purchase_counts_once_however_many_polls_bring_its_orders():
+    table = empty_table()
+    for number, ts in enumerate([START, START + 2 * DAY_MS, START + 5, START + 2 * DAY_MS + 5]):
+        own = {"event_id": f"e{number}", "transaction_id": f"t{number}", "user_id": "ada", "ts": ts}
+        feed(table, one_poll("orders", Purchase(value=1, currency="EUR", **own), offset=number), SWEPT)
+
+    known = rolling(table, "ada")
+    assert (known["orders"], known["order_days"]) == (4, 2)
+    assert known["purchase_days"].tolist() == [0b101, 0, 0]
+
+
 def test_stamps_are_kept_for_each_topic_and_customer():
     table = empty_table()
     feed(table, one_poll("clickstream", login(1, user="ada"), login(2, user="bob"), offset=5))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -42,16 +43,18 @@ def line(payload: dict[str, object]) -> Line:
     return Line(TOPIC_OF[str(payload["type"])], str(payload["user_id"]), int(str(payload["ts"])), value)
 
 
-def log(seed: int = 0, days: int = 25) -> list[Line]:
+@cache
+def log() -> list[Line]:
     """Events stamped at noon, as logs of day resolution are, behind a first purchase."""
-    rng = random.Random(seed)
+    rng = random.Random(0)
     payloads = [
         event(rng.choice(["purchase", "purchase", "view_item"]), f"u{user}", day(number + NOON))
-        for number in range(days)
+        for number in range(25)
         for user in range(12)
         if rng.random() < 0.2
     ]
-    return [line(event("purchase", "u0", day(0.1))), *(line(payload) for payload in payloads)]
+    first = event("purchase", "u0", day(0.1))
+    return [line(payload) for payload in (first, *payloads)]
 
 
 def run(lines: Iterable[Line], settings: CoreConfig = SETTINGS) -> tuple[Backtest, list[Step]]:
@@ -59,9 +62,15 @@ def run(lines: Iterable[Line], settings: CoreConfig = SETTINGS) -> tuple[Backtes
     return backtest, list(backtest.run(lines))
 
 
+@cache
+def whole() -> tuple[Backtest, list[Step]]:
+    """The backtest of `log()`, run once for all who only look at it."""
+    return run(log())
+
+
 def test_it_equals_feeding_the_core_and_the_trainer_by_hand():
     lines = log()
-    backtest, steps = run(lines)
+    backtest, steps = whole()
     trainer = Trainer(TrainerConfig(partitions=1, contenders=("logistic",)))
     models = initial_models("logistic", ("logistic",), START)
     grid = DecisionGrid(3, START)
@@ -87,6 +96,8 @@ def test_it_equals_feeding_the_core_and_the_trainer_by_hand():
         )
         assert step.models == models
 
+    assert backtest.core is not None
+    assert (backtest.core.durable_swept, backtest.core.table.fork_count) == (steps[-1].ts, 0)
     assert trainer.record[CHAMPION].auc == pytest.approx(backtest.trainer.record[CHAMPION].auc, abs=1e-9)
     assert backtest.trainer.labels == trainer.labels > 30
 
@@ -94,7 +105,7 @@ def test_it_equals_feeding_the_core_and_the_trainer_by_hand():
 def test_every_active_customer_has_a_prediction_at_every_decision_time():
     lines = log()
     bought = [(x.user_id, x.ts) for x in lines if b'"purchase"' in x.value]
-    _, steps = run(lines)
+    _, steps = whole()
 
     assert [step.ts for step in steps] == [day(n) for n in range(3, 28, 3)]
     for step in steps:
@@ -134,7 +145,7 @@ def test_the_newest_event_is_known_before_the_decision_time_in_front_of_it():
 
 
 def test_before_the_first_label_the_return_probability_speaks_and_afterwards_labels_do():
-    _, steps = run(log())
+    _, steps = whole()
     labels = [step.models.labels for step in steps]
 
     assert labels[:2] == [0, 0]
@@ -187,7 +198,7 @@ def test_nothing_to_read_is_nothing_to_judge():
 
 
 def test_two_runs_are_equal_to_the_last_bit():
-    (_, one), (_, other) = run(log()), run(log())
+    (_, one), (_, other) = whole(), run(log())
 
     for mine, theirs in zip(one, other, strict=True):
         assert mine.models == theirs.models

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.grid import DecisionGrid
@@ -59,6 +59,7 @@ def test_a_chunk_whose_columns_do_not_fit_is_refused(bad: dict[str, object]):
         read_chunk(pack(broken))
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 2**64 - 1), unique=True, max_size=30), st.integers(1, 20))
 def test_the_sample_does_not_depend_on_the_order_and_keeps_who_was_kept(codes: list[int], size: int):
     hashes = np.array(codes, np.uint64)
@@ -84,7 +85,7 @@ def label(*bought: float, every: int = 1, horizon: int = 4, jump: bool = False) 
     feed = Feed(target)
     feed.buys("anna", 0.0, *sorted(bought))
     feed.buys("other", 0.0)
-    steps = [20] if jump else range(1, 21)
+    steps = [8] if jump else range(1, 9)
     found = {}
     for step in steps:
         for part, _ in feed.decide(day(step), MODELS):
@@ -95,7 +96,7 @@ def label(*bought: float, every: int = 1, horizon: int = 4, jump: bool = False) 
 MS = 1 / DAY_MS
 
 
-@pytest.mark.parametrize("every", [1, 2, 3, 7])
+@pytest.mark.parametrize("every", [1, 3, 7])
 @pytest.mark.parametrize("jump", [False, True])
 @pytest.mark.parametrize(
     ("bought", "churned"),

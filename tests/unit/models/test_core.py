@@ -44,7 +44,7 @@ MODELS = constant_models(0.7)
 class TestOrder:
     """State depends on the set of events that are not late, not on how they arrived."""
 
-    @settings(max_examples=4, deadline=None)
+    @settings(max_examples=3, deadline=None)
     @given(st.integers(0, 10**6), st.integers(0, 10**6))
     def test_cohorts_equal_those_of_the_ordered_log_however_topics_are_interleaved_and_polls_cut(
         self, world: int, way: int
@@ -63,7 +63,7 @@ class TestOrder:
         same_life(actual, expected)
         assert actual.counts["late"] == expected.counts["late"] == 0
 
-    @settings(max_examples=4, deadline=None)
+    @settings(max_examples=3, deadline=None)
     @given(st.integers(0, 10**6))
     def test_late_events_change_counters_only(self, world: int):
         rng = random.Random(world)
@@ -93,6 +93,18 @@ class TestOrder:
             begun.append((target.swept, [sweep.ts for _, sweep in feed.decide(day(12), MODELS)]))
 
         assert begun[0] == begun[1] == (day(3), [day(n) for n in range(4, 13)])
+
+    def test_the_grid_begins_before_the_earliest_event_of_a_poll_not_the_first(self):
+        target = core(config(lateness_ms=2 * DAY_MS))
+        Feed(target).buys("anna", 4.5, 3.5, 5.5)
+
+        assert target.swept == day(3)
+
+    def test_a_late_event_does_not_move_the_beginning(self):
+        target = core(config(lateness_ms=DAY_MS))
+        observed = Feed(target).buys("anna", 4.5, 3.4)
+
+        assert (observed.counts["late"], target.swept) == (1, day(4))
 
     def test_an_event_that_moves_the_beginning_back_is_seen_by_every_sweep_from_there(self):
         target = core(config(lateness_ms=20 * DAY_MS, active_within_days=20, evict_after_days=60))

@@ -123,12 +123,12 @@ def same_alerts(one: dict[tuple[str, str, str], bytes], other: dict[tuple[str, s
         assert mine.probability == pytest.approx(theirs.probability, abs=2e-6)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_crash_anywhere_ends_with_the_same_rows_cohorts_labels_and_alerts(seed: int):
     check_crashes(seed, abrupt=True)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_neither_crashes_nor_other_polls_afterwards_change_the_end(seed: int):
     check_crashes(seed, abrupt=False)
 
@@ -331,6 +331,42 @@ def test_a_torn_erasure_is_carried_out_when_it_comes_again():
     assert after.core.table.profiles[after.core.table.index["anna"]].tier == "gold"
 
 
+def test_a_torn_erasure_takes_what_came_before_it_again_too():
+    """The purchase of day 4 lies behind the erasure of day 3 and arrived before it."""
+    life = Life()
+    life.feed.buys("anna", 0.5)
+    life.write()
+    purchase = record(7, event("purchase", "anna", day(4)))
+    erasure = record(0, event("erasure", "anna", day(3)))
+    for one in (life, torn := life.again()):
+        one.core.observe("orders", [purchase])
+        one.core.observe("customers", [erasure])
+    assert [key[:1] for key, _ in torn.write(rows=-1)] == [b"e", b"p"]
+    after = torn.again()
+    after.core.observe("orders", [purchase])
+    after.core.observe("customers", [erasure])
+
+    assert len(after.core.table) == len(life.core.table) == 0
+
+
+def test_an_episode_that_a_torn_sweep_closed_is_not_opened_again_by_its_repetition():
+    """A purchase resolved it, although the probability is as high as ever: the next one opens a day later."""
+    life = Life()
+    life.feed.buys("anna", 0.5)
+    life.feed.decide(day(1), MODELS)
+    life.write()
+    life.storage.mark_published(life.core.seq)
+    life.feed.buys("anna", 1.5)
+    life.feed.decide(day(2), MODELS)
+    life.write(rows=1)
+    after = life.again()
+    after.feed.decide(day(3), MODELS)
+    after.write()
+
+    found = [decoded(value) for _, value in outputs(after.core)]
+    assert [(alert.status, alert.ts) for alert in found] == [("resolved", day(2)), ("opened", day(3))]
+
+
 @pytest.mark.parametrize("durable", range(5))
 def test_a_cohort_rewritten_in_part_is_whole(durable: int):
     """Nine customers in chunks of three; one is erased and every piece behind it moves."""
@@ -340,12 +376,12 @@ def test_a_cohort_rewritten_in_part_is_whole(durable: int):
     life.feed.decide(day(1), MODELS, act=False)
     life.write()
     everyone = life.core.cohorts[day(1)].hashes.tolist()
-    life.feed(event("erasure", "u3", day(1)))
+    user = min(life.core.table.index, key=life.core.hash)
+    life.feed(event("erasure", user, day(1)))
     life.write(rows=durable)
     found = life.again().core.cohorts[day(1)].hashes.tolist()
 
-    code = life.core.hash("u3")
-    assert [h for h in found if h != code] == [h for h in everyone if h != code]
+    assert found == (everyone[1:] if durable else everyone)
 
 
 def test_a_checkpoint_behind_an_overlap_is_whole():

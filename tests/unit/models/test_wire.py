@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.wire import WireError, pack, unpack
@@ -17,6 +17,7 @@ class Other(msgspec.Struct):
     number: int
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.text("aé😀"), st.binary())
 def test_what_was_packed_is_unpacked(name: str, data: bytes):
     assert unpack(pack(Thing(name, data)), Thing) == Thing(name, data)
@@ -26,12 +27,14 @@ def test_equal_things_are_equal_bytes():
     assert pack(Thing("a", b"b" * 100)) == pack(Thing("a", b"b" * 100))
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=40))
 def test_foreign_bytes_are_refused_and_nothing_else_happens(data: bytes):
     with pytest.raises(WireError):
         unpack(b"\x01" + data, Thing)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 200))
 def test_a_torn_value_is_refused(size: int):
     whole = pack(Thing("a", bytes(range(256))))

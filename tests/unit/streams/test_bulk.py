@@ -142,8 +142,12 @@ fates = st.lists(
 
 @settings(max_examples=60)
 @given(log=log_offsets, polls=fates, committed_share=st.floats(0, 1))
-@example(log=[1, 2, 3, 4], polls=[(1, "deliver"), (1, "drop"), (1, "deliver"), (1, "drop")], committed_share=1)
-def test_whatever_is_dropped_is_delivered_once_and_in_order(log, polls, committed_share):
+@example(
+    log=[1, 2, 3, 4], polls=[(1, "deliver"), (1, "drop"), (1, "deliver"), (1, "drop")], committed_share=1
+)
+def test_whatever_is_dropped_is_delivered_once_and_in_order(
+    log: list[int], polls: list[tuple[int, str]], committed_share: float
+):
     # A drop is noticed by what comes next; until then the lag of the partition shows it.
     log = [*log, log[-1] + 1]
     guard, delivered, position, drops, rereads = HoleGuard(), [], 0, 1, 0
@@ -184,7 +188,7 @@ def test_whatever_is_dropped_is_delivered_once_and_in_order(log, polls, committe
 
 
 @pytest.fixture
-async def consumer(monkeypatch):
+async def consumer(monkeypatch: pytest.MonkeyPatch):
     """A consumer without a broker; `fetch` says what the next poll brings."""
     app = faust_app(load())
     app.consumer_generation_id = 1
@@ -214,7 +218,7 @@ async def poll(consumer: BulkConsumer, **found: list[Any]) -> list[tuple[TP, Bul
     return [delivered async for delivered in consumer.getmany(1.0)]
 
 
-async def test_a_poll_is_one_message_for_each_partition(consumer):
+async def test_a_poll_is_one_message_for_each_partition(consumer: Any):
     found = await poll(consumer, orders=records(3, 4, 5), reviews=records(7))
 
     assert [(tp.topic, message.first_offset, message.offset) for tp, message in found] == [
@@ -225,7 +229,7 @@ async def test_a_poll_is_one_message_for_each_partition(consumer):
     assert found[0][1].generation_id == 1
 
 
-async def test_only_the_acknowledged_prefix_of_the_batches_is_committed(consumer):
+async def test_only_the_acknowledged_prefix_of_the_batches_is_committed(consumer: Any):
     messages = [(await poll(consumer, orders=records(*span)))[0][1] for span in [(0, 1), (2,), (3, 4), (5,)]]
     one, two, three, four = messages
 
@@ -238,7 +242,7 @@ async def test_only_the_acknowledged_prefix_of_the_batches_is_committed(consumer
     assert consumer._new_offset(ORDERS) == 6
 
 
-async def test_natural_gaps_are_committed_over(consumer):
+async def test_natural_gaps_are_committed_over(consumer: Any):
     for span in [(0, 1), (10, 20)]:
         ((_, message),) = await poll(consumer, orders=records(*span))
         message.acked = True
@@ -246,7 +250,7 @@ async def test_natural_gaps_are_committed_over(consumer):
     assert consumer._new_offset(ORDERS) == 21
 
 
-async def test_records_fetched_before_a_rebalance_are_not_delivered_and_read_again_after_it(consumer):
+async def test_records_fetched_before_a_rebalance_are_not_delivered_and_read_again_after_it(consumer: Any):
     await poll(consumer, orders=records(0))
 
     async def changed(_timeout: float) -> tuple[dict[TP, list[Any]], set[TP]]:
@@ -267,7 +271,7 @@ async def test_records_fetched_before_a_rebalance_are_not_delivered_and_read_aga
     assert offsets((await poll(consumer, orders=records(1, 2, 3)))[0][1].value) == [1, 2, 3]
 
 
-async def test_records_of_a_partition_that_is_not_active_yet_are_read_again(consumer):
+async def test_records_of_a_partition_that_is_not_active_yet_are_read_again(consumer: Any):
     await poll(consumer, orders=records(0), reviews=records(0))
 
     async def inactive(_timeout: float) -> tuple[dict[TP, list[Any]], set[TP]]:
@@ -281,7 +285,7 @@ async def test_records_of_a_partition_that_is_not_active_yet_are_read_again(cons
     assert consumer.sought == [{ORDERS: 1}]
 
 
-async def test_a_generation_that_changes_between_two_partitions_stops_the_delivery(consumer):
+async def test_a_generation_that_changes_between_two_partitions_stops_the_delivery(consumer: Any):
     consumer.polled.update({ORDERS: records(0), TP("reviews", 0): records(0)})
     delivered = []
     async for tp, _ in consumer.getmany(1.0):
@@ -291,7 +295,7 @@ async def test_a_generation_that_changes_between_two_partitions_stops_the_delive
     assert delivered == ["orders"]
 
 
-async def test_revoked_partitions_are_forgotten(consumer):
+async def test_revoked_partitions_are_forgotten(consumer: Any):
     await poll(consumer, orders=records(0))
 
     await consumer.on_partitions_revoked({ORDERS})
@@ -300,7 +304,7 @@ async def test_revoked_partitions_are_forgotten(consumer):
     assert ORDERS not in consumer.guard.next
 
 
-async def test_the_schema_passes_records_on_as_they_are(consumer):
+async def test_the_schema_passes_records_on_as_they_are(consumer: Any):
     ((_, message),) = await poll(consumer, orders=records(0, 1))
     topic = consumer.app.bulk_topic("orders")
 
@@ -308,5 +312,3 @@ async def test_the_schema_passes_records_on_as_they_are(consumer):
 
     assert event.value is message.value
     assert event.message is message
-
-

@@ -1,0 +1,73 @@
+"""A worker's parts around an in-memory broker, as the composition root builds them around a real one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from features.layout import DAY_MS
+from streams.context import Context
+from streams.deadletters import DeadLetters
+from streams.engine import EngineConfig
+from streams.model_store import FrozenModels, ModelStore
+from streams.outputs import Publisher
+from streams.sending import Sender
+from streams.settings import Settings, load
+from streams.telemetry import Metrics
+from tests.building import START
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from models.versions import ModelSet
+    from tests.fakes import FakeBroker
+
+#: A shop whose day is decided upon as soon as it is over.
+MODEL: dict[str, Any] = {
+    "horizon_days": 4,
+    "active_within_days": 10,
+    "evict_after_days": 30,
+    "allowed_lateness_hours": 0,
+    "min_labels": 0,
+    "contenders": ["logistic"],
+}
+
+
+def shop_settings(folder: Path, **sections: Any) -> Settings:
+    """One partition, a short horizon, low thresholds, no holdout, no budget that could be spent."""
+    defaults: dict[str, Any] = {
+        "kafka": {"partitions": 1, "group": "g"},
+        "model": MODEL,
+        "alerting": {"medium": 0.6, "high": 0.8, "critical": 0.9},
+        "interventions": {"holdout_share": 0.0, "daily_budget": 1e9},
+        "worker": {"state_dir": folder, "dead_letter_window": 20},
+    }
+    return load(None, **defaults | sections)
+
+
+def context_of(
+    broker: FakeBroker,
+    folder: Path,
+    models: ModelSet | None = None,
+    now: int = START + DAY_MS,
+    **sections: Any,
+) -> Context:
+    """The parts of a worker; with `models` they are in force, else versions come from the `models` topic."""
+    settings, metrics = shop_settings(folder, **sections), Metrics()
+    topics = settings.kafka.topics()
+    sender = Sender(broker, 0.05)  # type: ignore[arg-type]
+    store = (
+        ModelStore(topics["models"], settings.trainer(), {}, metrics)
+        if models is None
+        else FrozenModels(models, topics["models"], settings.trainer(), metrics)
+    )
+    return Context(
+        settings=settings,
+        topics=topics,
+        sender=sender,
+        publisher=Publisher(sender, topics, metrics),
+        dead_letters=DeadLetters(sender, topics, metrics, 0.5, settings.worker.dead_letter_window),
+        models=store,
+        metrics=metrics,
+        engine=EngineConfig(folder, settings.kafka.partitions, {}, 1e9, 1 << 30),
+        now=lambda: now,
+    )

@@ -1,0 +1,294 @@
+"""One partition of customers over an in-memory broker: events in, parts, scores and alerts out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from features.layout import TOPICS
+from models.alerts import Alert
+from models.parts import read_part_chunk
+from streams import readers
+from streams.customers import CustomerPartition
+from streams.deadletters import TooManyDeadLettersError
+from streams.engine import RevokedError
+from streams.progress import ProgressBoard
+from streams.scores import Score
+from streams.watermarks import Idleness
+from tests.building import constant_models, day, event, record, tick
+from tests.fakes import Batched, FakeBroker, metric
+from tests.shell import context_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from models.versions import ModelSet
+
+
+class Shop:
+    """A customer partition with its broker; `now` is the wall clock in days after START."""
+
+    def __init__(
+        self, broker: FakeBroker, folder: Any, models: ModelSet | None = None, now: float = 1, **sections: Any
+    ) -> None:
+        self.broker = broker
+        self.context = context_of(broker, folder, models or constant_models(0.95), day(now), **sections)
+        self.idle = False
+        self.forgotten: list[tuple[int, list[tuple[str, int]]]] = []
+        self.partition = self.new_partition()
+        self._offsets: defaultdict[str, count[int]] = defaultdict(count)
+
+    def new_partition(self) -> CustomerPartition:
+        idleness = Idleness(0, lambda _: self.idle, lambda: 0.0)
+        return CustomerPartition(0, self.context, idleness, self.forget)
+
+    async def forget(self, number: int, customers: list[tuple[str, int]]) -> None:
+        self.forgotten.append((number, customers))
+
+    def batch(self, topic: str, *payloads: dict[str, Any], replayed: bool = False) -> Batched:
+        offsets = self._offsets[topic]
+        return Batched(topic, [record(next(offsets), p, replayed=replayed) for p in payloads])
+
+    async def send(self, topic: str, *payloads: dict[str, Any], replayed: bool = False) -> Batched:
+        batch = self.batch(topic, *payloads, replayed=replayed)
+        await self.partition.take(batch)
+        return batch
+
+    async def ticks(self, ts: int, **how: bool) -> list[Batched]:
+        return [await self.send(topic, tick(ts, **how)) for topic in TOPICS]
+
+    async def settle(self, *batches: Batched) -> None:
+        async with asyncio.timeout(2):
+            while not all(batch.acked for batch in batches) or self.partition._wake.is_set():
+                if self.partition.failed.done():
+                    await self.partition.failed
+                await asyncio.sleep(0)
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+    @property
+    def alerts(self) -> list[Alert]:
+        return [msgspec.json.decode(value or b"", type=Alert) for value in self.broker.values("churn-alerts")]
+
+    @property
+    def scores(self) -> list[Score]:
+        return [msgspec.json.decode(value or b"", type=Score) for value in self.broker.values("scores")]
+
+    @property
+    def parts(self) -> list[int]:
+        return [read_part_chunk(value or b"").ts for value in self.broker.values("examples")]
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch):
+    broker = FakeBroker()
+    monkeypatch.setattr(readers, "AIOKafkaConsumer", broker.consumer)
+    return broker
+
+
+@pytest.fixture
+async def shop(broker: FakeBroker, tmp_path: Path):
+    shop = Shop(broker, tmp_path)
+    await shop.partition.start()
+    yield shop
+    broker.trouble = lambda _: None
+    await shop.partition.give_up()
+
+
+async def test_a_decision_time_that_is_due_brings_part_scores_and_alerts(shop: Shop):
+    buys = await shop.send("orders", event("purchase", "ada", day(0.5)))
+    ticks = await shop.ticks(day(1))
+    await shop.settle(buys, *ticks)
+
+    assert shop.parts == [day(1)]
+    assert [(s.user_id, s.ts, s.probability, s.tier) for s in shop.scores] == [
+        ("ada", day(1), 0.95, "critical")
+    ]
+    (alert,) = shop.alerts
+    assert (alert.user_id, alert.status, alert.ts, alert.dry_run) == ("ada", "opened", day(1), False)
+    registry = shop.context.metrics.registry
+    assert metric(registry, "events_total", topic="orders", fate="accepted") == 1
+    assert metric(registry, "alerts_total", kind="episode", status="opened") == 1
+    assert metric(registry, "customers", partition="0") == 1
+    assert metric(registry, "watermark_delay_seconds", partition="0") == 0
+
+
+async def test_the_replayer_is_told_where_the_alerts_of_a_sweep_end_once_they_are_there(
+    shop: Shop, broker: FakeBroker
+):
+    buys = await shop.send("orders", event("purchase", "ada", day(0.5)))
+    await shop.settle(buys, *await shop.ticks(day(1)))
+
+    board = ProgressBoard(1)
+    for value in broker.values("g-progress"):
+        board.read(value or b"")
+    assert not board.settled(day(1)), "its alert is not decided"
+    board.read(b'{"stage":"decided","partition":0,"alerts":1}')
+    assert board.settled(day(1))
+    assert broker.sent.index("churn-alerts") < len(broker.sent) - 1 - broker.sent[::-1].index("g-progress")
+
+
+async def test_progress_is_said_again_after_a_recovery_and_not_every_time_it_is_woken(
+    shop: Shop, broker: FakeBroker
+):
+    await shop.settle(*await shop.ticks(day(1)))
+    said = len(broker.values("g-progress"))
+    for _ in range(3):
+        shop.partition.wake()
+        await shop.settle()
+    assert len(broker.values("g-progress")) == said
+
+    await shop.partition.close()
+    shop.partition = shop.new_partition()
+    await shop.partition.start()
+    await shop.settle()
+
+    assert len(broker.values("g-progress")) == said + 1
+
+
+async def test_a_replay_waits_for_the_version_as_of_its_decision_time(broker: FakeBroker, tmp_path: Path):
+    models = constant_models(0.95)
+    shop = Shop(broker, tmp_path, models)
+    await shop.partition.start()
+    await shop.settle(*await shop.ticks(day(2), replay=True))
+    assert shop.parts == [day(1)] or shop.parts == [day(2)]
+    assert shop.scores == []
+
+    shop.context.models.current = msgspec.structs.replace(models, as_of=day(2))
+    shop.partition.wake()
+    await shop.settle()
+
+    assert shop.partition.core.swept == day(2)
+    await shop.partition.give_up()
+
+
+async def test_a_decision_time_that_lies_too_far_back_raises_no_alert_in_live_operation(
+    broker: FakeBroker, tmp_path: Path
+):
+    shop = Shop(broker, tmp_path, now=9)
+    await shop.partition.start()
+    buys = await shop.send("orders", event("purchase", "ada", day(0.5)))
+    await shop.settle(buys, *await shop.ticks(day(1)))
+
+    assert len(shop.scores) == 1
+    assert shop.alerts == []
+    assert metric(shop.context.metrics.registry, "silent_sweeps_total", reason="stale") == 1
+    await shop.partition.give_up()
+
+
+async def test_when_every_topic_is_idle_the_wall_clock_lets_time_pass(shop: Shop):
+    buys = await shop.send("orders", event("purchase", "ada", day(0.5)))
+    await shop.settle(buys)
+    assert shop.scores == []
+
+    shop.idle = True
+    shop.partition.wake()
+    await shop.settle()
+
+    assert [score.ts for score in shop.scores] == [day(1)]
+
+
+async def test_a_trigger_is_answered_with_the_batch_that_holds_it(shop: Shop):
+    buys = await shop.send("orders", event("purchase", "ada", day(0.5)))
+    review = await shop.send("reviews", event("review", "ada", day(0.9), rating=1.0))
+    await shop.settle(buys, review)
+
+    (alert,) = shop.alerts
+    assert (alert.kind, alert.user_id) == ("trigger", "ada")
+    assert metric(shop.context.metrics.registry, "alert_delay_seconds_count") == 1
+
+
+async def test_refused_records_are_dead_letters_before_their_batch_is_acknowledged(
+    shop: Shop, broker: FakeBroker
+):
+    batch = shop.batch("orders", event("purchase", "ada", day(0.5)), {"type": "purchase"})
+    seen = []
+    broker.meanwhile = lambda topic: seen.append((topic, batch.acked))
+
+    await shop.partition.take(batch)
+    await shop.settle(batch)
+
+    assert ("dead-letters", 0) in seen
+    assert len(broker.values("dead-letters")) == 1
+
+
+async def test_dead_letters_are_written_at_a_graceful_stop_too(shop: Shop, broker: FakeBroker):
+    batch = shop.batch("orders", {"type": "purchase"})
+    shop.partition.apply(batch)
+    shop.partition.engine.accept(batch)
+
+    await shop.partition.close()
+
+    assert (batch.acked, len(broker.values("dead-letters"))) == (1, 1)
+
+
+async def test_dead_letters_that_are_refused_hold_their_batch_back(shop: Shop, broker: FakeBroker):
+    broker.trouble = lambda topic: "refuse" if topic == "dead-letters" else None
+    batch = await shop.send("orders", {"type": "purchase"})
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert batch.acked == 0
+
+    broker.trouble = lambda _: None
+    await shop.settle(batch)
+
+    assert len(broker.values("dead-letters")) == 1
+
+
+async def test_mostly_dead_letters_are_an_error(shop: Shop):
+    with pytest.raises(TooManyDeadLettersError):
+        await shop.send("orders", *[{"type": "purchase"}] * 20)
+
+
+async def test_an_erasure_is_passed_on_before_its_batch_is_acknowledged(shop: Shop):
+    buys = await shop.send("orders", event("purchase", "ada", day(0.5)))
+    erasure = shop.batch("customers", event("erasure", "ada", day(0.6)))
+    acked = []
+
+    async def forget(number: int, customers: list[tuple[str, int]]) -> None:
+        acked.append((number, customers, erasure.acked))
+
+    shop.partition._forget = forget
+    await shop.partition.take(erasure)
+    await shop.settle(buys, erasure)
+
+    assert acked == [(0, [("ada", day(0.6))], 0)]
+    assert shop.partition.core.table.slot("ada") is None
+
+
+async def test_an_erasure_that_could_not_be_passed_on_is_passed_on_after_the_partition_came_back(shop: Shop):
+    async def refuse(*_: Any) -> None:
+        raise RevokedError("the ledger went")
+
+    shop.partition._forget = refuse
+    erasure = await shop.send("customers", event("erasure", "ada", day(0.6)))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    await shop.partition.park()
+    shop.partition._forget = shop.forget
+
+    assert await shop.partition.resume()
+    await shop.settle()
+
+    assert shop.forgotten == [(0, [("ada", day(0.6))])]
+    assert erasure.acked == 0, "its generation is over; it comes again"
+
+
+async def test_a_partition_recovers_its_customers_and_skips_what_comes_again(shop: Shop, broker: FakeBroker):
+    batch = await shop.send("orders", event("purchase", "ada", day(0.5)), event("purchase", "bob", day(0.6)))
+    await shop.settle(batch)
+    await shop.partition.close()
+
+    shop.partition = shop.new_partition()
+    await shop.partition.start()
+    again = Batched("orders", batch.value)
+    await shop.partition.take(again)
+    await shop.settle(again)
+
+    assert len(shop.partition.core.table) == 2
+    assert metric(shop.context.metrics.registry, "events_total", topic="orders", fate="skipped") == 2

@@ -1,0 +1,122 @@
+"""Dead letters: what is kept of a refused record, and when the worker had better stop."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from features.observing import Record
+from features.rejection import Rejected
+from streams.deadletters import KEPT_BYTES, DeadLetters, TooManyDeadLettersError
+from streams.sending import Sender
+from streams.telemetry import Metrics
+from streams.topics import Topics
+from tests.fakes import FakeBroker, metric
+
+TOPICS = Topics(prefix="eu.", partitions=4)
+
+
+@pytest.fixture
+def broker():
+    return FakeBroker()
+
+
+@pytest.fixture
+def metrics():
+    return Metrics()
+
+
+def letters(broker: FakeBroker, metrics: Metrics, share: float = 0.5, window: int = 10) -> DeadLetters:
+    return DeadLetters(Sender(broker, 0.05), TOPICS, metrics, share, window)
+
+
+async def test_a_letter_holds_the_original_and_says_why_and_where_from(broker: FakeBroker, metrics: Metrics):
+    value = b'{"type":"purchase"'
+
+    await letters(broker, metrics).send(
+        "orders", 3, [(Record(17, b"ada", value), Rejected("malformed_json", "it ends too early"))]
+    )
+
+    (letter,) = broker.logs["eu.dead-letters", 3].records
+    assert (letter.key, letter.value) == (b"ada", value)
+    assert dict(letter.headers) == {
+        "reason": b"malformed_json",
+        "detail": b"it ends too early",
+        "origin": b"eu.orders/3/17",
+        "length": b"18",
+        "sha256": hashlib.sha256(value).hexdigest().encode(),
+    }
+    assert metric(metrics.registry, "dead_letters_total", topic="orders", reason="malformed_json") == 1
+
+
+async def test_of_a_large_original_64_kib_are_kept_with_its_full_length_and_hash(
+    broker: FakeBroker, metrics: Metrics
+):
+    value = bytes(range(256)) * 300
+
+    await letters(broker, metrics).send(
+        "orders", 0, [(Record(0, b"k" * 5_000, value), Rejected("large", ""))]
+    )
+
+    (letter,) = broker.logs["eu.dead-letters", 0].records
+    assert letter.value == value[:KEPT_BYTES]
+    assert len(letter.key or b"") == 1_024
+    headers = dict(letter.headers)
+    assert headers["length"] == b"76800"
+    assert headers["sha256"] == hashlib.sha256(value).hexdigest().encode()
+
+
+async def test_an_empty_original_is_no_tombstone_and_a_missing_key_stays_missing(
+    broker: FakeBroker, metrics: Metrics
+):
+    await letters(broker, metrics).send("orders", 0, [(Record(0, None, None), Rejected("empty", ""))])
+
+    (letter,) = broker.logs["eu.dead-letters", 0].records
+    assert (letter.key, letter.value) == (None, b"")
+
+
+async def test_half_a_surrogate_in_a_detail_does_not_stop_the_letter(broker: FakeBroker, metrics: Metrics):
+    await letters(broker, metrics).send("orders", 0, [(Record(0, None, b"x"), Rejected("odd", "\ud800"))])
+
+    assert len(broker.logs["eu.dead-letters", 0].records) == 1
+
+
+async def test_no_refused_records_are_no_letters(broker: FakeBroker, metrics: Metrics):
+    await letters(broker, metrics).send("orders", 0, [])
+
+    assert broker.sent == []
+
+
+def test_more_than_the_share_among_the_last_records_stops_the_worker(broker: FakeBroker, metrics: Metrics):
+    watched = letters(broker, metrics, share=0.5, window=10)
+    watched.watch(9, 5)
+
+    with pytest.raises(TooManyDeadLettersError, match="6 of the last 10 records were refused, more than 50%"):
+        watched.watch(1, 1)
+
+
+def test_exactly_the_share_is_bearable(broker: FakeBroker, metrics: Metrics):
+    letters(broker, metrics, share=0.5, window=10).watch(10, 5)
+
+
+def test_a_few_records_are_no_reason_to_stop(broker: FakeBroker, metrics: Metrics):
+    letters(broker, metrics, share=0.5, window=10).watch(9, 9)
+
+
+def test_what_lies_before_the_window_does_not_count(broker: FakeBroker, metrics: Metrics):
+    watched = letters(broker, metrics, share=0.5, window=10)
+    watched.watch(5, 5)
+    watched.watch(10, 0)
+
+    watched.watch(4, 4)
+    watched.watch(1, 0)
+
+
+def test_empty_polls_change_nothing(broker: FakeBroker, metrics: Metrics):
+    watched = letters(broker, metrics, share=0.5, window=1)
+    for _ in range(3):
+        watched.watch(0, 0)
+
+    with pytest.raises(TooManyDeadLettersError):
+        watched.watch(1, 1)

@@ -1,0 +1,282 @@
+"""One partition of the ledger over an in-memory broker: alerts in, decisions and commands out."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from features.observing import Record
+from interventions.commands import Command, Decision
+from models.alerts import Alert, ModelRef
+from streams import readers
+from streams.dispatching import DispatchPartition, view_of
+from streams.engine import RevokedError
+from tests.building import START, Feed, config, core, day, event
+from tests.fakes import Batched, FakeBroker, metric
+from tests.shell import context_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from models.core import PartitionCore
+
+
+class Customers:
+    """The partition of the feature table beside the ledger."""
+
+    def __init__(self) -> None:
+        self.core: PartitionCore = core(config())
+        self.recovered = asyncio.Event()
+        self.recovered.set()
+        self.owned = True
+
+    async def usable(self) -> bool:
+        await self.recovered.wait()
+        return self.owned
+
+
+class Desk:
+    """A ledger partition with its broker and the customers it looks at."""
+
+    def __init__(self, broker: FakeBroker, folder: Any, **sections: Any) -> None:
+        self.broker, self.customers = broker, Customers()
+        self.context = context_of(broker, folder, **sections)
+        self.partition = self.new_partition()
+        self._offsets = count()
+
+    def new_partition(self) -> DispatchPartition:
+        return DispatchPartition(0, self.context, lambda: self.customers)
+
+    def batch(self, *alerts: Alert | bytes) -> Batched:
+        values = [alert if isinstance(alert, bytes) else msgspec.json.encode(alert) for alert in alerts]
+        return Batched("churn-alerts", [Record(next(self._offsets), b"k", value) for value in values])
+
+    async def send(self, *alerts: Alert | bytes) -> Batched:
+        batch = self.batch(*alerts)
+        await self.partition.take(batch)
+        return batch
+
+    async def settle(self, *batches: Batched) -> None:
+        async with asyncio.timeout(2):
+            while not all(batch.acked for batch in batches) or self.partition._wake.is_set():
+                if self.partition.failed.done():
+                    await self.partition.failed
+                await asyncio.sleep(0)
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+    @property
+    def decisions(self) -> list[Decision]:
+        found = self.broker.values("decisions")
+        return [msgspec.json.decode(value or b"", type=Decision) for value in found]
+
+    @property
+    def commands(self) -> list[Command]:
+        found = self.broker.values("commands.coupon")
+        return [msgspec.json.decode(value or b"", type=Command) for value in found]
+
+
+def alert(user: str = "ada", number: int = 0, *, dry_run: bool = False) -> Alert:
+    return Alert(
+        alert_id=f"{number:032x}",
+        kind="episode",
+        status="opened",
+        user_id=user,
+        ts=day(1),
+        probability=0.97,
+        tier="critical",
+        reasons=(),
+        model=ModelRef(name="logistic", version=1),
+        horizon_days=4,
+        dry_run=dry_run,
+    )
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch):
+    broker = FakeBroker()
+    monkeypatch.setattr(readers, "AIOKafkaConsumer", broker.consumer)
+    return broker
+
+
+@pytest.fixture
+async def desk(broker: FakeBroker, tmp_path: Path):
+    desk = Desk(broker, tmp_path)
+    Feed(desk.customers.core)(event("purchase", "ada", day(0.5), value=400.0))
+    await desk.partition.start()
+    yield desk
+    broker.trouble = lambda _: None
+    await desk.partition.give_up()
+
+
+async def test_an_alert_becomes_a_decision_and_a_command_and_is_acknowledged_last(
+    desk: Desk, broker: FakeBroker
+):
+    batch = desk.batch(alert())
+    seen = []
+    broker.meanwhile = lambda topic: seen.append((topic, batch.acked))
+
+    await desk.partition.take(batch)
+    await desk.settle(batch)
+
+    (decision,), (command,) = desk.decisions, desk.commands
+    assert (decision.action, decision.command_id) == ("coupon", command.command_id)
+    assert decision.cost == pytest.approx(40.0), "a tenth of a mean order: the customer's row was looked at"
+    assert ("commands.coupon", 0) in seen
+    registry = desk.context.metrics.registry
+    assert metric(registry, "decisions_total", action="coupon", reason="") == 1
+    assert metric(registry, "commands_total", channel="coupon", dry_run="false") == 1
+    assert metric(registry, "ledger_rows", partition="0") == 1
+
+
+async def test_an_alert_that_comes_again_is_decided_once(desk: Desk):
+    batch = await desk.send(alert())
+    await desk.settle(batch)
+    again = Batched("churn-alerts", batch.value)
+    await desk.partition.take(again)
+    await desk.settle(again)
+
+    assert len(desk.decisions) == len(desk.commands) == 1
+
+
+async def test_how_far_it_has_decided_is_told_after_the_decisions_are_out(desk: Desk, broker: FakeBroker):
+    await desk.settle(await desk.send(alert(), alert("bob", 1)))
+
+    assert broker.values("g-progress")[-1] == b'{"stage":"decided","partition":0,"alerts":2}'
+    last = len(broker.sent) - 1
+    assert broker.sent[last] == "g-progress"
+    assert "decisions" in broker.sent[:last]
+
+
+async def test_a_recovered_ledger_says_again_how_far_it_has_decided(desk: Desk, broker: FakeBroker):
+    await desk.settle(await desk.send(alert(), alert("bob", 1)))
+    await desk.partition.close()
+    broker.logs["g-progress", 0].records.clear()
+
+    desk.partition = desk.new_partition()
+    await desk.partition.start()
+    await desk.settle()
+
+    assert broker.values("g-progress") == [b'{"stage":"decided","partition":0,"alerts":2}']
+
+
+async def test_an_alert_that_cannot_be_read_is_a_dead_letter_and_stops_nothing(
+    desk: Desk, broker: FakeBroker
+):
+    await desk.settle(await desk.send(b"{", alert()))
+
+    (letter,) = broker.logs["dead-letters", 0].records
+    assert dict(letter.headers)["origin"] == b"churn-alerts/0/0"
+    assert len(desk.decisions) == 1
+
+
+async def test_a_write_that_fails_decides_nothing_twice(desk: Desk, broker: FakeBroker):
+    refused = iter(["refuse"])
+    broker.trouble = lambda topic: next(refused, None) if topic == "g-ledger-changelog" else None
+
+    await desk.settle(await desk.send(alert()))
+
+    assert len(desk.decisions) == len(desk.commands) == 1
+
+
+async def test_alerts_wait_until_the_customers_they_are_about_are_recovered(desk: Desk):
+    desk.customers.recovered.clear()
+    batch = desk.batch(alert())
+    taking = asyncio.create_task(desk.partition.take(batch))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert batch.acked == 0
+
+    desk.customers.recovered.set()
+    await taking
+    await desk.settle(batch)
+
+    assert len(desk.decisions) == 1
+
+
+async def test_a_ledger_that_heals_while_its_customers_recover_does_not_decide_without_them(
+    desk: Desk, broker: FakeBroker
+):
+    """A broker that stumbles makes both fail at once; an empty table would look like no consent."""
+    refused = iter(["refuse"])
+    broker.trouble = lambda topic: next(refused, None) if topic == "g-ledger-changelog" else None
+    known, desk.customers.core = desk.customers.core, core(config())
+    desk.customers.recovered.clear()
+    batch = desk.batch(alert())
+    desk.partition.ready.set()
+    desk.partition.apply(batch)
+    desk.partition.engine.accept(batch)
+    desk.partition.wake()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert desk.decisions == []
+
+    desk.customers.core = known
+    desk.customers.recovered.set()
+    await desk.settle(batch)
+
+    (decision,) = desk.decisions
+    assert decision.cost == pytest.approx(40.0)
+
+
+async def test_an_erased_customer_is_forgotten_for_good_before_the_erasure_returns(
+    desk: Desk, broker: FakeBroker
+):
+    await desk.settle(await desk.send(alert()))
+
+    await asyncio.wait_for(desk.partition.erase([("ada", day(2))]), 1)
+
+    assert desk.partition.ledger.history("ada") is None
+    rows = [(r.key, r.value) for r in broker.logs["g-ledger-changelog", 0].records]
+    assert (b"uada", None) in rows
+
+
+async def test_an_erasure_is_repeated_after_a_failed_write(desk: Desk, broker: FakeBroker):
+    await desk.settle(await desk.send(alert()))
+    refused = iter(["refuse"])
+    broker.trouble = lambda topic: next(refused, None) if topic == "g-ledger-changelog" else None
+
+    await asyncio.wait_for(desk.partition.erase([("ada", day(2))]), 1)
+
+    assert desk.partition.ledger.history("ada") is None
+
+
+@pytest.mark.parametrize("way", ["park", "close"])
+async def test_an_erasure_that_a_partition_cannot_finish_is_an_error_and_no_hang(
+    desk: Desk, broker: FakeBroker, way: str
+):
+    broker.trouble = lambda topic: "refuse" if topic == "g-ledger-changelog" else None
+    erasing = asyncio.create_task(desk.partition.erase([("ada", day(2))]))
+    await asyncio.sleep(0)
+
+    await getattr(desk.partition, way)()
+
+    with pytest.raises(RevokedError, match="before its customers were forgotten"):
+        await asyncio.wait_for(erasing, 1)
+
+
+def test_the_policy_sees_mean_order_and_recent_spend_which_decays_with_ninety_days():
+    target = core(config())
+    Feed(target)(
+        event("purchase", "ada", START, value=100.0), event("purchase", "ada", START + 1, value=300.0)
+    )
+
+    view = view_of(target, "ada", day(90))
+
+    assert view.mean_order_value == pytest.approx(200.0)
+    assert view.recent_spend == pytest.approx(200.0, rel=1e-6)
+    assert view.user_hash == target.hash("ada")
+
+
+def test_nothing_is_known_of_a_customer_without_a_row():
+    target = core(config())
+
+    view = view_of(target, "nobody", START)
+
+    assert view.profile is None
+    assert view.mean_order_value != view.mean_order_value
+    assert view.user_hash == target.hash("nobody")

@@ -1,0 +1,147 @@
+"""The models in force: a broken version never replaces a sound one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from models.trainer import TrainerConfig
+from models.versions import CHAMPION_KEY, records, version_key
+from streams import readers
+from streams.model_store import FrozenModels, ModelStore
+from streams.telemetry import Metrics
+from tests.building import constant_models
+from tests.fakes import FakeBroker, metric
+
+CONFIG = TrainerConfig(partitions=2, contenders=("logistic",))
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch):
+    broker = FakeBroker()
+    monkeypatch.setattr(readers, "AIOKafkaConsumer", broker.consumer)
+    return broker
+
+
+@pytest.fixture
+async def store(broker: FakeBroker):
+    """A store that follows the topic."""
+    metrics = Metrics()
+    store = ModelStore("models", CONFIG, {}, metrics)
+    store.metrics = metrics
+    task = asyncio.create_task(store.follow())
+    yield store
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def publish(broker: FakeBroker, number: int, probability: float = 0.5) -> None:
+    for key, value in records(constant_models(probability, number=number), {}, keep=5):
+        broker.logs["models", 0].append(key, value)
+
+
+async def follow() -> None:
+    for _ in range(30):
+        await asyncio.sleep(0)
+
+
+async def test_before_any_version_the_return_probability_speaks(store: Any):
+    await asyncio.wait_for(store.loaded.wait(), 1)
+
+    assert store.current.number == 0
+    assert store.current.labels == 0
+
+
+async def test_what_is_there_at_the_start_is_read_before_the_store_is_loaded(broker: FakeBroker, store: Any):
+    for number in (1, 2, 3):
+        publish(broker, number)
+
+    await asyncio.wait_for(store.loaded.wait(), 1)
+
+    assert store.current.number == 3
+
+
+async def test_a_new_version_is_told_to_whoever_listens(broker: FakeBroker, store: Any):
+    await store.loaded.wait()
+    heard = []
+    store.on_change(lambda: heard.append(store.current.number))
+
+    publish(broker, 1)
+    await follow()
+    publish(broker, 2)
+    await follow()
+
+    assert heard == [1, 2]
+    assert metric(store.metrics.registry, "model_version", model="logistic") == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (version_key("logistic", 2), b"{"),
+        (version_key("logistic", 2), b"\xff"),
+        (version_key("logistic", 2), b'{"name":"logistic"}'),
+        (CHAMPION_KEY, b"{}"),
+        (b"\xff", b"{}"),
+    ],
+)
+async def test_a_broken_record_is_refused_and_the_models_in_force_stay(
+    broker: FakeBroker, store: Any, key: bytes, value: bytes
+):
+    publish(broker, 1)
+    broker.logs["models", 0].append(key, value)
+    await store.loaded.wait()
+    await follow()
+
+    assert store.current.number == 1
+    assert metric(store.metrics.registry, "refused_versions_total") == 1
+
+    publish(broker, 3)
+    await follow()
+    assert store.current.number == 3
+
+
+async def test_a_champion_whose_version_was_refused_is_refused_too(broker: FakeBroker, store: Any):
+    publish(broker, 1)
+    version, champion = list(records(constant_models(0.9, number=2), {}, keep=5))
+    broker.logs["models", 0].append(
+        version[0], version[1].replace(b'"intercept":', b'"intercept":1e999,"x":')
+    )
+    broker.logs["models", 0].append(*champion)
+    await store.loaded.wait()
+    await follow()
+
+    assert store.current.number == 1
+    assert metric(store.metrics.registry, "refused_versions_total") == 2
+
+
+async def test_a_version_of_an_earlier_decision_time_does_not_replace_a_later_one(
+    broker: FakeBroker, store: Any
+):
+    publish(broker, 1)
+    await store.loaded.wait()
+    await follow()
+    in_force = store.current
+
+    early = constant_models(0.9, number=2)
+    for key, value in records(msgspec.structs.replace(early, as_of=in_force.as_of - 1), {}, keep=5):
+        broker.logs["models", 0].append(key, value)
+    await follow()
+
+    assert store.current is in_force
+
+
+async def test_frozen_models_follow_nothing(broker: FakeBroker):
+    models = constant_models(0.7, number=9)
+    store = FrozenModels(models, "models", CONFIG, Metrics())
+    following = asyncio.create_task(store.follow())
+    publish(broker, 1)
+    await follow()
+
+    assert store.loaded.is_set()
+    assert store.current is models
+    assert not following.done()
+    following.cancel()

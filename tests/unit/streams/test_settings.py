@@ -1,0 +1,217 @@
+"""Settings: where they come from, and how wrong ones are told."""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import ValidationError
+
+from features.layout import DAY_MS
+from streams.settings import SettingsError, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch):
+    for name in list(os.environ):
+        if name.startswith("CHURNWATCH_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def file(tmp_path: Path):
+    return tmp_path / "shop.toml"
+
+
+def faults(path: Path | None = None) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    return str(caught.value).splitlines()
+
+
+def test_defaults_are_a_whole_that_works():
+    settings = load()
+
+    assert settings.core().horizon_days == 60
+    assert settings.trainer().champion == "logistic"
+    assert settings.policy().daily_budget_micros == 500_000_000
+    assert settings.kafka.topics()["orders"] == "orders"
+
+
+def test_variables_reach_into_sections_by_two_underscores(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CHURNWATCH_KAFKA__BOOTSTRAP_SERVERS", "kafka:9092")
+    monkeypatch.setenv("CHURNWATCH_MODEL__HORIZON_DAYS", "30")
+    monkeypatch.setenv("CHURNWATCH_KAFKA__TOPIC_NAMES", '{"orders": "shop.sales"}')
+    monkeypatch.setenv("CHURNWATCH_MODEL__CONTENDERS", '["logistic"]')
+
+    settings = load()
+
+    assert settings.kafka.bootstrap_servers == "kafka:9092"
+    assert settings.core().horizon_days == 30
+    assert settings.kafka.topics()["orders"] == "shop.sales"
+    assert settings.trainer().contenders == ("logistic",)
+
+
+def test_arguments_win_over_variables_and_variables_over_the_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file.write_text("[model]\nhorizon_days = 10\nevery_days = 2\nactive_within_days = 20\n")
+    monkeypatch.setenv("CHURNWATCH_MODEL__EVERY_DAYS", "3")
+    monkeypatch.setenv("CHURNWATCH_MODEL__ACTIVE_WITHIN_DAYS", "30")
+
+    model = load(file, model={"active_within_days": 40}).model
+
+    assert (model.horizon_days, model.every_days, model.active_within_days) == (10, 3, 40)
+
+
+def test_the_file_may_be_named_by_a_variable(file: Path, monkeypatch: pytest.MonkeyPatch):
+    file.write_text("[worker]\nhttp_port = 9000\n")
+    monkeypatch.setenv("CHURNWATCH_SETTINGS", str(file))
+
+    assert load().worker.http_port == 9000
+
+
+def test_one_file_does_not_leak_into_the_next_load(file: Path):
+    file.write_text("[worker]\nhttp_port = 9000\n")
+    load(file)
+
+    assert load().worker.http_port == 8080
+
+
+def test_settings_are_frozen():
+    settings = load()
+
+    with pytest.raises(ValidationError):
+        settings.model.horizon_days = 3
+
+
+def test_every_fault_is_one_line_with_its_place(file: Path):
+    file.write_text('[model]\nhorizon_days = "soon"\n[kafka]\nserver = "x"\npartitions = 0\n')
+
+    found = faults(file)
+
+    assert [line.split(":")[0] for line in found] == [
+        "kafka.partitions",
+        "kafka.server",
+        "model.horizon_days",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ('[model]\nchampion = "nobody"', "the champion 'nobody' is not among the contenders"),
+        ("[alerting]\nmedium = 0.99", "alert thresholds must rise"),
+        ("[model]\nevict_after_days = 100", "eviction must wait"),
+        ('[kafka.topic_names]\norder = "x"', "no such topic to rename: order"),
+        ('[money]\ncurrency = "EUR"\nrates = {USD = -1.0}', "rate"),
+    ],
+)
+def test_what_does_not_fit_together_is_said_in_one_line(file: Path, content: Any, what: str):
+    file.write_text(content)
+
+    (line,) = faults(file)
+
+    assert line.startswith("settings: ")
+    assert what in line
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        'salt = "s"',
+        'signing_key = "s"',
+        '[kafka]\nsasl_password = "s"',
+        'kafka.sasl_password = "s"',
+        'kafka = { sasl_password = "s" }',
+        '"salt" = "s"',
+    ],
+)
+def test_a_file_that_holds_a_secret_is_refused(file: Path, content: Any):
+    file.write_text(content)
+
+    (line,) = faults(file)
+
+    assert "comes from the environment only" in line
+
+
+def test_a_word_in_a_comment_or_a_value_is_no_secret(file: Path):
+    file.write_text('# salt = "not here"\n[kafka]\nsasl_username = "salt"\n')
+
+    assert load(file).kafka.sasl_username == "salt"
+
+
+@pytest.mark.parametrize("content", [b"[model", b"\xff\xfe"])
+def test_a_file_that_is_no_toml_is_told_in_one_line(file: Path, content: Any):
+    file.write_bytes(content)
+
+    (line,) = faults(file)
+
+    assert line.startswith(f"{file} cannot be read:")
+
+
+def test_a_file_that_is_not_there_is_told(file: Path):
+    assert faults(file) == [f"there is no settings file {file}"]
+
+
+def test_a_variable_that_is_no_json_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CHURNWATCH_KAFKA__TOPIC_NAMES", "{orders: x}")
+
+    (line,) = faults()
+
+    assert "kafka" in line
+
+
+def test_secrets_come_from_the_environment_and_are_masked_when_shown(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CHURNWATCH_SALT", "pepper")
+    monkeypatch.setenv("CHURNWATCH_KAFKA__SASL_PASSWORD", "hunter2")
+
+    settings = load()
+
+    assert settings.core().salt == "pepper"
+    shown = settings.model_dump_json() + repr(settings)
+    assert "pepper" not in shown
+    assert "hunter2" not in shown
+
+
+def test_days_become_midnights_in_utc():
+    settings = load(None, model={"grid_anchor": date(2024, 2, 29), "evaluate_from": date(1970, 1, 3)})
+
+    assert settings.core().grid.anchor == 19_782 * DAY_MS
+    assert settings.trainer().evaluate_from == 2 * DAY_MS
+
+
+def test_by_default_an_alert_may_be_one_grid_step_and_the_lateness_old():
+    settings = load(None, model={"every_days": 7, "allowed_lateness_hours": 12})
+    assert settings.act_within_ms == 7 * DAY_MS + DAY_MS // 2
+
+    settings = load(None, alerting={"act_within_days": 0.5})
+    assert settings.act_within_ms == DAY_MS // 2
+
+
+def test_clients_connect_as_the_settings_say():
+    plain = load(None, kafka={"bootstrap_servers": "a:1,b:2"}).kafka.client_options()
+    assert plain == {"bootstrap_servers": "a:1,b:2", "security_protocol": "PLAINTEXT"}
+
+    sasl = {"security_protocol": "SASL_SSL", "sasl_username": "cw", "sasl_password": "hunter2"}
+    options = load(None, kafka=sasl).kafka.client_options()
+    assert options["sasl_mechanism"] == "SCRAM-SHA-512"
+    assert (options["sasl_plain_username"], options["sasl_plain_password"]) == ("cw", "hunter2")
+    assert options["ssl_context"].check_hostname
+
+
+def test_there_is_a_decoder_for_each_input_topic_and_a_mapped_one_where_a_file_says_so(tmp_path: Path):
+    path = tmp_path / "clicks.toml"
+    path.write_text(
+        'topic = "clickstream"\n[columns]\nuser_id = "visitor"\nts = "at"\ntype = "event"\nevent_id = "id"\n'
+    )
+
+    plain, mapped = load().decoders(), load(None, kafka={"field_mappings": [path]}).decoders()
+
+    assert set(plain) == set(mapped) == {"clickstream", "orders", "reviews", "customers", "outcomes"}
+    assert type(mapped["clickstream"]) is not type(plain["clickstream"])

@@ -1,0 +1,167 @@
+"""The two states behind the engine: what they write, publish and read back."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from features.hashing import salted_hash
+from features.rowcodec import RowError as CustomerRowError
+from interventions.ledger import LedgerPartition
+from interventions.policy import CustomerView, PolicyConfig
+from interventions.rows import STATE_KEY, NewerRowError, RowError
+from models.alerts import Alert, ModelRef
+from streams.state import CustomersState, LedgerState
+from tests.building import START, Feed, constant_models, core, day
+
+USER = "ada"
+VIEW = CustomerView(salted_hash(USER, "churnwatch"), None, 500.0, 500.0)
+
+
+def alert(*, dry_run: bool, number: int = 0) -> Alert:
+    return Alert(
+        alert_id=f"{number:032x}",
+        status="opened",
+        kind="episode",
+        user_id=USER,
+        ts=START + number,
+        probability=0.95,
+        tier="critical",
+        reasons=(),
+        model=ModelRef(name="logistic", version=1),
+        horizon_days=60,
+        dry_run=dry_run,
+    )
+
+
+def ledger_state(*, live_commands: bool = False) -> LedgerState:
+    policy = PolicyConfig(holdout_share=0.0, exploration=0.0)
+    return LedgerState(LedgerPartition(policy, 1_000_000_000), live_commands=live_commands)
+
+
+def published(state: LedgerState) -> list[str]:
+    """Topics of what one round publishes."""
+    state.take()
+    state.confirm()
+    topics = [output.topic for output in state.outputs()]
+    state.published()
+    return topics
+
+
+def test_a_live_command_goes_out_behind_its_decision():
+    state = ledger_state()
+    state.ledger.step([(0, alert(dry_run=False))], {USER: VIEW})
+
+    assert published(state) == ["decisions", "commands.coupon"]
+    assert state.outputs() == []
+
+
+@pytest.mark.parametrize(("live_commands", "topics"), [(False, []), (True, ["commands.coupon"])])
+def test_commands_from_replayed_history_go_out_only_when_that_is_asked_for(
+    live_commands: bool, topics: list[str]
+):
+    state = ledger_state(live_commands=live_commands)
+    state.ledger.step([(0, alert(dry_run=True))], {USER: VIEW})
+
+    assert published(state) == ["decisions", *topics]
+    assert state.outputs() == [], "a command that was held back does not wait either"
+
+
+def test_nothing_is_published_before_it_was_taken_for_a_write():
+    state = ledger_state()
+    state.ledger.step([(0, alert(dry_run=False))], {USER: VIEW})
+
+    assert state.outputs() == []
+
+
+def test_a_ledger_is_the_same_after_recovery_and_publishes_its_pending_outputs_byte_for_byte():
+    state = ledger_state()
+    state.ledger.step([(0, alert(dry_run=False))], {USER: VIEW})
+    rows = state.take()
+    again = ledger_state()
+
+    assert again.restore(rows) == []
+    again.finish()
+
+    assert again.outputs() == state.outputs()
+    assert dict(again.everything()) == dict(state.everything())
+
+
+def test_an_erased_customer_leaves_a_tombstone_and_no_output():
+    state = ledger_state()
+    state.ledger.step([(0, alert(dry_run=False))], {USER: VIEW})
+    rows = state.take()
+    state.erase(USER, VIEW.user_hash, START + 1)
+
+    tombstone, *rest = state.take()
+
+    assert tombstone == (b"u" + USER.encode(), None)
+    assert state.outputs() == []
+    again = ledger_state()
+    again.restore([*rows, tombstone, *rest])
+    assert again.ledger.history(USER) is None
+
+
+def test_a_broken_ledger_row_is_left_out_and_told():
+    state = ledger_state()
+
+    ((key, why),) = state.restore([(b"uada", b"nonsense")])
+
+    assert key == b"uada"
+    assert "LedgerRow" in why
+
+
+@pytest.mark.parametrize(
+    ("row", "error"), [((STATE_KEY, b"nonsense"), RowError), ((b"uada", b"L\xff rest"), NewerRowError)]
+)
+def test_a_ledger_without_its_partition_row_or_with_rows_of_a_newer_version_is_refused(
+    row: tuple[bytes, bytes], error: type[Exception]
+):
+    state = ledger_state()
+    state.ledger.step([(0, alert(dry_run=False))], {USER: VIEW})
+    newer = next(value for key, value in state.take() if key != STATE_KEY)
+    if row[0] != STATE_KEY:
+        row = (row[0], newer[:1] + b"\xff" + newer[2:])
+
+    with pytest.raises(error):
+        ledger_state().restore([row])
+
+
+# -- customers
+
+
+def customers_with_an_alert() -> CustomersState:
+    target = core()
+    Feed(target).buys(USER, 0.5)
+    Feed(target).decide(day(1), constant_models(0.95))
+    return CustomersState(target)
+
+
+def test_an_alert_is_published_under_its_customer_once_its_row_is_written():
+    state = customers_with_an_alert()
+    assert state.outputs() == []
+
+    state.take()
+    state.confirm()
+
+    (output,) = state.outputs()
+    assert (output.topic, output.key) == ("churn-alerts", USER.encode())
+    assert msgspec.json.decode(output.value, type=Alert).status == "opened"
+    state.published()
+    assert state.outputs() == []
+
+
+def test_a_recovered_partition_publishes_its_pending_alert_again():
+    state = customers_with_an_alert()
+    rows = state.take()
+    again = CustomersState(core())
+
+    assert again.restore(rows) == []
+    again.finish()
+
+    assert again.outputs() == state.outputs()
+
+
+def test_customers_without_their_partition_row_are_refused():
+    with pytest.raises(CustomerRowError, match="partition row"):
+        CustomersState(core()).restore([(b"p", b"nonsense")])

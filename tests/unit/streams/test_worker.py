@@ -1,0 +1,374 @@
+"""Who owns what after each rebalance, where a batch goes, and what stops the worker."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from faust.types.tuples import TP
+
+from features.hashing import partition_of
+from features.layout import TOPICS
+from models.alerts import Alert
+from streams import readers
+from streams.bulk import HoleGuard
+from streams.deadletters import TooManyDeadLettersError
+from streams.recovery import RecoveryError
+from streams.worker import PER_USER, AssignmentError, Worker
+from tests.building import constant_models, day, event, record
+from tests.fakes import Batched, FakeBroker, metric
+from tests.shell import context_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+#: Customers of the two partitions.
+ADA, BOB = (
+    next(f"u{n}" for n in range(100) if partition_of(f"u{n}".encode(), 2) == number) for number in (0, 1)
+)
+
+
+class App:
+    """What the worker asks of Faust."""
+
+    def __init__(self) -> None:
+        self.consumer = self
+        self.consumer_generation_id = 1
+        self.guard = HoleGuard()
+        self.assigned: set[TP] = set()
+        self.ends: dict[TP, int] = {}
+
+    def assignment(self) -> set[TP]:
+        return self.assigned
+
+    def highwater(self, tp: TP) -> int | None:
+        return self.ends.get(tp)
+
+
+class Group:
+    """A worker in a group whose rebalances a test makes."""
+
+    def __init__(self, broker: FakeBroker, folder: Path) -> None:
+        self.broker, self.app = broker, App()
+        self.context = context_of(
+            broker,
+            folder,
+            constant_models(0.95),
+            kafka={"partitions": 2, "group": "g"},
+        )
+        self.worker = Worker(self.context, self.app)
+        self._offset = 0
+
+    def assign(self, *numbers: int, trainer: bool = False, topics: Iterable[str] = PER_USER) -> None:
+        self.app.consumer_generation_id += 1
+        self.app.assigned = {TP(topic, number) for topic in topics for number in numbers}
+        if trainer:
+            self.app.assigned.add(TP("examples", 0))
+        self.worker.assigned(self.app.assigned)
+
+    async def rebalance(self, *numbers: int, **how: Any) -> None:
+        await self.worker.revoked(self.app.assigned)
+        self.assign(*numbers, **how)
+        await self.ready()
+
+    async def ready(self) -> None:
+        assert self.worker._starting is not None
+        await asyncio.wait_for(self.worker._starting, 2)
+
+    def batch(self, topic: str, *payloads: dict[str, Any]) -> Batched:
+        user = payloads[0].get("user_id", ADA)
+        records = []
+        for payload in payloads:
+            records.append(record(self._offset, payload))
+            self._offset += 1
+        number = partition_of(user.encode(), 2)
+        batch = Batched(topic, records, number, self.app.consumer_generation_id)
+        batch.tp = TP(topic, number)
+        return batch
+
+    async def acked(self, *batches: Batched) -> None:
+        async with asyncio.timeout(2):
+            while not all(batch.acked for batch in batches):
+                if self.worker.error.done():
+                    await self.worker.error
+                await asyncio.sleep(0)
+
+    def users(self, number: int) -> set[str]:
+        return set(self.worker.customers[number].core.table.index)
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch):
+    broker = FakeBroker()
+    monkeypatch.setattr(readers, "AIOKafkaConsumer", broker.consumer)
+    return broker
+
+
+@pytest.fixture
+async def group(broker: FakeBroker, tmp_path: Path):
+    group = Group(broker, tmp_path)
+    yield group
+    broker.down, broker.trouble = False, lambda _: None
+    await asyncio.gather(*(partition.give_up() for partition in group.worker.partitions()))
+
+
+def buys(user: str, when: float = 0.5) -> dict[str, Any]:
+    return event("purchase", user, day(when))
+
+
+async def test_an_assignment_makes_both_tables_of_every_partition_ready(group: Group):
+    group.assign(0, 1)
+    await group.ready()
+
+    assert set(group.worker.customers) == set(group.worker.ledgers) == {0, 1}
+    assert all(partition.ready.is_set() for partition in group.worker.partitions())
+    assert group.worker.training is None
+    assert metric(group.context.metrics.registry, "ready") == 1
+    assert metric(group.context.metrics.registry, "assigned_partitions") == 2
+
+
+async def test_the_worker_of_the_examples_trains(group: Group):
+    group.assign(0, trainer=True)
+    await group.ready()
+    assert group.worker.training is not None
+
+    await group.rebalance(0)
+    assert group.worker.training is None
+
+
+async def test_a_batch_goes_to_its_partition(group: Group):
+    group.assign(0, 1)
+    await group.ready()
+    batches = [group.batch("orders", buys(ADA)), group.batch("orders", buys(BOB))]
+
+    for batch in batches:
+        await group.worker.observe(batch)
+    await group.acked(*batches)
+
+    assert (group.users(0), group.users(1)) == ({ADA}, {BOB})
+
+
+async def test_alerts_go_to_the_ledger(group: Group):
+    group.assign(0, 1)
+    await group.ready()
+    await group.worker.observe(group.batch("orders", buys(ADA)))
+    review = group.batch("reviews", event("review", ADA, day(0.9), rating=1.0))
+    await group.worker.observe(review)
+    await group.acked(review)
+
+    (value,) = group.broker.values("churn-alerts", 0)
+    assert msgspec.json.decode(value, type=Alert).user_id == ADA
+    batch = Batched("churn-alerts", group.broker.logs["churn-alerts", 0].records, 0, 2)
+    batch.tp = TP("churn-alerts", 0)
+    await group.worker.dispatch(batch)
+    await group.acked(batch)
+    assert len(group.broker.values("decisions", 0)) == 1
+
+
+async def test_a_batch_waits_for_a_partition_that_is_still_to_come(group: Group):
+    group.app.assigned = {TP("orders", 0)}
+    batch = group.batch("orders", buys(ADA))
+    observing = asyncio.create_task(group.worker.observe(batch))
+    await asyncio.sleep(0)
+
+    group.worker.assigned({TP(topic, 0) for topic in PER_USER})
+    await asyncio.wait_for(observing, 2)
+    await group.acked(batch)
+
+    assert group.users(0) == {ADA}
+
+
+async def test_a_batch_of_a_partition_that_went_is_dropped(group: Group):
+    group.assign(0, 1)
+    await group.ready()
+    batch = group.batch("orders", buys(BOB))
+    await group.rebalance(0)
+
+    await asyncio.wait_for(group.worker.observe(batch), 1)
+
+    assert batch.acked == 0
+    assert set(group.worker.customers) == {0}
+
+
+async def test_a_batch_of_an_older_generation_never_overtakes_what_comes_again_before_it(
+    group: Group, broker: FakeBroker
+):
+    """Its partition was recovered: what it skips over would look as if it had been seen."""
+    group.assign(0)
+    await group.ready()
+    batch = group.batch("orders", buys(ADA))
+    await group.worker.revoked(group.app.assigned)
+    broker.logs["g-customers-changelog", 0].append(b"x", b"")  # so that it has to be recovered
+    observing = asyncio.create_task(group.worker.observe(batch))
+    await asyncio.sleep(0)
+
+    group.assign(0)
+    await group.ready()
+    await asyncio.wait_for(observing, 2)
+
+    assert group.users(0) == set()
+    assert batch.acked == 0
+
+
+async def test_an_agent_that_waits_for_a_recovery_is_not_stuck_when_a_rebalance_ends_it(
+    group: Group, broker: FakeBroker
+):
+    group.context.models.loaded.set()
+    group.assign(0)
+    hanging = asyncio.Event()
+
+    async def hang() -> None:
+        await hanging.wait()
+
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    group.worker.customers[0].settled = hang
+    observing = asyncio.create_task(group.worker.observe(group.batch("orders", buys(ADA))))
+    await asyncio.sleep(0)
+
+    await group.rebalance(0)
+
+    await asyncio.wait_for(observing, 1)
+    batch = group.batch("orders", buys(ADA))
+    await group.worker.observe(batch)
+    await group.acked(batch)
+    assert group.users(0) == {ADA}
+
+
+async def test_a_partition_that_stays_keeps_its_state(group: Group):
+    group.assign(0, 1)
+    await group.ready()
+    kept = group.worker.customers[0]
+
+    await group.rebalance(0)
+
+    assert group.worker.customers[0] is kept
+    assert kept.owned
+
+
+async def test_a_partition_that_went_and_came_back_is_recovered(group: Group):
+    group.assign(0)
+    await group.ready()
+    batch = group.batch("orders", buys(ADA))
+    await group.worker.observe(batch)
+    await group.acked(batch)
+    before = group.worker.customers[0]
+
+    await group.rebalance(1)
+    await group.rebalance(0)
+
+    assert group.worker.customers[0] is not before
+    assert group.users(0) == {ADA}
+
+
+async def test_what_is_measured_of_a_partition_goes_with_it(group: Group):
+    group.assign(0, 1)
+    await group.ready()
+    batch = group.batch("orders", buys(BOB))
+    await group.worker.observe(batch)
+    await group.acked(batch)
+    registry = group.context.metrics.registry
+    assert registry.get_sample_value("churnwatch_customers", {"partition": "1"}) is not None
+
+    await group.rebalance(0)
+
+    assert registry.get_sample_value("churnwatch_customers", {"partition": "1"}) is None
+
+
+async def test_an_assignment_that_splits_a_customer_s_topics_stops_the_worker(group: Group):
+    group.assign(0, topics=TOPICS)
+    await group.ready()
+
+    with pytest.raises(AssignmentError, match="churn-alerts were assigned apart"):
+        await group.worker.error
+
+
+async def test_a_recovery_that_fails_stops_the_worker(group: Group, broker: FakeBroker):
+    broker.logs["g-ledger-changelog", 0].end = 5
+    broker.logs["g-ledger-changelog", 0].cut(5)
+    group.assign(0)
+    await group.ready()
+
+    with pytest.raises(RecoveryError, match="g-ledger-changelog/0 begins at offset 5"):
+        await group.worker.error
+    assert metric(group.context.metrics.registry, "ready") == 0
+
+
+async def test_an_error_in_an_agent_s_step_stops_the_worker_instead_of_losing_the_batch(group: Group):
+    group.assign(0)
+    await group.ready()
+    batch = group.batch("orders", *[{"type": "purchase"}] * 20)
+
+    with pytest.raises(TooManyDeadLettersError):
+        await group.worker.observe(batch)
+
+    with pytest.raises(TooManyDeadLettersError):
+        await group.worker.error
+    assert batch.acked == 0
+
+
+async def test_a_partition_that_cannot_heal_stops_the_worker(group: Group):
+    group.assign(0)
+    await group.ready()
+
+    group.worker.customers[0].failed.set_exception(OSError("no space left"))
+
+    with pytest.raises(OSError, match="no space left"):
+        await asyncio.wait_for(group.worker.error, 1)
+
+
+async def test_an_erasure_reaches_the_ledger_even_if_that_is_still_to_come(group: Group):
+    group.assign(0)
+    await group.ready()
+    ledger = group.worker.ledgers.pop(0)
+    erasure = group.batch("customers", event("erasure", ADA, day(0.6)))
+    await group.worker.observe(erasure)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert erasure.acked == 0
+
+    group.worker.ledgers[0] = ledger
+    group.worker._changed.set()
+    await group.acked(erasure)
+
+    rows = [(r.key, r.value) for r in group.broker.logs["g-ledger-changelog", 0].records]
+    assert (b"u" + ADA.encode(), None) in rows
+
+
+async def test_a_graceful_stop_makes_everything_durable(group: Group):
+    group.assign(0, 1)
+    await group.ready()
+    batch = group.batch("orders", buys(ADA))
+    partition = group.worker.customers[0]
+    partition.apply(batch)
+    partition.engine.accept(batch)
+
+    await group.worker.close()
+
+    assert batch.acked == 1
+    state = group.context.engine.state_dir
+    assert (state / "customers-0.checkpoint").exists()
+    assert (state / "ledger-1.checkpoint").exists()
+
+
+async def test_a_topic_is_at_its_end_when_its_next_offset_is_the_log_s_end(group: Group):
+    tp = TP("orders", 0)
+    assert not group.worker._at_end("orders", 0)
+
+    group.app.ends[tp] = 5
+    assert not group.worker._at_end("orders", 0)
+    group.app.guard.expect({tp: 4})
+    assert not group.worker._at_end("orders", 0)
+    group.app.guard.expect({tp: 5})
+    assert group.worker._at_end("orders", 0)
+
+
+async def test_holes_are_measured_when_somebody_looks(group: Group):
+    group.app.guard.mended = 3
+
+    group.worker.measure()
+
+    assert metric(group.context.metrics.registry, "holes_mended") == 3
