@@ -45,14 +45,10 @@ def _below(limit: Days, width: int) -> Words:
     return np.asarray(_ALL >> (64 - reach).astype(np.uint64)).T
 
 
-def count(words: Words) -> Days:
-    """How many days each set has."""
-    return np.asarray(np.bitwise_count(words).sum(axis=1, dtype=np.int64))
-
-
 def count_within(words: Words, oldest_age: Days) -> Days:
     """How many days of the set have an age below `oldest_age` (per row)."""
-    return count(words & _below(oldest_age, words.shape[1]))
+    inside = np.bitwise_count(words & _below(oldest_age, words.shape[1]))
+    return np.asarray(inside.sum(axis=1, dtype=np.int64))
 
 
 def any_between(words: Words, youngest_age: Days, oldest_age: Days) -> NDArray[np.bool_]:

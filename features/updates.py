@@ -37,6 +37,8 @@ MOST_ITEMS: Final = 10_000
 _COUNTER: Final = {name: index for index, name in enumerate(COUNTERS)}
 _LATEST: Final = {name: index for index, name in enumerate(LATEST)}
 _CHANNEL: Final = {name: index for index, name in enumerate(CHANNELS)}
+#: More days than there are up to any believable time.
+_DAYS: Final = 1_000_000
 _NEVER: Final = np.iinfo(np.int64).max
 #: The largest float64 that is an int64: sums of money stop there instead of turning negative.
 _FULL: Final = 2**63 - 1024
@@ -220,26 +222,34 @@ def _purchases(rows: Records, groups: Groups, times: Times, spent: NDArray[np.in
     slots = groups.slots
     old = rows["last_purchase"][slots]
     new = np.maximum(old, groups.max(times))
-    fresh = _add_days(rows, "purchase_days", groups, times, old=old, new=new)
-    rows["order_days"][slots] += fresh.astype(np.uint32)
+    rows["order_days"][slots] += _new_days(rows["purchase_days"][slots], groups, times, old)
+    _add_days(rows, "purchase_days", groups, times, old=old, new=new)
     rows["purchases"][slots] = _newest(rows["purchases"][slots], groups, times)
     rows["value_max"][slots] = np.maximum(rows["value_max"][slots], groups.max(spent))
     _add_money(rows, "value_sum", groups, spent)
     _keep_earliest(rows, "first_purchase", groups, times)
 
 
-def _add_days(rows: Records, name: str, groups: Groups, times: Times, *, old: Times, new: Times) -> Times:
-    """Add the days of `times` to the sets `name`, whose anchor moves from `old` to `new` (k,).
-
-    Returns how many days each set had not had.
-    """
+def _add_days(rows: Records, name: str, groups: Groups, times: Times, *, old: Times, new: Times) -> None:
+    """Add the days of `times` to the sets `name`, whose anchor moves from `old` to `new` (k,)."""
     day = new // DAY_MS
     words = rows[name][groups.slots]
     # The set of a record without events is empty wherever its anchor lies.
     words = bitdays.shifted(words, np.where(old > 0, day - old // DAY_MS, 0))
     added = groups.bit_or(bitdays.bits(day[groups.inverse] - times // DAY_MS, words.shape[1]))
     rows[name][groups.slots] = words | added
-    return bitdays.count(added & ~words)
+
+
+def _new_days(words: bitdays.Words, groups: Groups, times: Times, old: Times) -> NDArray[np.uint32]:
+    """How many days of `times` each set, anchored at `old`, has not (k,).
+
+    Judged against the sets as they were: one poll may reach further than a set does, and a day that it
+    both brings and leaves behind counts too.
+    """
+    owner, day = np.divmod(np.unique(groups.inverse * _DAYS + times // DAY_MS), _DAYS)
+    age = old[owner] // DAY_MS - day
+    new = ~bitdays.any_between(words[owner], age, age)
+    return np.bincount(owner[new], minlength=len(groups)).astype(np.uint32)
 
 
 def _keep_earliest(rows: Records, name: str, groups: Groups, times: Times) -> None:

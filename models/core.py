@@ -155,6 +155,14 @@ class PartitionCore:
             user in self.table.index or partition_of(user.encode(), self.config.partitions) == self.partition
         )
 
+    def begin(self, ts: int) -> None:
+        """Start on the grid at `ts` if no event or tick has done so: an empty partition takes part too.
+
+        The trainer waits for every partition, also for one that has no customers yet.
+        """
+        if self.swept is None:
+            self.swept = self.config.grid.floor(ts)
+
     def _begin(self, judged: Judged, *, featured: bool) -> None:
         """Start on the grid before the earliest event or tick.
 

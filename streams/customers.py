@@ -144,7 +144,9 @@ class CustomerPartition(Partition):
         awake = [topic for topic in TOPICS if not self._idleness.idle(topic)]
         if awake:
             return self.core.watermark(awake)
-        return self._context.now() - self.core.config.lateness_ms
+        settled = self._context.now() - self.core.config.lateness_ms
+        self.core.begin(settled)
+        return settled
 
     async def _decide(self, ts: int) -> bool:
         """Take one decision time; False if its model version is not there yet."""

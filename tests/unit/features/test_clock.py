@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 logs = st.lists(st.integers(0, 50), max_size=20)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(logs, st.randoms(use_true_random=False))
 def test_bounds_are_the_same_wherever_polls_cut_the_log(log: list[int], rng: random.Random):
     whole = TopicClock().pass_over(np.array(log, np.int64)).tolist()
@@ -27,7 +27,7 @@ def test_bounds_are_the_same_wherever_polls_cut_the_log(log: list[int], rng: ran
     assert bounds == whole
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(logs)
 def test_the_bound_before_an_entry_is_the_greatest_promise_before_it(log: list[int]):
     clock = TopicClock()

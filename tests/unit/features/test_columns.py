@@ -15,7 +15,7 @@ def login(number: int) -> Login:
 
 
 @given(st.lists(events("clickstream"), max_size=5))
-@settings(max_examples=8)
+@settings(max_examples=8, deadline=None)
 def test_columns_say_what_the_events_say(log: list[Event]):
     batch = columns("clickstream", log, range(7, 7 + len(log)))
 

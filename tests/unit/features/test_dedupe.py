@@ -47,7 +47,7 @@ def remembered(log: list[tuple[int, ...]], size: int) -> list[bool]:
 
 
 @given(entries, st.integers(1, 7), st.randoms(use_true_random=False))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_of_clicks_the_verdict_is_that_of_one_by_one_wherever_polls_cut(
     log: list[tuple[int, ...]], size: int, rng: random.Random
 ):
@@ -58,7 +58,7 @@ def test_of_clicks_the_verdict_is_that_of_one_by_one_wherever_polls_cut(
 
 
 @given(entries, st.integers(2, 9), st.randoms(use_true_random=False))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_of_orders_the_verdict_is_that_of_one_by_one_wherever_polls_cut(
     log: list[tuple[int, ...]], size: int, rng: random.Random
 ):

@@ -10,7 +10,7 @@ entries = st.lists(st.tuples(st.integers(0, 5), st.integers(-100, 100)), min_siz
 
 
 @given(entries)
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_every_reduction_is_that_of_the_entries_of_a_target(found: list[tuple[int, int]]):
     targets, values = (np.array(column) for column in zip(*found, strict=True))
     groups = Groups(targets)
@@ -23,7 +23,7 @@ def test_every_reduction_is_that_of_the_entries_of_a_target(found: list[tuple[in
 
 
 @given(entries)
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_inverse_and_rank_find_every_entry_again(found: list[tuple[int, int]]):
     targets = [target for target, _ in found]
     groups = Groups(np.array(targets))

@@ -17,7 +17,7 @@ widths = st.builds(
 
 
 @given(widths)
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_every_field_lies_aligned_and_no_byte_is_padding(layout: Layout):
     fields = layout.dtype.fields
     assert fields is not None
@@ -27,7 +27,7 @@ def test_every_field_lies_aligned_and_no_byte_is_padding(layout: Layout):
 
 
 @given(st.integers(0, 16_000))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_purchase_days_reach_back_as_far_as_asked(days: int):
     layout = Layout.covering(days)
 

@@ -128,7 +128,7 @@ entry = st.tuples(st.sampled_from(["event", "event", "event", "tick", "broken"])
 
 
 @given(st.lists(entry, max_size=25), st.randoms(use_true_random=False))
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_the_verdict_is_the_same_wherever_polls_cut_the_log_and_however_often_they_repeat(
     log: list[tuple[str, int]], rng: random.Random
 ):

@@ -24,7 +24,7 @@ def random_records(widths: Layout, count: int = 1, seed: int = 0) -> np.ndarray:
 
 
 @given(layouts, st.integers(1, 4), st.binary(max_size=30), st.integers(0, 99))
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_a_row_comes_back_with_all_records_and_its_tail(widths: Layout, count: int, tail: bytes, seed: int):
     records = random_records(widths, count, seed)
 
@@ -57,7 +57,7 @@ def test_no_rows_in_bulk_are_no_rows():
 
 
 @given(layouts, layouts)
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_a_row_of_other_widths_keeps_all_that_fits(old: Layout, new: Layout):
     records = random_records(old, 2)
     found, _ = decode(new, encode(old, records))
@@ -95,7 +95,7 @@ def test_a_field_that_an_older_row_lacks_reads_as_never(monkeypatch: pytest.Monk
 
 
 @given(st.integers(0, 5000))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_a_torn_row_is_refused(cut: int):
     value = encode(Layout(), random_records(Layout(), 2), b"tail")
 
@@ -122,7 +122,7 @@ def test_a_row_of_a_newer_version_is_refused_with_what_to_do():
 
 
 @given(st.binary(min_size=HEADER_BYTES, max_size=HEADER_BYTES + 40))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_foreign_bytes_are_refused_and_nothing_else_is_raised(value: bytes):
     with pytest.raises(RowError):
         decode(Layout(), value)

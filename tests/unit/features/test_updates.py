@@ -162,3 +162,18 @@ def test_two_orders_of_one_day_are_one_day_of_purchase():
 
     assert (row["orders"], row["order_days"]) == (3, 2)
     assert row["purchase_days"].tolist() == [0b11, 0, 0]
+
+
+#   day   0                             192       300            the set remembers 192 days
+#         x                              x         x             all in one poll
+def test_days_of_purchase_further_apart_than_the_set_reaches_count_in_one_poll_as_in_many():
+    days = (0, 192, 192, 300, 0)
+    orders = [bought(FRIDAY + day * DAY_MS + i) for i, day in enumerate(days)]
+    at_once = after("orders", *orders)
+
+    rows = np.zeros(1, Layout().dtype)
+    for one in sorted(orders, key=lambda order: order.ts):
+        update(rows, np.zeros(1, np.intp), facts(columns("orders", [one], [0]), EUROS.micros))
+
+    assert at_once["order_days"] == rows["order_days"][0] == 3
+    assert at_once["purchase_days"].tolist() == rows["purchase_days"][0].tolist()

@@ -451,3 +451,24 @@ def test_the_logs_of_these_tests_hold_what_they_are_meant_to():
     assert {"erasure", "refund", "delivered", "purchase"} <= names
     assert sum(payload["ts"] % DAY_MS == 0 for payload in found) > 10
     assert 3 * log_settings().horizon_days < DAYS
+
+
+def test_a_partition_without_any_event_begins_where_it_is_told_and_takes_part():
+    empty = core()
+
+    empty.begin(day(10.5))
+
+    assert empty.due(day(10.6)) is None
+    following = empty.due(day(40))
+    assert following is not None
+    assert empty.mature(following).histogram.customers == 0
+
+
+def test_beginning_again_moves_nothing():
+    begun = core()
+    begun.begin(day(10))
+    swept = begun.swept
+
+    begun.begin(day(30))
+
+    assert begun.swept == swept

@@ -112,8 +112,8 @@ def log() -> list[dict[str, Any]]:
     events = []
     for number in range(40):
         until = rng.choice([6, 30])
-        for when in sorted(rng.uniform(0, until) for _ in range(6)):
-            events.append(event("purchase", f"u{number:02}", day(when), event_id=f"{number}-{when}"))
+        times = sorted(rng.uniform(0, until) for _ in range(6))
+        events += [event("purchase", f"u{number:02}", day(t), event_id=f"{number}-{t}") for t in times]
     return sorted(events, key=lambda found: found["ts"])
 
 

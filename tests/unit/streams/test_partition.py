@@ -82,7 +82,7 @@ async def partition(broker: FakeBroker, tmp_path: Path):
 
 async def until(condition: Any, seconds: float = 1.0) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - conditions of many kinds
             await asyncio.sleep(0)
 
 
