@@ -94,7 +94,9 @@ def main(*, only: str, embedded: bool, out: Path, **sizes: int) -> None:
         raise SystemExit(1)
 
 
-def _measure_ours(report: Report, broker: Broker, size: Size, folder: Path, say: Callable[[str], None]) -> None:
+def _measure_ours(
+    report: Report, broker: Broker, size: Size, folder: Path, say: Callable[[str], None]
+) -> None:
     """All that only churnwatch is measured for. What fails is named in the report, and the rest goes on."""
     rows = size.rows if broker.has_admin else min(size.rows, _ROWS_OF_EMBEDDED)
     steps: dict[str, Callable[[], object]] = {

@@ -27,10 +27,13 @@ class Broker(Protocol):
     """A running broker. `compression` is what a preload must use to fit; `name` is for the report."""
 
     name: str
-    bootstrap: str
     compression: str
     #: Whether clients may create topics and read topic settings, which some engines insist on.
     has_admin: bool
+
+    @property
+    def bootstrap(self) -> str:
+        """Address to connect to."""
 
     def create(self, topics: Iterable[str], partitions: int) -> None:
         """Create topics that do not exist yet."""

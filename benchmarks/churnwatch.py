@@ -22,7 +22,6 @@ from streams.topics import CATALOGUE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from benchmarks.rivals.tally import Task
 
@@ -74,7 +73,13 @@ def settings_for(
             "topic_names": own,
         },
         model={"min_labels": 0, **(model or {})},
-        alerting={"medium": THETA, "high": THETA, "critical": THETA, "act_within_days": _OLD, **(alerting or {})},
+        alerting={
+            "medium": THETA,
+            "high": THETA,
+            "critical": THETA,
+            "act_within_days": _OLD,
+            **(alerting or {}),
+        },
         worker={
             "state_dir": task.state_dir / "state",
             "http_port": 0,
@@ -106,7 +111,7 @@ def worker_environment(settings: Settings) -> dict[str, str]:
 
 
 def promise(settings: Settings, ts: int) -> None:
-    """Tell every partition of the quiet inputs that nothing before `ts` comes: the others lead the watermark."""
+    """Promise each partition of the quiet inputs nothing before `ts`: the others lead the watermark."""
     producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
     tick = orjson.dumps({"type": "tick", "ts": ts})
     for name in _QUIET:

@@ -23,7 +23,7 @@ def interpreter(folder: Path, requirements: Sequence[str]) -> Path:
     wanted = "\n".join((*requirements, *JOB))
     if not stamp.exists() or stamp.read_text() != wanted:
         venv.create(folder, clear=True, with_pip=True)
-        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*install, *wanted.split()], check=True)
         stamp.write_text(wanted)
     return python

@@ -161,4 +161,6 @@ def _summary(sent: dict[str, float], seen: dict[str, float], rate: float) -> Lat
             f"of {len(sent)} triggers {len(took)} became alerts: is the worker up, does it alert?"
         )
     percentiles = statistics.quantiles(took, n=100, method="inclusive")
-    return Latency(percentiles[49], percentiles[98], took[-1], len(took), len(sent) - len(took), len(sent), rate)
+    return Latency(
+        percentiles[49], percentiles[98], took[-1], len(took), len(sent) - len(took), len(sent), rate
+    )

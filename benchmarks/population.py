@@ -1,4 +1,4 @@
-"""`python -m benchmarks.population CUSTOMERS`: what a million customers weigh, and how fast they are re-scored.
+"""`python -m benchmarks.population CUSTOMERS`: what customers weigh, and how fast they are re-scored.
 
 A process of its own, so that its memory is that of one partition's core and nothing else.
 """
@@ -35,7 +35,7 @@ _REPEATS = 3
 
 @dataclass(frozen=True)
 class Population:
-    """`bytes_per_user` is resident memory, all in; `rescore_s` covers every customer, features to rounding."""
+    """`bytes_per_user` is resident memory, all in; `rescore_s` covers all, from record to score."""
 
     customers: int
     bytes_per_user: float

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from features import rowcodec
+from features.layout import gather
 from models import rows, sweeping
 from models.restoring import Restorer, settled_sweep
 from models.rows import PARTITION_KEY, PartitionRow, Row, Tail
@@ -109,11 +110,11 @@ class Storage:
             if table.older[slot] == -1:
                 single.append((user, slot))
             else:
-                records = table.rows[np.array([slot, *table.forks(slot)])]
+                records = gather(table.rows, np.array([slot, *table.forks(slot)]))
                 value = rowcodec.encode(table.layout, records, self._tail(user, slot))
                 yield rows.customer_key(user), value
         if single:
-            records = table.rows[np.array([slot for _, slot in single])]
+            records = gather(table.rows, np.array([slot for _, slot in single]))
             tails = [self._tail(user, slot) for user, slot in single]
             values = rowcodec.encode_many(table.layout, records, tails)
             yield from (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from features.layout import DAY_MS
+from features.layout import DAY_MS, gather
 from features.returns import ReturnHistogram
 from features.view import return_statistics
 from models.alerts import Alert, ModelRef, alert_id
@@ -55,7 +55,7 @@ def mature(core: PartitionCore, ts: int) -> Part:
     matured = tuple(_matured(core, core.cohorts[start], live[by_hash], as_of[by_hash]) for start in due)
     statistics = [
         return_statistics(rows[rows["first_purchase"] > 0], ts)
-        for rows in (core.table.rows[as_of[chunk]] for chunk in chunks(len(as_of)))
+        for rows in (gather(core.table.rows, as_of[chunk]) for chunk in chunks(len(as_of)))
     ]
     x, t_x, age = (np.concatenate([each[i] for each in statistics] or [np.zeros(0)]) for i in range(3))
     core.matured = ts
@@ -74,7 +74,7 @@ def _matured(core: PartitionCore, cohort: Cohort, live: Slots, as_of: Slots) -> 
     treated_at = core.table.rows["treated_at"][live[place]]
     labels = np.concatenate(
         [
-            churned(core.table.rows[as_of[place[chunk]]], start, core.config.horizon_days)
+            churned(gather(core.table.rows, as_of[place[chunk]]), start, core.config.horizon_days)
             for chunk in chunks(len(place))
         ]
         or [np.zeros(0, bool)]
@@ -156,7 +156,7 @@ def _episodes(
 
 
 def _reasons(core: PartitionCore, ts: int, as_of: Slots, models: ModelSet) -> list[tuple[Reason, ...]]:
-    return reasons(core.table.rows[as_of], ts, core.config.horizon_days, models)
+    return reasons(gather(core.table.rows, as_of), ts, core.config.horizon_days, models)
 
 
 def _raise(

@@ -83,6 +83,8 @@ def demo_settings(plan: Plan, first_ts: int, bootstrap: str, run: Path) -> Setti
 
 async def run_demo(data: str, run: Path, *, keep: bool, console: Console) -> dict[str, Any]:
     """Run the demo under the folder `run`; returns what `run/summary.json` says."""
+    # As Ctrl-C does: broker and worker are processes of their own, and must not outlive the demo.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = plan(data)
     work = run / "demo"
     shutil.rmtree(work, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A worker that kills itself with SIGKILL in a chosen gap: `python dying_worker.py GAP OCCURRENCE`.
+"""A worker that kills itself with SIGKILL in a chosen gap: `python dying_worker.py [GAP OCCURRENCE]`.
 
 Between two effects of DESIGN 4.7 lies an instruction at which a crash must lose nothing and double
 nothing. Each gap wraps the method on whose border it lies, counts how often the worker comes by, and ends
@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
+from interventions.rows import LedgerRow, decode_row
 from models import cohorts
 from models.rows import COHORT
 from streams import logs
@@ -130,6 +131,13 @@ def half_of_a_batch(engine: Engine, rows: list[Any]) -> int | None:
     return len(rows) // 2 if engine._unacked and len(rows) > 2 else None
 
 
+def half_of_a_charge(engine: Engine, rows: list[Any]) -> int | None:
+    """A ledger's write: decisions that cost something were written, the sum of the day's costs was not."""
+    length = half_of_a_batch(engine, rows) or 0
+    decided = [decode_row(value, LedgerRow) for key, value in rows[:length] if key[:1] == b"u" and value]
+    return length if any(each.cost_micros for row in decided for each in row.pending) else None
+
+
 def half_the_cohort(_: Engine, rows: list[Any]) -> int | None:
     """A sweep's write: half the pieces of its cohort were written."""
     pieces = [number for number, (key, value) in enumerate(rows) if key[:1] == COHORT and value is not None]
@@ -206,7 +214,7 @@ GAPS: Final[dict[str, Callable[[Fuse], None]]] = {
     "batch|row": lambda fuse: write_torn(fuse, "customers", nothing_of_a_batch),
     "row|mark": lambda fuse: write_torn(fuse, "customers", half_of_a_batch),
     "alerts|ledger": lambda fuse: write_torn(fuse, "ledger", nothing_of_a_batch),
-    "ledger|mark": lambda fuse: write_torn(fuse, "ledger", half_of_a_batch),
+    "ledger|mark": lambda fuse: write_torn(fuse, "ledger", half_of_a_charge),
     "ledger|decision": lambda fuse: publication(fuse, "ledger", after=False),
     "decision|command": lambda fuse: half_published(fuse, "decisions"),
     "command|decision": lambda fuse: half_published(fuse, "commands"),
@@ -223,15 +231,16 @@ GAPS: Final[dict[str, Callable[[Fuse], None]]] = {
 }
 
 
-def main(gap: str, occurrence: int) -> None:
-    """Run until the gap."""
+def main(gap: str | None = None, occurrence: str = "0") -> None:
+    """Run until the gap; without one, for ever."""
     # Small pieces, so that cohorts and parts of a small shop have several.
     cohorts.CHUNK_MEMBERS = 10  # type: ignore[misc]
-    GAPS[gap](Fuse(occurrence))
+    if gap is not None:
+        GAPS[gap](Fuse(int(occurrence)))
     settings = load(None)
     logs.configure(settings.worker.log_level)
     asyncio.run(run_worker(settings))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(*sys.argv[1:])

@@ -52,6 +52,12 @@ def test_a_repeated_sweep_that_knows_more_alerts_is_waited_for():
     assert found.waiting(DAY) == [0]
 
 
+def test_a_repeated_sweep_that_knows_fewer_alerts_does_not_let_go_of_the_others():
+    found = board(swept(0, 3, DAY), swept(0, 1, DAY), decided(0, 1), partitions=1)
+
+    assert found.waiting(DAY) == [0]
+
+
 def test_the_key_keeps_one_record_of_each_stage_and_partition():
     assert swept(3, 0, 0).key == b"swept/3"
     assert decided(3, 0).key == b"decided/3"

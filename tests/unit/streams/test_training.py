@@ -217,6 +217,7 @@ async def test_an_example_that_cannot_be_read_is_left_out_and_counted(broker: Fa
     fill(broker)
 
     found = await training(broker, tmp_path)
+    await found.take(Batched("examples", broker.logs["examples", 0].records))
 
     assert newest(broker).as_of == day(DAYS)
     assert metric(found._context.metrics.registry, "broken_rows_total", table="examples") == 1

@@ -1,0 +1,99 @@
+"""The demo's summary: the figures a machine reads and the words a person reads agree."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from rich.console import Console
+
+from models.alerts import Alert, ModelRef, Reason
+from models.record import RECENCY_RULE
+from streams.settings import load
+from streams.summary import render, summarise
+from streams.tally import Tally
+
+METRICS = {
+    "churnwatch_labels_total{}": 830.0,
+    "churnwatch_progressive_auc{model=champion,record=all}": 0.73,
+    f"churnwatch_progressive_auc{{model={RECENCY_RULE},record=all}}": 0.65,
+    "churnwatch_progressive_log_loss{model=champion,record=all}": 0.5,
+    "churnwatch_progressive_brier{model=champion,record=all}": 0.16,
+    "churnwatch_base_rate_log_loss{record=all}": 0.57,
+}
+
+
+class Source:
+    """As much of a source as the summary names."""
+
+    horizon_days = 90
+
+
+@pytest.fixture
+def tally():
+    found = Tally()
+    found.alerts[("01", "opened", "high")] = "ada"
+    found.tiers["high"] += 1
+    found.commands["c1"] = "email"
+    found.decisions.update(["email", "holdout"])
+    found.holdout.add("bob")
+    found.examples.append(
+        Alert(
+            alert_id="01",
+            kind="episode",
+            status="opened",
+            user_id="ada",
+            ts=0,
+            probability=0.91,
+            tier="high",
+            reasons=(Reason(feature="f", value=1.0, contribution=0.5, text="bought long ago"),),
+            model=ModelRef(name="logistic", version=1),
+            horizon_days=90,
+        )
+    )
+    return found
+
+
+def summary(tally: Tally, metrics: dict[str, float]) -> dict[str, Any]:
+    return summarise("cdnow", Source(), customers=3, events=100, seconds=4.0, tally=tally, metrics=metrics)
+
+
+def words(found: dict[str, Any], tally: Tally) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    console.print(render(found, tally, load(), Path("run")))
+    return console.file.getvalue()
+
+
+def test_the_figures_are_json_and_add_up(tally: Tally):
+    found = summary(tally, METRICS)
+
+    assert orjson.loads(orjson.dumps(found)) == found
+    assert (found["labels"], found["auc"], found["recency_auc"]) == (830, 0.73, 0.65)
+    assert found["events_per_second"] == 25.0
+    assert found["commands_by_channel"] == {"email": 1}
+    assert found["alerts_digest"] == tally.alerts_digest
+    assert found["evaluated"]["auc"] is None
+
+
+def test_the_words_say_what_happened_and_that_consents_are_simulated(tally: Tally):
+    text = words(summary(tally, METRICS), tally)
+
+    for said in (
+        "AUC 0.7300",
+        "1 high",
+        "1 email",
+        "customer ada: 91.0%",
+        "bought long ago",
+        "simulated",
+        "dry_run",
+    ):
+        assert said in text
+
+
+def test_a_run_too_short_for_labels_says_so(tally: Tally):
+    text = words(summary(tally, {}), tally)
+
+    assert "no labels have matured yet" in text
