@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.rivals.tally import Task
 
 #: Alert threshold: with `frozen_models` about 1 % of the default workload's events lead to an alert.
-THETA: Final = 0.9
+THETA: Final = 0.889
 #: Inputs that come to the worker's partitions besides `workload.TOPICS`, and stay empty but for a tick.
 _QUIET: Final = ("customers", "outcomes")
 _OLD: Final = 36_500.0

@@ -43,17 +43,25 @@ class Storage:
         self._due: set[bytes] = set()
         self._unconfirmed_sweep: int | None = None
         self._written_erased: dict[int, Erased] = {}
+        #: The partition row as it was handed out last.
+        self._written = b""
         self._restorer = Restorer(core)
 
     # -- writing
 
     def take(self) -> list[Row]:
-        """The rows of the next write, the partition row last; empties the core's list of changes."""
+        """The rows of the next write, the partition row last; empties the core's list of changes.
+
+        Nothing if nothing changed: an idle partition writes nothing.
+        """
         core = self.core
-        core.seq += 1
         taken = [*self._tombstones(), *self._customers(core.dirty), *self._cohorts(), *self._erased()]
         core.dirty.clear()
-        taken.append((PARTITION_KEY, self._encode_partition()))
+        if not taken and self._encode_partition() == self._written:
+            return []
+        core.seq += 1
+        self._written = self._encode_partition()
+        taken.append((PARTITION_KEY, self._written))
         self._unconfirmed_sweep = settled_sweep(core)
         return taken
 

@@ -109,7 +109,8 @@ class CustomerPartition(Partition):
         """Make durable what was applied; then take every decision time that is due."""
         await self.flush()
         await self._announce()
-        while (ts := self.core.due(self._watermark())) is not None and await self._decide(ts):
+        # A rebalance must not wait for a catch-up of months: the rest is due for whoever comes next.
+        while (ts := self._due()) is not None and await self._decide(ts):
             await self._announce()
         self._measure()
 
@@ -136,6 +137,9 @@ class CustomerPartition(Partition):
         if erased := self._erased.copy():
             await self._forget(self.number, erased)
             del self._erased[: len(erased)]
+
+    def _due(self) -> int | None:
+        return None if self.stopping else self.core.due(self._watermark())
 
     def _watermark(self) -> int:
         """Event time up to which this partition is settled."""

@@ -35,7 +35,8 @@ class Partition(abc.ABC):
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._stopping = False
+        #: The round under way is the last one here.
+        self.stopping = False
         self._failures = 0
 
     # -- what a table defines
@@ -119,20 +120,20 @@ class Partition(abc.ABC):
     async def _stop_task(self) -> None:
         task, self._task = self._task, None
         if task is not None and not task.done():
-            self._stopping = True
+            self.stopping = True
             self.wake()
             if not self.ready.is_set():
                 # It is recovering: there is nothing to finish, and it may take long.
                 task.cancel()
             await asyncio.wait([task])
-        self._stopping = False
+        self.stopping = False
 
     async def _run(self) -> None:
         try:
-            while not self._stopping:
+            while not self.stopping:
                 await self._wake.wait()
                 self._wake.clear()
-                if not self._stopping:
+                if not self.stopping:
                     await self._one_round()
         except Exception as error:  # noqa: BLE001 - whatever it is, the worker must hear of it and stop
             if not self.failed.done():

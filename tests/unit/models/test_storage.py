@@ -500,3 +500,16 @@ def test_the_start_on_the_grid_may_move_back_after_a_restart_until_the_first_par
 
     assert seen == [day(3), day(4)]
     assert day(9) in after.core.table.rows["boundary"][after.core.table.forks(after.core.table.index["anna"])]
+
+
+def test_an_idle_partition_writes_nothing():
+    target = core()
+    storage = Storage(target)
+    assert storage.take()
+    storage.confirm()
+    storage.mark_published(target.seq)
+    assert [key for key, _ in storage.take()] == [b"p"]  # the mark of what was published
+    storage.confirm()
+    storage.mark_published(target.published_seq)
+
+    assert storage.take() == []
