@@ -128,6 +128,8 @@ class PartitionCore:
         self.cohorts: dict[int, Cohort] = {}
         self.erased: dict[int, Erased] = {}
         self.pending: dict[str, list[Pending]] = {}
+        #: Replayed triggers that wait for the next sweep.
+        self.held: dict[str, list[triggers.Held]] = {}
         self.seq = 0
         self.published_seq = 0
         self.dirty: set[str] = set()
@@ -202,7 +204,11 @@ class PartitionCore:
             self.table.apply(batch, slots, self.durable_swept)
         else:
             self._personal(batch, slots, observed)
-        observed.triggered += triggers.find(self, batch, replayed)
+        for trigger in triggers.find(self, batch, replayed):
+            if trigger.replayed:
+                triggers.hold(self, trigger)
+            else:
+                observed.triggered.append(trigger)
 
     def _slots(self, batch: Columns) -> Slots:
         index = self.table.index

@@ -53,6 +53,7 @@ def forget(core: PartitionCore, user: str) -> None:
     """Drop a customer's rows and what waits to be published."""
     core.table.remove(user)
     core.pending.pop(user, None)
+    core.held.pop(user, None)
     core.gone.add(user)
 
 

@@ -60,6 +60,7 @@ class Restorer:
         slots = core.table.put_many([user for user, _ in plain], records)
         for (user, _), slot in zip(plain, slots.tolist(), strict=True):
             core.pending.pop(user, None)
+            core.held.pop(user, None)
             core.table.profiles.pop(slot, None)
 
     def _restore_one(self, key: bytes, value: bytes | None) -> None:
@@ -83,6 +84,7 @@ class Restorer:
     def _restore_customer(self, user: str, value: bytes | None) -> None:
         core = self.core
         core.pending.pop(user, None)
+        core.held.pop(user, None)
         if value is None:
             core.table.remove(user)
             return
@@ -93,6 +95,8 @@ class Restorer:
             core.table.profiles[slot] = kept.profile
         if kept.pending:
             core.pending[user] = kept.pending
+        if kept.held:
+            core.held[user] = kept.held
 
     def finish(self) -> tuple[dict[int, int], set[bytes]]:
         """Complete the core; returns the number of stored pieces by cohort, and the keys to be deleted."""

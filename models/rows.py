@@ -13,6 +13,7 @@ from features.profile import Profile
 from features.rowcodec import RowError
 from models.core import Pending
 from models.erasure import Erased
+from models.triggers import Held
 
 Row = tuple[bytes, bytes | None]
 
@@ -36,6 +37,7 @@ class Tail(msgspec.Struct, array_like=True):
 
     profile: Profile | None
     pending: list[Pending]
+    held: list[Held] = []
 
 
 class PartitionRow(msgspec.Struct):

@@ -131,9 +131,10 @@ class Storage:
 
     def _tail(self, user: str, slot: int) -> bytes:
         profile, pending = self.core.table.profiles.get(slot), self.core.pending.get(user)
-        if profile is None and pending is None:
+        held = self.core.held.get(user)
+        if profile is None and pending is None and held is None:
             return b""
-        return _tail_encoder.encode(Tail(profile, pending or []))
+        return _tail_encoder.encode(Tail(profile, pending or [], held or []))
 
     def _cohorts(self) -> Iterator[Row]:
         core = self.core

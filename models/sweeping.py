@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +12,7 @@ import numpy as np
 from features.layout import DAY_MS, gather
 from features.returns import ReturnHistogram
 from features.view import return_statistics
+from models import triggers
 from models.alerts import Alert, ModelRef, alert_id
 from models.cohorts import MILLION, Cohort, churned, sample
 from models.episodes import TIERS
@@ -43,6 +44,8 @@ class Sweep:
     alerts: Counter[str]
     #: Why no alert was raised although customers were above the threshold: `warming_up`, `stale`, or "".
     silent: str = ""
+    #: Held triggers by what became of them.
+    triggers: Counter[str] = field(default_factory=Counter)
 
 
 def mature(core: PartitionCore, ts: int) -> Part:
@@ -102,6 +105,7 @@ def sweep(core: PartitionCore, ts: int, models: ModelSet, *, act: bool) -> Sweep
     )
     if not result.silent:
         _episodes(core, result, as_of, last[active], models)
+    result.triggers = triggers.answer_held(core, ts, models)
     _finish(core, ts)
     return result
 
@@ -209,6 +213,6 @@ def evict(core: PartitionCore, ts: int) -> None:
     sign = np.maximum(last, rows["triggered_at"][live])
     gone = (last > 0) & (sign < ts - core.config.evict_after_days * DAY_MS)
     for user in [core.table.name(slot) for slot in live[gone].tolist()]:
-        if user not in core.pending:
+        if user not in core.pending and user not in core.held:
             core.table.remove(user)
             core.gone.add(user)

@@ -1,7 +1,9 @@
 """Events that speak for themselves: a bad review, refund, cancel, complaint or unsubscription.
 
 Their customer is scored at once, after the micro-batch that holds the event, at most once per cool-down.
-A trigger neither opens nor closes an episode (DESIGN 4.4, 4.8).
+A trigger neither opens nor closes an episode (DESIGN 4.4, 4.8). Triggers of a replay are held until the next
+sweep and answered as of its decision time, with its models: what a micro-batch holds is an accident of
+polling, and a replay must end the same however it was polled (DESIGN 4.6).
 """
 
 from __future__ import annotations
@@ -38,6 +40,13 @@ class Trigger(NamedTuple):
     replayed: bool
 
 
+class Held(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """A replayed trigger that waits for the next sweep, kept in its customer's row."""
+
+    ts: int
+    event_id: str
+
+
 def find(core: PartitionCore, batch: Columns, replayed: NDArray[np.bool_]) -> list[Trigger]:
     """The trigger events of a batch of fresh events."""
     return [
@@ -59,11 +68,34 @@ def answer(core: PartitionCore, found: Sequence[Trigger], models: ModelSet, olde
     """Score each trigger's customer; see `PartitionCore.answer`. Returns counts by what became of them."""
     counts: Counter[str] = Counter()
     for trigger in found:
-        counts[_answer(core, trigger, models, oldest)] += 1
+        counts[_answer(core, trigger, models, oldest=oldest)] += 1
     return counts
 
 
-def _answer(core: PartitionCore, trigger: Trigger, models: ModelSet, oldest: int) -> str:
+def hold(core: PartitionCore, trigger: Trigger) -> None:
+    """Keep a replayed trigger for the next sweep."""
+    core.held.setdefault(trigger.user, []).append(Held(trigger.ts, trigger.event_id))
+    core.dirty.add(trigger.user)
+
+
+def answer_held(core: PartitionCore, ts: int, models: ModelSet) -> Counter[str]:
+    """Answer the held triggers before decision time `ts`, in the order of their times."""
+    due = sorted((held, user) for user, waiting in core.held.items() for held in waiting if held.ts < ts)
+    counts: Counter[str] = Counter()
+    for held, user in due:
+        trigger = Trigger(user, held.event_id, held.ts, replayed=True)
+        counts[_answer(core, trigger, models, as_of=ts)] += 1
+        core.dirty.add(user)
+    for user in {user for _, user in due}:
+        rest = [held for held in core.held.pop(user) if held.ts >= ts]
+        if rest:
+            core.held[user] = rest
+    return counts
+
+
+def _answer(
+    core: PartitionCore, trigger: Trigger, models: ModelSet, *, oldest: int = 0, as_of: int | None = None
+) -> str:
     slot = core.table.slot(trigger.user)
     if slot is None:
         return "unknown"
@@ -76,8 +108,11 @@ def _answer(core: PartitionCore, trigger: Trigger, models: ModelSet, oldest: int
         return "warming_up"
     if trigger.ts < oldest and not trigger.replayed:
         return "stale"
-    ts = max(trigger.ts, int(row["last_ts"])) + 1
     slots = np.array([slot])
+    if as_of is None:
+        ts = max(trigger.ts, int(row["last_ts"])) + 1
+    else:
+        ts, slots = as_of, core.table.as_of(slots, as_of)
     probability = float(judge(core.table.rows, slots, ts, core.config.horizon_days, models).probabilities[0])
     tier = TIERS[int(core.config.thresholds.tiers(np.array([probability]))[0])]
     if tier == "none":

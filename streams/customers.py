@@ -187,6 +187,8 @@ class CustomerPartition(Partition):
             metrics.silent.labels(sweep.silent).inc()
         for status, count in sweep.alerts.items():
             metrics.alerts.labels("episode", status).inc(count)
+        for result, count in sweep.triggers.items():
+            metrics.triggers.labels(result).inc(count)
 
     async def _announce(self) -> None:
         if (swept := self.core.swept) is not None and swept != self._announced:

@@ -6,6 +6,7 @@ import pytest
 
 from features.layout import DAY_MS
 from models.alerts import alert_id
+from models.storage import Storage
 from tests.building import Feed, alerts, config, constant_models, core, day, event, models_by
 
 if TYPE_CHECKING:
@@ -123,15 +124,72 @@ def test_without_enough_labels_there_is_no_verdict():
     assert target.answer(found, constant_models(0.95, labels=99), LONG_AGO) == {"warming_up": 1}
 
 
-def test_an_old_trigger_is_stale_unless_it_is_replayed():
+def test_an_old_trigger_is_stale():
     target, feed = customer()
-    stale = target.answer(feed(event("cancel", "anna", day(1))).triggered, SURE, day(2))
-    feed.replayed = True
-    replayed = target.answer(feed(event("cancel", "anna", day(9))).triggered, SURE, day(20))
 
-    (alert,) = alerts(target)
-    assert (stale, replayed) == ({"stale": 1}, {"alert": 1})
-    assert alert.dry_run
+    assert target.answer(feed(event("cancel", "anna", day(1))).triggered, SURE, day(2)) == {"stale": 1}
+    assert alerts(target) == []
+
+
+class TestReplayed:
+    """A replayed trigger waits for the next sweep, so that polling cannot change what a replay says."""
+
+    def test_it_is_answered_by_the_next_sweep_as_a_dry_run_of_any_age(self):
+        target, feed = customer()
+        feed.replayed = True
+        observed = feed(event("cancel", "anna", day(1)))
+        (*_, (_, sweep)) = feed.decide(day(2), SURE)
+
+        (alert,) = [alert for alert in alerts(target) if alert.kind == "trigger"]
+        assert observed.triggered == []
+        assert sweep.triggers == {"alert": 1}
+        assert (alert.ts, alert.dry_run) == (day(1), True)
+
+    def test_it_does_not_see_what_came_at_or_after_the_decision_time(self):
+        alone, feed_alone = customer()
+        busy, feed_busy = customer()
+        for feed in (feed_alone, feed_busy):
+            feed.replayed = True
+            feed(event("cancel", "anna", day(1)))
+        feed_busy.buys("anna", 2.5)
+        for feed in (feed_alone, feed_busy):
+            feed.decide(day(2), models_by({1.0: 0.99, 3.0: 0.85}))
+
+        (one,), (other,) = (
+            [(a.probability, a.tier, a.reasons) for a in alerts(each) if a.kind == "trigger"]
+            for each in (alone, busy)
+        )
+        assert one == other
+
+    def test_one_of_the_next_interval_waits_for_the_next_sweep(self):
+        target, feed = customer()
+        feed.replayed = True
+        feed(event("cancel", "anna", day(2.5)))
+        feed.decide(day(2), SURE)
+        held = dict(target.held)
+        feed.decide(day(4), SURE)
+
+        assert list(held) == ["anna"]
+        assert target.held == {}
+
+    def test_it_survives_a_crash_in_its_customers_row(self):
+        target, feed = customer()
+        feed.replayed = True
+        feed(event("cancel", "anna", day(1)))
+        successor = core(target.config)
+        restored = Storage(successor)
+        restored.restore(Storage(target).take())
+        restored.finish()
+
+        assert successor.held == target.held != {}
+
+    def test_an_erasure_takes_it_away(self):
+        target, feed = customer()
+        feed.replayed = True
+        feed(event("cancel", "anna", day(1)))
+        feed(event("erasure", "anna", day(1.5)))
+
+        assert target.held == {}
 
 
 def test_a_live_trigger_is_no_dry_run():
