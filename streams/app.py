@@ -36,6 +36,7 @@ def faust_app(settings: Settings) -> BulkApp:
         broker=[f"kafka://{server}" for server in kafka.bootstrap_servers.split(",")],
         broker_credentials=_credentials(settings),
         store="memory://",
+        datadir=str(settings.worker.state_dir / "faust"),
         web_enabled=False,
         topic_allow_declare=False,
         topic_disable_leader=True,

@@ -198,10 +198,15 @@ def learned(trainer: Trainer) -> dict[str, Any]:
 
 def assert_same(expected: Left, found: Left) -> None:
     """Table, cohorts, models, labels, metrics, ledger, budgets and everything published are the same."""
-    assert found.outputs.contradictions() == []
-    assert differences(expected.state, found.state)[:20] == []
-    assert differences(expected.outputs.values(), found.outputs.values())[:20] == []
-    assert expected.outputs.commands() == found.outputs.commands()
+    _none(found.outputs.contradictions())
+    _none(differences(expected.state, found.state))
+    _none(differences(expected.outputs.values(), found.outputs.values()))
+    _none(differences(expected.outputs.commands(), found.outputs.commands()))
+
+
+def _none(faults: list[str]) -> None:
+    # Said in full, because pytest explains assertions of test files only.
+    assert not faults, "\n".join(map(str, faults[:20]))
 
 
 def differences(expected: Any, found: Any, path: str = "") -> list[str]:
