@@ -31,12 +31,15 @@ log = logger(__name__)
 def faust_app(settings: Settings) -> BulkApp:
     """The Faust app: one consumer group, its assignor, no tables and no web server of its own."""
     kafka = settings.kafka
+    # Faust makes this folder's own subfolders only; by default they would lie in the working directory.
+    folder = settings.worker.state_dir / "faust"
+    folder.mkdir(parents=True, exist_ok=True)
     app = BulkApp(
         kafka.group,
         broker=[f"kafka://{server}" for server in kafka.bootstrap_servers.split(",")],
         broker_credentials=_credentials(settings),
         store="memory://",
-        datadir=str(settings.worker.state_dir / "faust"),
+        datadir=str(folder),
         web_enabled=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
