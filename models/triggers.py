@@ -9,12 +9,12 @@ polling, and a replay must end the same however it was polled (DESIGN 4.6).
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from features.events import Kind
+from features.events import TRIGGERS, Kind
 from models.alerts import Alert, ModelRef, alert_id
 from models.episodes import TIERS
 from models.judging import judge, reasons
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from features.columns import Columns
     from models.core import CoreConfig, PartitionCore
     from models.versions import ModelSet
-
-_ALWAYS: Final = frozenset({Kind.REFUND, Kind.CANCEL, Kind.COMPLAINED, Kind.UNSUBSCRIBED})
 
 
 class Trigger(NamedTuple):
@@ -57,7 +55,7 @@ def find(core: PartitionCore, batch: Columns, replayed: NDArray[np.bool_]) -> li
 
 
 def _speaks(event: Any, config: CoreConfig) -> bool:
-    if event.kind in _ALWAYS:
+    if event.kind in TRIGGERS:
         return True
     if event.kind == Kind.REVIEW:
         return event.rating is not None and event.rating <= config.low_rating

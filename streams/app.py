@@ -82,10 +82,7 @@ def add_agents(app: BulkApp, settings: Settings, worker: Worker, *, learning: bo
     def agent(name: str, step: Callable[[Any], Awaitable[None]], *topics: str) -> None:
         async def loop(stream: Any) -> None:
             async for event in stream.noack().events():
-                try:
-                    await step(event)
-                except Exception as error:  # noqa: BLE001 - Faust would acknowledge the event and go on
-                    worker.fail(error)
+                await step(event)
 
         app.agent(app.bulk_topic(*(names[topic] for topic in topics)), name=name)(loop)
 
