@@ -25,6 +25,8 @@ from streams.serving import run_worker
 from streams.settings import load
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from models.core import PartitionCore
     from models.versions import ModelSet
 
@@ -32,11 +34,11 @@ if TYPE_CHECKING:
 class ScoringPartition(CustomerPartition):
     """Scores whom each poll touched."""
 
-    def apply(self, event: Any) -> None:
+    def apply(self, events: Sequence[Any]) -> None:
         """As the product does; then score."""
         core = self.core
         unwritten, core.dirty = core.dirty, set()
-        super().apply(event)
+        super().apply(events)
         score_touched(core, self._context.models.current)
         core.dirty |= unwritten
 

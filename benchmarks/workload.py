@@ -50,7 +50,7 @@ class Workload:
     users: int = 100_000
     seed: int = 7
     start_ms: int = 1_735_689_600_000  # 2025-01-01T00:00:00Z
-    days: float = 30.0
+    days: float = 3.0
 
     @property
     def end_ms(self) -> int:

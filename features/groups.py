@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,23 +12,29 @@ if TYPE_CHECKING:
 
 
 class Groups:
-    """Entries 0..m-1 (m > 0) grouped by `targets`; `slots` (k,) are the distinct targets in rising order.
-
-    `inverse` (m,) maps an entry to its group and `rank` (m,) counts it within the group, in entry order.
-    """
+    """Entries 0..m-1 (m > 0) grouped by `targets`; `slots` (k,) are the distinct targets in rising order."""
 
     def __init__(self, targets: NDArray[np.intp]) -> None:
-        self.order = np.argsort(targets, kind="stable")
+        self.order = targets.argsort(kind="stable")
         ordered = targets[self.order]
-        first = np.ones(len(targets), bool)
-        first[1:] = ordered[1:] != ordered[:-1]
-        self.starts = np.flatnonzero(first)
+        self._first = np.ones(len(targets), bool)
+        np.not_equal(ordered[1:], ordered[:-1], out=self._first[1:])
+        self.starts = self._first.nonzero()[0]
         self.slots = ordered[self.starts]
-        group = np.cumsum(first) - 1
-        self.inverse = np.empty(len(targets), np.intp)
-        self.inverse[self.order] = group
-        self.rank = np.empty(len(targets), np.int64)
-        self.rank[self.order] = np.arange(len(targets)) - self.starts[group]
+
+    @cached_property
+    def inverse(self) -> NDArray[np.intp]:
+        """The group of each entry (m,)."""
+        inverse = np.empty(len(self.order), np.intp)
+        inverse[self.order] = self._first.cumsum() - 1
+        return inverse
+
+    @cached_property
+    def rank(self) -> NDArray[np.int64]:
+        """Each entry's place within its group, in entry order (m,)."""
+        rank = np.empty(len(self.order), np.int64)
+        rank[self.order] = np.arange(len(self.order)) - self.starts[self._first.cumsum() - 1]
+        return rank
 
     def __len__(self) -> int:
         return len(self.slots)

@@ -145,6 +145,16 @@ class Layout:
         fields = _rolling_fields(self.purchase_words) + _identity_fields(self.rings)
         return np.dtype([each for each in fields if ADDED.get(each[0], 1) <= version])
 
+    @cached_property
+    def rolling_dtype(self) -> np.dtype[np.void]:
+        """The rolling part alone, which a record begins with."""
+        return self.rolling_dtype_at(VERSION)
+
+    def rolling_dtype_at(self, version: int) -> np.dtype[np.void]:
+        """The rolling part as an earlier layout version had it."""
+        fields = _rolling_fields(self.purchase_words)
+        return np.dtype([each for each in fields if ADDED.get(each[0], 1) <= version])
+
     @property
     def label_days(self) -> int:
         """How many days before a customer's last purchase their purchase days are still known."""
@@ -166,6 +176,11 @@ def _block(rows: NDArray[np.void], names: tuple[str, ...]) -> NDArray[np.uint8]:
     assert rows.dtype.fields is not None
     last, start = rows.dtype.fields[names[-1]], rows.dtype.fields[names[0]][1]
     return rows.view(np.uint8).reshape(len(rows), -1)[:, start : last[1] + last[0].itemsize]
+
+
+def rolling(rows: NDArray[np.void], layout: Layout) -> NDArray[np.void]:
+    """The rolling parts of all records as plain bytes (n,), over the same memory."""
+    return np.ndarray(len(rows), f"V{layout.rolling_dtype.itemsize}", rows, strides=rows.strides)
 
 
 def gather(rows: NDArray[np.void], slots: NDArray[np.intp]) -> NDArray[np.void]:

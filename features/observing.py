@@ -16,7 +16,7 @@ from features.events import Tick, ts_ms
 from features.rejection import Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from numpy.typing import NDArray
 
@@ -86,11 +86,12 @@ def judge(
     decoder: EventDecoder,
     clock: TopicClock,
     lateness_ms: int,
+    known: Container[str],
     owned: Callable[[str], bool],
 ) -> Judged:
     """Decode and judge `records` (rising offsets); moves `clock`.
 
-    `owned` tells whether a customer belongs into this partition.
+    `owned` tells whether a customer who is not `known` belongs into this partition.
     """
     events: list[Any] = []
     offsets: list[int] = []
@@ -103,26 +104,29 @@ def judge(
     for record in unseen:
         try:
             event = decode(record.value, record.timestamp, record.headers)
-            if isinstance(event, Tick):
+            if type(event) is Tick:
                 ticks.append(event)
                 places.append(len(events))
                 continue
             user = event.user_id
-            if record.key != user.encode() or not owned(user):
+            if record.key != user.encode() or not (user in known or owned(user)):
                 _misrouted(record.key, user)
         except Rejected as rejection:
             rejected.append((record, rejection))
             continue
         events.append(event)
         offsets.append(record.offset)
-        headers = record.headers
-        replayed.append(bool(headers) and any(name == REPLAY_HEADER for name, _ in headers))
+        replayed.append(_is_replay(record.headers))
     batch = columns(decoder.topic, events, offsets)
     bounds = _bounds(batch.times - lateness_ms, places, [ts_ms(tick) for tick in ticks], clock)
     if unseen:
         clock.offset = unseen[-1].offset
     skipped = len(records) - len(unseen)
     return Judged(batch, batch.times < bounds, np.array(replayed, bool), ticks, rejected, skipped)
+
+
+def _is_replay(headers: Sequence[tuple[str, bytes]]) -> bool:
+    return bool(headers) and any(name == REPLAY_HEADER for name, _ in headers)
 
 
 def _misrouted(key: bytes | None, user: str) -> NoReturn:
@@ -135,5 +139,7 @@ def _bounds(events: Times, places: list[int], ticks: list[int], clock: TopicCloc
 
     The k-th of the `ticks` between them stands before event number `places[k]`.
     """
+    if not places:
+        return clock.pass_over(events)
     before = clock.pass_over(np.insert(events, places, ticks))
-    return np.delete(before, np.array(places, np.intp) + np.arange(len(places))) if places else before
+    return np.delete(before, np.array(places, np.intp) + np.arange(len(places)))

@@ -1,8 +1,9 @@
 """Customer records to bytes and back: compact, self-describing, readable by later versions.
 
-    version u1 | ring sizes u1 x3 | purchase words u1 | records u1 | tail length u4 | records | tail
+    version u1 | ring sizes u1 x3 | purchase words u1 | records u1 | tail length u4 | record | forks | tail
 
-The first record is the live one, the others its forks, newest boundary first. The tail is the owner's.
+The record is the live one; of its forks, newest boundary first, only the rolling parts are kept, because
+nothing else of them is read. The tail is the owner's.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from features.layout import VERSION, Layout
+from features.layout import VERSION, Layout, rolling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,17 +35,36 @@ def header(layout: Layout, records: int = 1, tail: int = 0) -> bytes:
 
 
 def encode(layout: Layout, records: NDArray[np.void], tail: bytes = b"") -> bytes:
-    """One customer's row."""
-    return header(layout, len(records), len(tail)) + records.tobytes() + tail
+    """One customer's row: the live record and its forks."""
+    (value,) = encode_many(layout, records[:1], rolling(records[1:], layout), [len(records) - 1], [tail])
+    return value
 
 
-def encode_many(layout: Layout, records: NDArray[np.void], tails: Sequence[bytes]) -> list[bytes]:
-    """Rows of many customers without forks: one record (n,) and one tail each. The bulk path."""
-    plain, size, data = header(layout), records.dtype.itemsize, records.tobytes()
-    return [
-        (header(layout, 1, len(tail)) if tail else plain) + data[start : start + size] + tail
-        for start, tail in zip(range(0, len(data), size), tails, strict=True)
-    ]
+def encode_many(
+    layout: Layout,
+    live: NDArray[np.void],
+    forks: NDArray[np.void],
+    counts: Sequence[int],
+    tails: Sequence[bytes],
+) -> list[bytes]:
+    """Rows of n customers, the bulk path.
+
+    `live` (n,) their records, `forks` (m,) the rolling parts of one customer's forks after the other's,
+    `counts` (n,) how many each has.
+    """
+    size, width = live.itemsize, forks.itemsize
+    records, parts = memoryview(live.tobytes()), memoryview(forks.tobytes())
+    heads: dict[tuple[int, int], bytes] = {}
+    start = end = place = 0
+    encoded = []
+    for count, tail in zip(counts, tails, strict=True):
+        kind = (1 + count, len(tail))
+        if kind not in heads:
+            heads[kind] = header(layout, *kind)
+        end = start + count * width
+        encoded.append(b"".join((heads[kind], records[place : place + size], parts[start:end], tail)))
+        place, start = place + size, end
+    return encoded
 
 
 def decode(layout: Layout, value: bytes) -> tuple[NDArray[np.void], bytes]:
@@ -58,18 +78,26 @@ def decode(layout: Layout, value: bytes) -> tuple[NDArray[np.void], bytes]:
         stored = Layout(purchase_words=words, clickstream_ids=clicks, order_ids=orders, review_ids=reviews)
     except ValueError as error:
         raise RowError(str(error)) from error
-    dtype = stored.dtype_at(version)
-    end = HEADER_BYTES + count * dtype.itemsize
+    dtype, part = stored.dtype_at(version), stored.rolling_dtype_at(version)
+    first = HEADER_BYTES + dtype.itemsize
+    end = first + (count - 1) * part.itemsize
     if version < 1 or count < 1 or len(value) != end + tail:
         raise RowError(f"a row of {len(value)} bytes does not hold {count} records and a tail of {tail}")
-    records = np.frombuffer(value[HEADER_BYTES:end], dtype)
-    return (records if dtype == layout.dtype else convert(records, layout)), value[end:]
+    records = np.zeros(count, layout.dtype)
+    _convert(np.frombuffer(value[HEADER_BYTES:first], dtype), records[:1])
+    _convert(np.frombuffer(value[first:end], part), records[1:])
+    return records, value[end:]
 
 
-def convert(records: NDArray[np.void], layout: Layout) -> NDArray[np.void]:
-    """Records of another layout or version in this one: new fields zero, rings of another size emptied."""
-    result = np.zeros(len(records), layout.dtype)
-    names = layout.dtype.names or ()
+def _convert(records: NDArray[np.void], result: NDArray[np.void]) -> None:
+    """Fill `result`, all zero, from records of a part, another layout or another version.
+
+    New fields stay zero, and rings of another size empty.
+    """
+    if records.dtype == result.dtype:
+        result[:] = records
+        return
+    names = result.dtype.names or ()
     for name in set(names) & set(records.dtype.names or ()):
         old, new = records[name], result[name]
         if old.shape == new.shape:
@@ -77,9 +105,8 @@ def convert(records: NDArray[np.void], layout: Layout) -> NDArray[np.void]:
         elif name == "purchase_days":
             width = min(old.shape[1], new.shape[1])
             new[:, :width] = old[:, :width]
-    for name in names:
+    for name in records.dtype.names or ():
         # A ring of another size starts empty, and so does its head.
         ring = name.replace("_head", "_ids")
-        if name.endswith("_head") and records.dtype[ring].shape != layout.dtype[ring].shape:
+        if name.endswith("_head") and records.dtype[ring].shape != result.dtype[ring].shape:
             result[name] = 0
-    return result

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from features.columns import Columns, transaction_ids
 from features.dedupe import accept
-from features.layout import LIVE, TOPIC_INDEX, Layout, gather
+from features.layout import LIVE, TOPIC_INDEX, Layout, rolling
 from features.updates import Facts, Money, facts, update
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from features.grid import DecisionGrid
     from features.profile import Profile
@@ -58,14 +58,14 @@ class UserTable:
         """The live slot of `user`, if the customer is known."""
         return self.index.get(user)
 
-    def add(self, user: str, user_hash: int) -> int:
-        """Create the empty record of a new customer."""
-        slot = self._allocate(user)
-        self.index[user] = slot
-        row = self.rows[slot]
-        row["boundary"], row["user_hash"] = LIVE, user_hash
-        row["stamps"] = -1
-        return slot
+    def add(self, users: Sequence[str], hashes: Sequence[int]) -> Slots:
+        """Create the empty records of new, distinct customers; returns their slots."""
+        slots = np.array([self._allocate(user) for user in users], np.intp)
+        self.index.update(zip(users, slots.tolist(), strict=True))
+        rows = self.rows
+        rows["boundary"][slots], rows["stamps"][slots] = LIVE, -1
+        rows["user_hash"][slots] = np.array(hashes, np.uint64)
+        return slots
 
     def remove(self, user: str) -> None:
         """Forget a customer with all forks; unknown ones are ignored."""
@@ -85,6 +85,11 @@ class UserTable:
     def fork_count(self) -> int:
         """Records kept beside the live ones, as of decision times not yet swept."""
         return len(self.names) - len(self._free) - len(self.index)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all records in use."""
+        return len(self.names) * self.layout.dtype.itemsize
 
     def live_slots(self) -> Slots:
         """Slots of all customers, in order of their creation."""
@@ -111,9 +116,11 @@ class UserTable:
 
     def _grow(self) -> None:
         # Pages of zeros take no memory until they are written to.
-        used, size = len(self.rows), len(self.rows) * 3 // 2
+        used, size = len(self.rows), len(self.rows) * 2
         rows, older = np.zeros(size, self.layout.dtype), np.full(size, _NONE, np.int32)
-        rows[:used], older[:used] = self.rows, self.older
+        # As plain bytes: numpy copies records field by field otherwise.
+        plain = f"V{self.layout.dtype.itemsize}"
+        rows.view(plain)[:used], older[:used] = self.rows.view(plain), self.older
         self.rows, self.older = rows, older
 
     def _release(self, slot: int) -> None:
@@ -141,7 +148,7 @@ class UserTable:
         stamps[slots, topic] = np.maximum(known, batch.offsets)
         size = self.layout.rings.get(batch.topic)
         if size and fresh.any():
-            index = np.flatnonzero(fresh)
+            index = fresh.nonzero()[0]
             chosen = batch.take(index)
             ids = [chosen.ids, transaction_ids(chosen)] if batch.topic == "orders" else [chosen.ids]
             ring, head = self.rows[f"{batch.topic}_ids"], self.rows[f"{batch.topic}_head"]
@@ -172,7 +179,8 @@ class UserTable:
         if not len(newer):
             return
         forks = self._allocate_forks(len(newer))
-        self.rows[forks] = gather(self.rows, newer)
+        parts = rolling(self.rows, self.layout)
+        parts[forks] = parts[newer]
         self.rows["boundary"][forks] = boundary
         self.older[forks] = self.older[newer]
         self.older[newer] = forks
@@ -181,7 +189,7 @@ class UserTable:
         """Add each fact to the forks that lie after it, one link of all chains at a time."""
         index = np.arange(len(added))
         while True:
-            later = np.flatnonzero(targets != _NONE)
+            later = (targets != _NONE).nonzero()[0]
             later = later[self.rows["boundary"][targets[later]] > added.times[index[later]]]
             if not len(later):
                 return
@@ -228,6 +236,24 @@ class UserTable:
         while (older := int(self.older[chain[-1]])) != _NONE:
             chain.append(older)
         return chain[1:]
+
+    def forks_of(self, slots: Slots) -> tuple[Slots, NDArray[np.intp]]:
+        """Forks of one of the live `slots` (n,) after the other's, newest boundary first; how many each has."""
+        owners: list[NDArray[np.intp]] = [np.zeros(0, np.intp)]
+        links: list[Slots] = [np.zeros(0, np.intp)]
+        owner, link = np.arange(len(slots)), slots
+        while True:
+            older = self.older[link]
+            deeper = (older != _NONE).nonzero()[0]
+            if not len(deeper):
+                break
+            owner, link = owner[deeper], older[deeper].astype(np.intp)
+            owners.append(owner)
+            links.append(link)
+        owner = np.concatenate(owners)
+        return np.concatenate(links)[np.argsort(owner, kind="stable")], np.bincount(
+            owner, minlength=len(slots)
+        )
 
     def put(self, user: str, records: NDArray[np.void]) -> int:
         """Replace a customer by stored records: the live one, then its forks, newest boundary first."""

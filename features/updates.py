@@ -43,6 +43,11 @@ _NEVER: Final = np.iinfo(np.int64).max
 #: The largest float64 that is an int64: sums of money stop there instead of turning negative.
 _FULL: Final = 2**63 - 1024
 
+#: As plain numbers: reading an enum's member takes microseconds.
+_PURCHASE, _REFUND, _DELIVERY, _REVIEW, _SURVEY = (
+    int(kind) for kind in (Kind.PURCHASE, Kind.REFUND, Kind.DELIVERY, Kind.REVIEW, Kind.SURVEY)
+)
+
 #: Counters, latest times and channels in which an event of a kind counts once.
 _COUNTED: Final = {
     Kind.VIEW_ITEM: "views",
@@ -119,7 +124,7 @@ def facts(batch: Columns, money: Money) -> Facts:
         values=_VALUES_OF_KIND[kinds],
         latest=_TIMES_OF_KIND[kinds] * batch.times[:, None],
         categories=np.zeros(n, np.uint64),
-        bought=kinds == Kind.PURCHASE,
+        bought=kinds == _PURCHASE,
         spent=np.zeros(n, np.int64),
         refunded=np.zeros(n, np.int64),
     )
@@ -133,9 +138,9 @@ def _read_clicks(read: Facts, batch: Columns, _money: Money) -> None:
 
 
 def _read_orders(read: Facts, batch: Columns, money: Money) -> None:
-    bought, purchases = _of_kind(batch, Kind.PURCHASE)
-    refunded, refunds = _of_kind(batch, Kind.REFUND)
-    delivered, deliveries = _of_kind(batch, Kind.DELIVERY)
+    bought, purchases = _of_kind(batch, _PURCHASE)
+    refunded, refunds = _of_kind(batch, _REFUND)
+    delivered, deliveries = _of_kind(batch, _DELIVERY)
     times = batch.times[bought]
     read.spent[bought] = [money(event.value, event.currency) for event in purchases]
     read.values[bought, _CHANNEL["value"]] = read.spent[bought] / 1e6
@@ -151,8 +156,8 @@ def _read_orders(read: Facts, batch: Columns, money: Money) -> None:
 
 
 def _read_reviews(read: Facts, batch: Columns, _money: Money) -> None:
-    reviewed, reviews = _of_kind(batch, Kind.REVIEW)
-    surveyed, surveys = _of_kind(batch, Kind.SURVEY)
+    reviewed, reviews = _of_kind(batch, _REVIEW)
+    surveyed, surveys = _of_kind(batch, _SURVEY)
     rated = reviewed[np.array([event.rating is not None for event in reviews], bool)]
     ratings = [event.rating for event in reviews if event.rating is not None]
     read.counts[rated, _COUNTER["ratings"]] = 1
@@ -161,8 +166,8 @@ def _read_reviews(read: Facts, batch: Columns, _money: Money) -> None:
     read.counts[surveyed, _COUNTER["survey_sum"]] = [round(100 * event.score) for event in surveys]
 
 
-def _of_kind(batch: Columns, kind: Kind) -> tuple[NDArray[np.intp], list[Any]]:
-    index = np.flatnonzero(batch.kinds == kind)
+def _of_kind(batch: Columns, kind: int) -> tuple[NDArray[np.intp], list[Any]]:
+    index = (batch.kinds == kind).nonzero()[0]
     return index, [batch.events[i] for i in index.tolist()]
 
 
@@ -190,7 +195,7 @@ def update(rows: Records, targets: NDArray[np.intp], added: Facts) -> None:
     """Add each of the `added` facts (m,), m > 0, to the record at its place in `targets` (m,)."""
     groups = Groups(targets)
     slots = groups.slots
-    bought = np.flatnonzero(added.bought)
+    bought = added.bought.nonzero()[0]
     if len(bought):
         _purchases(rows, Groups(targets[bought]), added.times[bought], added.spent[bought])
     _keep_earliest(rows, "first_ts", groups, added.times)

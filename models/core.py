@@ -26,7 +26,7 @@ from models import erasure, sweeping, triggers
 from models.episodes import Thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 FEATURE_TOPICS: Final = frozenset({"clickstream", "orders", "reviews"})
 
 
+#: As plain numbers: reading an enum's member takes microseconds.
+_ERASURE, _DELIVERED = int(Kind.ERASURE), int(Kind.DELIVERED)
 _UNKNOWN: Final = Profile()
 _DAILY: Final = DecisionGrid(every_days=1)
 _TIERS: Final = Thresholds()
@@ -141,7 +143,8 @@ class PartitionCore:
     def observe(self, topic: str, records: Sequence[RecordLike]) -> Observed:
         """Take one poll of one input topic. Idempotent: what was seen before changes nothing."""
         clock = self.clocks[topic]
-        judged = judge(records, self.decoders[topic], clock, self.config.lateness_ms, self._owns)
+        known, owned = self.table.index, self._owns
+        judged = judge(records, self.decoders[topic], clock, self.config.lateness_ms, known, owned)
         self._begin(judged, featured=topic in FEATURE_TOPICS)
         observed = Observed(Counter(skipped=judged.skipped, late=int(judged.late.sum())), judged.rejected)
         observed.ticks = judged.ticks
@@ -153,9 +156,7 @@ class PartitionCore:
         return observed
 
     def _owns(self, user: str) -> bool:
-        return (
-            user in self.table.index or partition_of(user.encode(), self.config.partitions) == self.partition
-        )
+        return partition_of(user.encode(), self.config.partitions) == self.partition
 
     def begin(self, ts: int) -> None:
         """Start on the grid at `ts` if no event or tick has done so: an empty partition takes part too.
@@ -183,9 +184,13 @@ class PartitionCore:
     def _take(self, judged: Judged, observed: Observed) -> None:
         topic = judged.batch.topic
         # Consent, unsubscription and erasure apply however late they come; features do not change any more.
-        usable = np.flatnonzero(~judged.late) if topic in FEATURE_TOPICS else np.arange(len(judged.batch))
-        for piece in _cut_behind_erasures(judged.batch, usable):
-            self._take_piece(judged.batch.take(piece), judged.replayed[piece], observed)
+        if topic in FEATURE_TOPICS:
+            pieces: Iterable[NDArray[np.intp]] = [(~judged.late).nonzero()[0]]
+        else:
+            pieces = _cut_behind_erasures(judged.batch)
+        for piece in pieces:
+            if len(piece):
+                self._take_piece(judged.batch.take(piece), judged.replayed[piece], observed)
 
     def _take_piece(self, batch: Columns, replayed: NDArray[np.bool_], observed: Observed) -> None:
         kept = erasure.surviving(self, batch)
@@ -194,7 +199,7 @@ class PartitionCore:
         slots = self._slots(batch)
         # An erasure that comes again after a torn write is carried out again, upon whatever that write left:
         # stamps tell what is in a row, and an erasure is in none.
-        fresh = np.flatnonzero(self.table.fresh(batch, slots) | (batch.kinds == Kind.ERASURE))
+        fresh = (self.table.fresh(batch, slots) | (batch.kinds == _ERASURE)).nonzero()[0]
         observed.counts["duplicate"] += len(batch) - len(fresh)
         observed.counts["accepted"] += len(fresh)
         self.dirty.update(batch.users)
@@ -213,10 +218,10 @@ class PartitionCore:
     def _slots(self, batch: Columns) -> Slots:
         index = self.table.index
         found = [index.get(user, -1) for user in batch.users]
-        for i, slot in enumerate(found):
-            if slot < 0:
-                user = batch.users[i]
-                found[i] = index[user] if user in index else self.table.add(user, self.hash(user))
+        if -1 in found:
+            strangers = dict.fromkeys(user for user, slot in zip(batch.users, found, strict=True) if slot < 0)
+            self.table.add(list(strangers), [self.hash(user) for user in strangers])
+            found = [index[user] for user in batch.users]
         return np.array(found, np.intp)
 
     def hash(self, user: str) -> int:
@@ -225,14 +230,14 @@ class PartitionCore:
 
     def _personal(self, batch: Columns, slots: Slots, observed: Observed) -> None:
         """Profile, consent, treatment and erasure: registers in which the newest event wins."""
-        delivered = batch.kinds == Kind.DELIVERED
+        delivered = batch.kinds == _DELIVERED
         np.maximum.at(self.table.rows["treated_at"], slots[delivered], batch.times[delivered])
         profiles = self.table.profiles
         for event, slot in zip(batch.events, slots.tolist(), strict=True):
             profile = merge(profiles.get(slot), event)
             if profile != _UNKNOWN:
                 profiles[slot] = profile
-        if len(batch) and batch.kinds[-1] == Kind.ERASURE:
+        if len(batch) and batch.kinds[-1] == _ERASURE:
             user, ts = batch.users[-1], int(batch.times[-1])
             erasure.erase(self, user, ts, int(batch.offsets[-1]))
             observed.erased.append((user, ts))
@@ -280,7 +285,7 @@ class PartitionCore:
         self.dirty.add(user)
 
 
-def _cut_behind_erasures(batch: Columns, usable: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
-    """`usable` in pieces that have an erasure, if any, as their last event: what follows starts anew."""
-    ends = np.flatnonzero(batch.kinds[usable] == Kind.ERASURE) + 1
-    return (piece for piece in np.split(usable, ends) if len(piece))
+def _cut_behind_erasures(batch: Columns) -> list[NDArray[np.intp]]:
+    """All events in pieces that have an erasure, if any, as their last event: what follows starts anew."""
+    ends = np.flatnonzero(batch.kinds == _ERASURE) + 1
+    return np.split(np.arange(len(batch)), ends)

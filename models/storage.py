@@ -13,13 +13,15 @@ import msgspec
 import numpy as np
 
 from features import rowcodec
-from features.layout import gather
+from features.layout import gather, rolling
 from models import rows, sweeping
 from models.restoring import Restorer, settled_sweep
 from models.rows import PARTITION_KEY, PartitionRow, Row, Tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
 
     from models.core import PartitionCore
     from models.erasure import Erased
@@ -108,33 +110,31 @@ class Storage:
         start, number = rows.read_cohort_key(key)
         return number < self._stored_chunks.get(start, 0)
 
-    def _customers(self, users: Iterable[str]) -> Iterator[Row]:
+    def _customers(self, users: Iterable[str]) -> Iterable[Row]:
         table = self.core.table
-        single: list[tuple[str, int]] = []
-        for user in sorted(users):
-            slot = table.slot(user)
-            if slot is None:
-                continue
-            if table.older[slot] == -1:
-                single.append((user, slot))
-            else:
-                records = gather(table.rows, np.array([slot, *table.forks(slot)]))
-                value = rowcodec.encode(table.layout, records, self._tail(user, slot))
-                yield rows.customer_key(user), value
-        if single:
-            records = gather(table.rows, np.array([slot for _, slot in single]))
-            tails = [self._tail(user, slot) for user, slot in single]
-            values = rowcodec.encode_many(table.layout, records, tails)
-            yield from (
-                (rows.customer_key(user), value) for (user, _), value in zip(single, values, strict=True)
-            )
+        found = sorted(table.index.keys() & users)
+        if not found:
+            return ()
+        slots = np.array([table.index[user] for user in found], np.intp)
+        forks, counts = table.forks_of(slots)
+        values = rowcodec.encode_many(
+            table.layout,
+            gather(table.rows, slots),
+            rolling(table.rows, table.layout)[forks],
+            counts.tolist(),
+            self._tails(found, slots),
+        )
+        return zip([rows.customer_key(user) for user in found], values, strict=True)
 
-    def _tail(self, user: str, slot: int) -> bytes:
-        profile, pending = self.core.table.profiles.get(slot), self.core.pending.get(user)
-        held = self.core.held.get(user)
-        if profile is None and pending is None and held is None:
-            return b""
-        return _tail_encoder.encode(Tail(profile, pending or [], held or []))
+    def _tails(self, users: list[str], slots: NDArray[np.intp]) -> list[bytes]:
+        core, tails = self.core, [b""] * len(users)
+        profiles, pending, held = core.table.profiles, core.pending, core.held
+        if profiles or pending or held:
+            for i, (user, slot) in enumerate(zip(users, slots.tolist(), strict=True)):
+                if slot in profiles or user in pending or user in held:
+                    tail = Tail(profiles.get(slot), pending.get(user, []), held.get(user, []))
+                    tails[i] = _tail_encoder.encode(tail)
+        return tails
 
     def _cohorts(self) -> Iterator[Row]:
         core = self.core

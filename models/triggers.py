@@ -9,12 +9,13 @@ polling, and a replay must end the same however it was polled (DESIGN 4.6).
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 
-from features.events import TRIGGERS, Kind
+from features.events import TRIGGERS, TRIGGERS_IF_BAD, Kind
+from features.layout import gather
 from models.alerts import Alert, ModelRef, alert_id
 from models.episodes import TIERS
 from models.judging import judge, reasons
@@ -25,8 +26,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.columns import Columns
+    from features.table import Slots
     from models.core import CoreConfig, PartitionCore
     from models.versions import ModelSet
+
+
+_MAY_SPEAK: Final = np.zeros(max(Kind) + 1, bool)
+_MAY_SPEAK[[*TRIGGERS, *TRIGGERS_IF_BAD]] = True
 
 
 class Trigger(NamedTuple):
@@ -47,26 +53,29 @@ class Held(msgspec.Struct, frozen=True, array_like=True, order=True):
 
 def find(core: PartitionCore, batch: Columns, replayed: NDArray[np.bool_]) -> list[Trigger]:
     """The trigger events of a batch of fresh events."""
+    times, events = batch.times, batch.events
     return [
-        Trigger(event.user_id, event.event_id, ts, bool(again))
-        for event, ts, again in zip(batch.events, batch.times.tolist(), replayed, strict=True)
-        if _speaks(event, core.config)
+        Trigger(event.user_id, event.event_id, int(times[i]), bool(replayed[i]))
+        for i in np.flatnonzero(_MAY_SPEAK[batch.kinds]).tolist()
+        if _speaks(event := events[i], core.config)
     ]
 
 
 def _speaks(event: Any, config: CoreConfig) -> bool:
-    if event.kind in TRIGGERS:
-        return True
     if event.kind == Kind.REVIEW:
         return event.rating is not None and event.rating <= config.low_rating
-    return bool(event.kind == Kind.SURVEY and event.score <= config.low_survey)
+    return bool(event.kind != Kind.SURVEY or event.score <= config.low_survey)
 
 
 def answer(core: PartitionCore, found: Sequence[Trigger], models: ModelSet, oldest: int) -> Counter[str]:
-    """Score each trigger's customer; see `PartitionCore.answer`. Returns counts by what became of them."""
-    counts: Counter[str] = Counter()
-    for trigger in found:
-        counts[_answer(core, trigger, models, oldest=oldest)] += 1
+    """Score the triggers' customers together; see `PartitionCore.answer`. Counts by what became of them."""
+    counts, admitted = _admit(core, found, models, oldest)
+    if admitted:
+        slots = np.array([slot for slot, _ in admitted], np.intp)
+        spoke = np.array([trigger.ts for _, trigger in admitted], np.int64)
+        # As of everything that is known of each.
+        ts = np.maximum(spoke, core.table.rows["last_ts"][slots]) + 1
+        counts += _judge(core, [trigger for _, trigger in admitted], slots, ts, models)
     return counts
 
 
@@ -77,56 +86,76 @@ def hold(core: PartitionCore, trigger: Trigger) -> None:
 
 
 def answer_held(core: PartitionCore, ts: int, models: ModelSet) -> Counter[str]:
-    """Answer the held triggers before decision time `ts`, in the order of their times."""
+    """Answer the held triggers before decision time `ts` as of it, in the order of their times."""
     due = sorted((held, user) for user, waiting in core.held.items() for held in waiting if held.ts < ts)
-    counts: Counter[str] = Counter()
-    for held, user in due:
-        trigger = Trigger(user, held.event_id, held.ts, replayed=True)
-        counts[_answer(core, trigger, models, as_of=ts)] += 1
-        core.dirty.add(user)
-    for user in {user for _, user in due}:
+    core.dirty |= (users := {user for _, user in due})
+    found = [Trigger(user, held.event_id, held.ts, replayed=True) for held, user in due]
+    counts, admitted = _admit(core, found, models)
+    if admitted:
+        slots = core.table.as_of(np.array([slot for slot, _ in admitted], np.intp), ts)
+        counts += _judge(core, [trigger for _, trigger in admitted], slots, ts, models)
+    for user in users:
         rest = [held for held in core.held.pop(user) if held.ts >= ts]
         if rest:
             core.held[user] = rest
     return counts
 
 
-def _answer(
-    core: PartitionCore, trigger: Trigger, models: ModelSet, *, oldest: int = 0, as_of: int | None = None
-) -> str:
-    slot = core.table.slot(trigger.user)
-    if slot is None:
-        return "unknown"
-    row = core.table.rows[slot]
-    if row["triggered_at"] and trigger.ts - int(row["triggered_at"]) < core.config.trigger_cooldown_ms:
-        return "cooling_down"
-    core.table.rows["triggered_at"][slot] = trigger.ts
-    core.dirty.add(trigger.user)
-    if not core.enough_data(models):
-        return "warming_up"
-    if trigger.ts < oldest and not trigger.replayed:
-        return "stale"
-    slots = np.array([slot])
-    if as_of is None:
-        ts = max(trigger.ts, int(row["last_ts"])) + 1
-    else:
-        ts, slots = as_of, core.table.as_of(slots, as_of)
-    probability = float(judge(core.table.rows, slots, ts, core.config.horizon_days, models).probabilities[0])
-    tier = TIERS[int(core.config.thresholds.tiers(np.array([probability]))[0])]
-    if tier == "none":
-        return "below_threshold"
-    alert = Alert(
-        alert_id=alert_id(trigger.user, "trigger", trigger.event_id),
-        kind="trigger",
-        status="opened",
-        user_id=trigger.user,
-        ts=trigger.ts,
-        probability=probability,
-        tier=tier,
-        reasons=reasons(core.table.rows[slots], ts, core.config.horizon_days, models)[0],
-        model=ModelRef(name=models.champion, version=models.number),
-        horizon_days=core.config.horizon_days,
-        dry_run=trigger.replayed,
-    )
-    core.add_pending(trigger.user, msgspec.json.encode(alert))
-    return "alert"
+def _admit(
+    core: PartitionCore, found: Sequence[Trigger], models: ModelSet, oldest: int = 0
+) -> tuple[Counter[str], list[tuple[int, Trigger]]]:
+    """(live slot, trigger) of those whose customer is to be judged, and what became of the others."""
+    counts: Counter[str] = Counter()
+    admitted = []
+    triggered_at = core.table.rows["triggered_at"]
+    for trigger in found:
+        slot = core.table.slot(trigger.user)
+        if slot is None:
+            counts["unknown"] += 1
+            continue
+        last = int(triggered_at[slot])
+        if last and trigger.ts - last < core.config.trigger_cooldown_ms:
+            counts["cooling_down"] += 1
+            continue
+        triggered_at[slot] = trigger.ts
+        core.dirty.add(trigger.user)
+        if not core.enough_data(models):
+            counts["warming_up"] += 1
+        elif trigger.ts < oldest and not trigger.replayed:
+            counts["stale"] += 1
+        else:
+            admitted.append((slot, trigger))
+    return counts, admitted
+
+
+def _judge(
+    core: PartitionCore,
+    found: Sequence[Trigger],
+    slots: Slots,
+    ts: int | NDArray[np.int64],
+    models: ModelSet,
+) -> Counter[str]:
+    """Judge the records at `slots` (n,), one for each trigger, as of `ts`, and raise their alerts."""
+    rows, horizon = core.table.rows, core.config.horizon_days
+    probabilities = judge(rows, slots, ts, horizon, models).probabilities
+    tiers = core.config.thresholds.tiers(probabilities)
+    raised = np.flatnonzero(tiers)
+    if len(raised):
+        as_of = ts if isinstance(ts, int) else ts[raised]
+        because = reasons(gather(rows, slots[raised]), as_of, horizon, models)
+        for i, why in zip(raised.tolist(), because, strict=True):
+            alert = Alert(
+                alert_id=alert_id(found[i].user, "trigger", found[i].event_id),
+                kind="trigger",
+                status="opened",
+                user_id=found[i].user,
+                ts=found[i].ts,
+                probability=float(probabilities[i]),
+                tier=TIERS[tiers[i]],
+                reasons=why,
+                model=ModelRef(name=models.champion, version=models.number),
+                horizon_days=horizon,
+                dry_run=found[i].replayed,
+            )
+            core.add_pending(found[i].user, msgspec.json.encode(alert))
+    return Counter(alert=len(raised), below_threshold=len(found) - len(raised))

@@ -21,8 +21,11 @@ from streams.sending import Message
 from streams.state import CustomersState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from features.observing import RecordLike
     from features.rejection import Rejected
+    from models.core import Observed
     from models.sweeping import Sweep
     from models.triggers import Trigger
     from models.versions import ModelSet
@@ -75,13 +78,41 @@ class CustomerPartition(Partition):
 
     # -- events
 
-    def apply(self, event: Any) -> None:
-        """Apply one poll of one input topic, and answer its triggers."""
-        metrics, topic = self._context.metrics, self._context.topics.logical(event.message.topic)
-        records = event.value
-        started = time.perf_counter()
+    async def take(self, event: Any) -> None:
+        """See `Partition`."""
+        # Though it was not applied yet: no topic with something to apply is idle.
+        self._idleness.seen(self._logical(event))
+        await super().take(event)
+
+    def apply(self, events: Sequence[Any]) -> None:
+        """Apply polls of the input topics, those of one topic together, and answer their triggers."""
+        polls = self._polls(events)
+        observed = [self._observe(topic, records) for topic, records in polls]
+        self._answer([trigger for each in observed for trigger in each.triggered])
+        # Last, because it may raise: what was applied must not be forgotten then.
+        for (_, records), each in zip(polls, observed, strict=True):
+            self._context.dead_letters.watch(len(records), len(each.rejected))
+
+    def _logical(self, event: Any) -> str:
+        return self._context.topics.logical(event.message.topic)
+
+    def _polls(self, events: Sequence[Any]) -> list[tuple[str, list[RecordLike]]]:
+        """Records by topic in log order; what is read a second time begins anew."""
+        polls: list[tuple[str, list[RecordLike]]] = []
+        newest: dict[str, list[RecordLike]] = {}
+        for event in events:
+            topic = self._logical(event)
+            poll = newest.get(topic)
+            if poll and poll[-1].offset < event.value[0].offset:
+                poll += event.value
+            else:
+                newest[topic] = list(event.value)
+                polls.append((topic, newest[topic]))
+        return polls
+
+    def _observe(self, topic: str, records: list[RecordLike]) -> Observed:
+        metrics, started = self._context.metrics, time.perf_counter()
         observed = self.core.observe(topic, records)
-        self._answer(observed.triggered)
         metrics.batch_seconds.labels(topic).observe(time.perf_counter() - started)
         metrics.batch_records.labels(topic).observe(len(records))
         metrics.records.labels(topic).inc(len(records))
@@ -93,8 +124,7 @@ class CustomerPartition(Partition):
         self._idleness.seen(topic)
         self._read_at = started if self._read_at is None else self._read_at
         self._erased += observed.erased
-        # Last, because it may raise: what was applied must not be forgotten then.
-        self._context.dead_letters.watch(len(records), len(observed.rejected))
+        return observed
 
     def _answer(self, triggered: list[Trigger]) -> None:
         if triggered:
@@ -200,7 +230,7 @@ class CustomerPartition(Partition):
     def _measure(self) -> None:
         metrics, core, label = self._context.metrics, self.core, str(self.number)
         metrics.customers.labels(label).set(len(core.table))
-        metrics.table_bytes.labels(label).set(core.table.rows.nbytes)
+        metrics.table_bytes.labels(label).set(core.table.nbytes)
         metrics.forks.labels(label).set(core.table.fork_count)
         metrics.cohorts.labels(label).set(len(core.cohorts))
         if core.swept is not None:

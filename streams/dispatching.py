@@ -97,12 +97,13 @@ class DispatchPartition(Partition):
                 return True
         return False
 
-    def apply(self, event: Any) -> None:
-        """Decide about one poll of alerts, or forget customers."""
-        if isinstance(event, Erasures):
-            self._forget(event)
-        else:
-            self._decide(event)
+    def apply(self, events: Sequence[Any]) -> None:
+        """Decide about polls of alerts, or forget customers, in the order they came."""
+        for event in events:
+            if isinstance(event, Erasures):
+                self._forget(event)
+            else:
+                self._decide(event)
 
     def _decide(self, event: Any) -> None:
         core, alerts = self._customers().core, []

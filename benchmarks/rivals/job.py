@@ -36,7 +36,7 @@ CHANNELS = ("browse", "cart", "orders", "spend", "trouble", "voice")
 #: Event ids remembered for each user, to recognise platform retries.
 RECENT_IDS = 16
 #: Alert threshold: with `WEIGHTS` about 1 % of the default workload's events lie above it.
-THETA = 0.765
+THETA = 0.845
 
 _RATES = tuple(math.log(2.0) / (days * DAY_MS) for days in HALF_LIVES_DAYS)
 _WIDTH = len(CHANNELS)

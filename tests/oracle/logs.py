@@ -111,7 +111,7 @@ def feed(table: UserTable, poll: Poll, swept: int = START - DAY_MS) -> NDArray[n
 
 def _slot(table: UserTable, user: str) -> int:
     slot = table.slot(user)
-    return table.add(user, len(table)) if slot is None else slot
+    return int(table.add([user], [len(table)])[0]) if slot is None else slot
 
 
 def feed_all(table: UserTable, polls: Iterable[Poll], swept: int = START - DAY_MS) -> UserTable:

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features import layout, rowcodec
-from features.layout import ADDED, Layout
+from features.layout import ADDED, Layout, rolling
 from features.rowcodec import HEADER_BYTES, RowError, decode, encode, encode_many, header
+from tests.examples import examples
 
 layouts = st.builds(
     Layout,
@@ -24,42 +25,51 @@ def random_records(widths: Layout, count: int = 1, seed: int = 0) -> np.ndarray:
 
 
 @given(layouts, st.integers(1, 4), st.binary(max_size=30), st.integers(0, 99))
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_a_row_comes_back_with_all_records_and_its_tail(widths: Layout, count: int, tail: bytes, seed: int):
     records = random_records(widths, count, seed)
 
     found, rest = decode(widths, encode(widths, records, tail))
 
-    assert found.tobytes() == records.tobytes()
     assert found.dtype == widths.dtype
+    assert found[0].tobytes() == records[0].tobytes()
+    for name in widths.rolling:
+        assert found[name].tobytes() == records[name].tobytes()
     assert rest == tail
 
 
-def test_rows_in_bulk_are_those_written_one_by_one():
-    records = random_records(Layout(), 3)
+def test_only_the_rolling_parts_of_forks_are_kept():
+    found, _ = decode(Layout(), encode(Layout(), random_records(Layout(), 3)))
 
-    assert encode_many(Layout(), records, [b""] * 3) == [
-        encode(Layout(), records[i : i + 1]) for i in range(3)
-    ]
-    assert encode_many(Layout(), records, [b""] * 3)[0].startswith(header(Layout()))
+    for name in set(Layout().dtype.names or ()) - set(Layout().rolling):
+        assert found[name][0].any()
+        assert not found[name][1:].any()
 
 
-def test_rows_in_bulk_carry_their_own_tails():
-    records, tails = random_records(Layout(), 2), [b"", b"a tail"]
+def test_rows_in_bulk_are_those_written_one_by_one_with_their_own_forks_and_tails():
+    widths, tails, counts = Layout(), [b"", b"a tail", b"", b"other"], [0, 2, 1, 0]
+    customers = [random_records(widths, 1 + count, seed) for seed, count in enumerate(counts)]
+    live = np.concatenate([records[:1] for records in customers])
+    forks = rolling(np.concatenate([records[1:] for records in customers]), widths)
 
-    assert encode_many(Layout(), records, tails) == [
-        encode(Layout(), records[i : i + 1], tail) for i, tail in enumerate(tails)
-    ]
+    found = encode_many(widths, live, forks, counts, tails)
+
+    assert found == [encode(widths, records, tail) for records, tail in zip(customers, tails, strict=True)]
+    assert found[0].startswith(header(widths))
 
 
 def test_no_rows_in_bulk_are_no_rows():
-    assert encode_many(Layout(), np.zeros(0, Layout().dtype), []) == []
+    nobody = np.zeros(0, Layout().dtype)
+    assert encode_many(Layout(), nobody, rolling(nobody, Layout()), [], []) == []
 
 
 @given(layouts, layouts)
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_a_row_of_other_widths_keeps_all_that_fits(old: Layout, new: Layout):
     records = random_records(old, 2)
+    # Of a fork nothing but the rolling part is kept.
+    for name in set(old.dtype.names or ()) - set(old.rolling):
+        records[name][1:] = 0
     found, _ = decode(new, encode(old, records))
     words = min(old.purchase_words, new.purchase_words)
 
@@ -76,9 +86,13 @@ def test_a_row_of_other_widths_keeps_all_that_fits(old: Layout, new: Layout):
 
 def test_a_field_that_an_older_row_lacks_reads_as_never(monkeypatch: pytest.MonkeyPatch):
     old = np.ones(2, Layout().dtype_at(1))
-    value = header(Layout(), 2, 4) + old.tobytes() + b"tail"
-    without = np.dtype([(name, old.dtype[name]) for name in old.dtype.names or () if name != "supports"])
-    shorter = header(Layout(), 2, 4) + np.ones(2, without).tobytes() + b"tail"
+    value = encode(Layout(), old, b"tail")
+    without, part = (
+        np.dtype([(name, dtype[name]) for name in dtype.names or () if name != "supports"])
+        for dtype in (old.dtype, Layout().rolling_dtype_at(1))
+    )
+    records = np.ones(1, without).tobytes() + np.ones(1, part).tobytes()
+    shorter = header(Layout(), 2, 4) + records + b"tail"
 
     # The next version brings `supports`: rows of version 1 have no such field.
     monkeypatch.setitem(ADDED, "supports", 2)
@@ -89,13 +103,14 @@ def test_a_field_that_an_older_row_lacks_reads_as_never(monkeypatch: pytest.Monk
     assert tail == b"tail"
     assert found.dtype == Layout().dtype
     assert found["supports"].tolist() == [0, 0]
-    assert all((found[name] == 1).all() for name in Layout().dtype.names or () if name != "supports")
+    assert all((found[name] == 1).all() for name in Layout().rolling if name != "supports")
+    assert found["user_hash"].tolist() == [1, 0]
     with pytest.raises(RowError):
         decode(Layout(), value)
 
 
 @given(st.integers(0, 5000))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_a_torn_row_is_refused(cut: int):
     value = encode(Layout(), random_records(Layout(), 2), b"tail")
 
@@ -122,7 +137,7 @@ def test_a_row_of_a_newer_version_is_refused_with_what_to_do():
 
 
 @given(st.binary(min_size=HEADER_BYTES, max_size=HEADER_BYTES + 40))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_foreign_bytes_are_refused_and_nothing_else_is_raised(value: bytes):
     with pytest.raises(RowError):
         decode(Layout(), value)
