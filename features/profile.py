@@ -87,6 +87,11 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
             if name.startswith(_ATTRIBUTE) and isinstance(value, str)
         }
 
+    @property
+    def said(self) -> dict[str, Value]:
+        """All that is known, by name, consents as the shop named their channels; groups begin with `@`."""
+        return {name: value for name, (value, _) in sorted(_decoder.decode(self.packed).fields.items())}
+
     def _read(self, name: str) -> Value:
         value, _ = _decoder.decode(self.packed).fields.get(name, (None, 0))
         return value

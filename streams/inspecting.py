@@ -17,6 +17,7 @@ from features.hashing import partition_of
 from features.view import View
 from interventions.commands import Decision
 from models.alerts import Alert
+from models.episodes import TIERS
 from models.judging import chunks, judge
 from streams.reading import read_core, read_ledger, read_models, scan
 
@@ -47,14 +48,19 @@ async def inspect(settings: Settings, user: str, console: Console) -> None:
     view = View(core.table.rows[slots], ts, core.config.horizon_days, models.returns)
     raw = raw_features(view)[0].tolist()
     console.print(f"[bold]customer {user}[/], partition {partition}, as of {moment(ts)}", highlight=False)
-    tier = core.config.thresholds.tiers(np.array([probability]))[0]
+    tier = TIERS[core.config.thresholds.tiers(np.array([probability]))[0]]
     console.print(
         f"risk: {probability:.1%} not to buy within {core.config.horizon_days} days (tier {tier}, "
         f"{models.champion} version {models.number})",
         highlight=False,
     )
     profile = core.table.profiles.get(slot)
-    console.print(f"profile: {msgspec.to_builtins(profile) if profile else 'none'}", highlight=False)
+    said = profile.said.items() if profile else ()
+    console.print(
+        "profile: " + (", ".join(f"{name} {_word(value)}" for name, value in said) or "none"),
+        highlight=False,
+        markup=False,
+    )
     table = Table(title="features", title_justify="left")
     for column in ("feature", "value", "unit", "in words"):
         table.add_column(column)
@@ -129,6 +135,10 @@ def _frames(core: PartitionCore, models: Any) -> Any:
 def as_of(core: PartitionCore) -> int:
     """The time as of which a partition is looked at: its last sweep, or its watermark before any."""
     return core.swept if core.swept is not None else max(core.watermark(), 0)
+
+
+def _word(value: str | bool | None) -> str:
+    return str(value) if value is None or isinstance(value, str) else ("no", "yes")[value]
 
 
 def moment(ts: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from features.layout import DAY_MS
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from models.versions import ModelSet
-    from tests.fakes import FakeBroker
+    from streams.customers import CustomerPartition
+    from streams.dispatching import DispatchPartition
+    from tests.fakes import Batched, FakeBroker
 
 #: A shop whose day is decided upon as soon as it is over.
 MODEL: dict[str, Any] = {
@@ -71,3 +74,14 @@ def context_of(
         engine=EngineConfig(folder, settings.kafka.partitions, {}, 1e9, 1 << 30),
         now=lambda: now,
     )
+
+
+async def settle(partition: CustomerPartition | DispatchPartition, *batches: Batched) -> None:
+    """Wait until `batches` are acknowledged and the partition rests; raises what it failed with."""
+    async with asyncio.timeout(2):
+        while not all(batch.acked for batch in batches) or partition._wake.is_set():
+            if partition.failed.done():
+                await partition.failed
+            await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.bitdays import Words, any_between, bits, count_within, shifted
+from tests.examples import examples
 
 WORDS = 3
 WIDTH = 64 * WORDS
@@ -28,7 +29,7 @@ def unpacked(words: Words) -> list[frozenset[int]]:
 
 
 @given(st.lists(st.tuples(sets, limits.map(abs)), min_size=1, max_size=4))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_seen_from_a_later_day_every_day_is_older_and_the_oldest_are_forgotten(
     rows: list[tuple[frozenset[int], int]],
 ):
@@ -38,7 +39,7 @@ def test_seen_from_a_later_day_every_day_is_older_and_the_oldest_are_forgotten(
 
 
 @given(sets, st.integers(0, 300), st.integers(0, 300))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_two_steps_forward_are_one_long_step(one: frozenset[int], first: int, second: int):
     words = packed(one)
 
@@ -48,23 +49,23 @@ def test_two_steps_forward_are_one_long_step(one: frozenset[int], first: int, se
 
 
 @given(st.lists(limits, min_size=1, max_size=8))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_the_bits_of_an_age_are_that_day_alone_and_nothing_outside_the_width(found: list[int]):
     assert unpacked(bits(np.array(found), WORDS)) == [frozenset({a} & set(range(WIDTH))) for a in found]
 
 
-@given(st.lists(st.tuples(sets, limits), min_size=1, max_size=4))
-@settings(max_examples=25, deadline=None)
-def test_days_are_counted_below_an_age(rows: list[tuple[frozenset[int], int]]):
+@given(st.lists(st.tuples(sets, limits.map(abs)), min_size=1, max_size=4), st.integers(1, WIDTH + 80))
+@examples(25)
+def test_days_within_a_window_are_counted_from_a_later_day(rows: list[tuple[frozenset[int], int]], days: int):
     words = packed(*(one for one, _ in rows))
 
-    within = count_within(words, np.array([limit for _, limit in rows]))
+    within = count_within(words.T, days, np.array([passed for _, passed in rows]))
 
-    assert within.tolist() == [sum(age < limit for age in one) for one, limit in rows]
+    assert within.tolist() == [sum(age + passed < days for age in one) for one, passed in rows]
 
 
 @given(st.lists(st.tuples(sets, limits, limits), min_size=1, max_size=4))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_a_window_holds_a_day_from_its_youngest_to_its_oldest_age_both_included(
     rows: list[tuple[frozenset[int], int, int]],
 ):

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.special import expit
 
-from features.catalogue import BY_NAME, CATALOGUE, NAMES, OFFSET, model_inputs, raw_features
+from features.catalogue import BY_NAME, CATALOGUE, NAMES, OFFSET, model_inputs, raw_features, scale
 from features.layout import DAY_MS, Layout
 from features.returns import PRIOR
 from features.view import View
+from tests.examples import examples
 from tests.oracle import recount
 from tests.oracle.logs import START, Log, arrivals, empty_table, everything, feed_all, logs
 
@@ -30,7 +32,7 @@ anything = hnp.arrays(np.uint8, (4, Layout().dtype.itemsize)).map(
 
 
 @given(logs(days=260, size=25), st.integers(0, 200 * DAY_MS), st.randoms(use_true_random=False))
-@settings(max_examples=12, deadline=None)
+@examples(12)
 def test_every_feature_equals_a_recount_of_the_log_however_it_arrives(
     log: Log, silence: int, rng: random.Random
 ):
@@ -45,7 +47,7 @@ def test_every_feature_equals_a_recount_of_the_log_however_it_arrives(
 
 
 @given(anything)
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_model_inputs_are_finite_whatever_a_record_holds(rows: np.ndarray):
     with np.errstate(all="ignore"):
         raw = raw_features(View(rows, TS, 60, PRIOR))
@@ -84,7 +86,7 @@ def test_outliers_are_cut_at_the_bounds_of_their_feature():
 
 
 @pytest.mark.parametrize(
-    ("scale", "raw", "expected"),
+    ("kind", "raw", "expected"),
     [
         ("log", 9.0, np.log(10.0)),
         ("linear", -3.5, -3.5),
@@ -93,23 +95,26 @@ def test_outliers_are_cut_at_the_bounds_of_their_feature():
         ("logit", 0.0, -np.log(999_999.0)),
     ],
 )
-def test_inputs_are_scaled_as_their_feature_says(scale: str, raw: float, expected: float):
-    column = next(i for i, feature in enumerate(CATALOGUE) if feature.scale == scale)
+def test_inputs_are_scaled_as_their_feature_says(kind: str, raw: float, expected: float):
+    column = next(i for i, feature in enumerate(CATALOGUE) if feature.scale == kind)
     values = np.zeros((1, len(CATALOGUE)))
     values[0, column] = raw
 
     np.testing.assert_allclose(model_inputs(values)[0, column], expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(anything, st.integers(1, 3))
-@settings(max_examples=8, deadline=None)
-def test_how_records_are_cut_into_chunks_changes_no_bit(four: np.ndarray, cut: int):
+@examples(8)
+def test_how_records_are_cut_into_chunks_changes_no_bit(dtype: type[np.floating], four: np.ndarray, cut: int):
     # Many records, so that whole vectors, rests of vectors and single records all occur.
     rows = np.tile(four, 10)[: 37 + cut]
     with np.errstate(all="ignore"):
-        whole = raw_features(View(rows, TS, 60, PRIOR))
-        parts = [raw_features(View(part, TS, 60, PRIOR)) for part in (rows[:1], rows[1:cut], rows[cut:])]
-        single = [raw_features(View(rows[i : i + 1], TS, 60, PRIOR)) for i in range(4)]
+        whole = raw_features(View(rows, TS, 60, PRIOR, dtype))
+        parts = [
+            raw_features(View(part, TS, 60, PRIOR, dtype)) for part in (rows[:1], rows[1:cut], rows[cut:])
+        ]
+        single = [raw_features(View(rows[i : i + 1], TS, 60, PRIOR, dtype)) for i in range(4)]
 
     parts = [part for part in parts if len(part)] if cut > 1 else [parts[0], parts[2]]
     assert np.concatenate(parts).tobytes() == np.ascontiguousarray(whole).tobytes()
@@ -119,14 +124,31 @@ def test_how_records_are_cut_into_chunks_changes_no_bit(four: np.ndarray, cut: i
     assert np.concatenate([model_inputs(part) for part in single]).tobytes() == inputs[:4].tobytes()
 
 
-def test_inputs_can_be_written_into_a_part_of_a_wider_array():
-    raw = raw_features(View(np.zeros(2, Layout().dtype), TS, 60, PRIOR))
-    wide = np.full((2, len(CATALOGUE) + 1), 7, np.float32)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_inputs_can_be_made_in_a_part_of_a_wider_array(order: Literal["C", "F"]):
+    view = View(np.zeros(2, Layout().dtype), TS, 60, PRIOR)
+    wide = np.full((2, len(CATALOGUE) + 1), 7, np.float32, order=order)
 
-    model_inputs(raw, wide[:, :-1])
+    scale(raw_features(view, wide[:, :-1]))
 
-    assert wide[:, :-1].tolist() == model_inputs(raw).tolist()
+    assert wide[:, :-1].tolist() == model_inputs(raw_features(view)).tolist()
     assert wide[:, -1].tolist() == [7, 7]
+
+
+@given(logs(days=260, size=25), st.integers(0, 200 * DAY_MS), st.randoms(use_true_random=False))
+@examples(8)
+def test_inputs_of_float32_columns_are_those_of_float64_to_five_digits(
+    log: Log, silence: int, rng: random.Random
+):
+    rows = feed_all(empty_table(), arrivals(log, rng, 2 * DAY_MS), SWEPT).rows
+    ts = int(rows["last_ts"].max()) + 1 + silence
+    coarse, fine = (raw_features(View(rows, ts, 60, PRIOR, dtype)) for dtype in (np.float32, np.float64))
+
+    found, expected = model_inputs(coarse), model_inputs(fine)
+    for inputs in (found, expected):
+        # Log-odds near certainty tell digits of the probability that mean nothing.
+        inputs[:, NAMES.index(OFFSET)] = expit(inputs[:, NAMES.index(OFFSET)])
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_catalogue_has_at_least_thirty_features_of_distinct_names():

@@ -3,10 +3,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.clock import BEGINNING, TopicClock
+from tests.examples import examples
 
 if TYPE_CHECKING:
     import random
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 logs = st.lists(st.integers(0, 50), max_size=20)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(logs, st.randoms(use_true_random=False))
 def test_bounds_are_the_same_wherever_polls_cut_the_log(log: list[int], rng: random.Random):
     whole = TopicClock().pass_over(np.array(log, np.int64)).tolist()
@@ -27,7 +28,7 @@ def test_bounds_are_the_same_wherever_polls_cut_the_log(log: list[int], rng: ran
     assert bounds == whole
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(logs)
 def test_the_bound_before_an_entry_is_the_greatest_promise_before_it(log: list[int]):
     clock = TopicClock()

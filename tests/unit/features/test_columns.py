@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import xxhash
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.columns import columns, transaction_ids
 from features.events import Event, Kind, Login, Search
+from tests.examples import examples
 from tests.strategies import events
 
 
@@ -15,7 +16,7 @@ def login(number: int) -> Login:
 
 
 @given(st.lists(events("clickstream"), max_size=5))
-@settings(max_examples=8, deadline=None)
+@examples(8)
 def test_columns_say_what_the_events_say(log: list[Event]):
     batch = columns("clickstream", log, range(7, 7 + len(log)))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.decoding import DAY_MS, MAX_DEPTH, EventDecoder, check_key, json_object
@@ -14,6 +14,7 @@ from features.events import Erasure, Event, Kind, Purchase, Tick
 from features.inputs import ALIASES, EVENT_TYPES, TOPIC_OF, type_name
 from features.money import Currencies
 from features.rejection import REASONS, Rejected
+from tests.examples import examples
 from tests.strategies import fuzz_corpus, payloads
 
 TS = 1_700_000_000_000
@@ -51,7 +52,7 @@ def refusal(decoder: EventDecoder, value: bytes | None, record_ts: int = 0) -> R
 # what is accepted
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.sampled_from(sorted(EVENT_TYPES)).flatmap(lambda topic: st.tuples(st.just(topic), payloads(topic))))
 def test_a_valid_message_becomes_the_event_it_spells(message: tuple[str, dict[str, Any]]):
     topic, payload = message
@@ -387,7 +388,7 @@ def test_random_bytes_are_refused_and_nothing_else_happens(topic: str, value: by
     assert refusal(DECODERS[topic], value).reason in REASONS
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(
     st.sampled_from(sorted(EVENT_TYPES)),
     st.sampled_from([type_name(kind) for kinds in EVENT_TYPES.values() for kind in kinds]),

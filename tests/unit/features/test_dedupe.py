@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.columns import columns, transaction_ids
 from features.dedupe import accept
 from features.events import Cancel, Delivery, Event, Purchase, Refund
+from tests.examples import examples
 
 if TYPE_CHECKING:
     import random
@@ -47,7 +48,7 @@ def remembered(log: list[tuple[int, ...]], size: int) -> list[bool]:
 
 
 @given(entries, st.integers(1, 7), st.randoms(use_true_random=False))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_of_clicks_the_verdict_is_that_of_one_by_one_wherever_polls_cut(
     log: list[tuple[int, ...]], size: int, rng: random.Random
 ):
@@ -58,7 +59,7 @@ def test_of_clicks_the_verdict_is_that_of_one_by_one_wherever_polls_cut(
 
 
 @given(entries, st.integers(2, 9), st.randoms(use_true_random=False))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_of_orders_the_verdict_is_that_of_one_by_one_wherever_polls_cut(
     log: list[tuple[int, ...]], size: int, rng: random.Random
 ):

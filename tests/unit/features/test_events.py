@@ -4,13 +4,14 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features import events
 from features.events import TRIGGERS, TRIGGERS_IF_BAD, Event, Kind, PageView, Purchase, Tick, ts_ms
 from features.fields import epoch_ms
 from features.inputs import ALIASES, EVENT_TYPES, TOPIC_OF, type_name, wire_types
+from tests.examples import examples
 
 ALL_TYPES = [kind for kinds in EVENT_TYPES.values() for kind in kinds]
 
@@ -89,7 +90,7 @@ def test_epoch_milliseconds_round_down_and_are_defined_beyond_year_9999(time: da
     assert epoch_ms(time) == expected
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.datetimes(timezones=st.timezones()))
 def test_epoch_milliseconds_do_not_depend_on_the_time_zone(time: datetime):
     event = PageView(event_id="e", user_id="u", ts=time)  # type: ignore[arg-type]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.clock import TopicClock
 from features.events import Event, Login
 from features.layout import DAY_MS, LIVE
+from tests.examples import examples
 from tests.oracle import recount
 from tests.oracle.logs import (
     START,
@@ -67,7 +68,7 @@ def assert_as_of(table: UserTable, log: Log, ts: int) -> None:
 #          |           |           |            |
 #   events   e      e      e   e      e e    e      e       all arrive before the first sweep
 @given(logs(DAYS, size=20), st.integers(1, 3), st.randoms(use_true_random=False))
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_of_many_pending_decision_times_each_sees_exactly_the_events_before_it(
     log: Log, every_days: int, rng: random.Random
 ):
@@ -80,7 +81,7 @@ def test_of_many_pending_decision_times_each_sees_exactly_the_events_before_it(
 
 
 @given(logs(DAYS, size=15), st.randoms(use_true_random=False))
-@settings(max_examples=10, deadline=None)
+@examples(10)
 def test_a_pending_decision_time_agrees_with_a_recount_of_the_raw_log(log: Log, rng: random.Random):
     table = feed_all(empty_table(), arrivals(log, rng, 2 * DAY_MS), SWEPT)
     ts = START + rng.randint(0, DAYS) * DAY_MS
@@ -92,7 +93,7 @@ def test_a_pending_decision_time_agrees_with_a_recount_of_the_raw_log(log: Log, 
 
 
 @given(logs(DAYS, size=25), st.randoms(use_true_random=False))
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_sweeps_between_polls_see_what_one_after_all_events_would_see(log: Log, rng: random.Random):
     """Swept as soon as the watermark allows, forks dropped now or later, as writes become durable."""
     table, lateness, swept = empty_table(), rng.choice([0, DAY_MS // 2, 2 * DAY_MS]), SWEPT

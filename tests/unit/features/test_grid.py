@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.grid import DecisionGrid
 from features.layout import DAY_MS
+from tests.examples import examples
 
 grids = st.builds(DecisionGrid, st.integers(1, 30), st.integers(-3, 20_000).map(lambda day: day * DAY_MS))
 times = st.integers(-(10**12), 4 * 10**12)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(grids, times)
 def test_decision_times_lie_on_the_grid_around_every_moment(grid: DecisionGrid, ts: int):
     for point in (grid.floor(ts), grid.after(ts), grid.before(ts)):
@@ -21,7 +22,7 @@ def test_decision_times_lie_on_the_grid_around_every_moment(grid: DecisionGrid, 
     assert grid.before(ts) < ts <= grid.before(ts) + grid.every_ms
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(grids, st.integers(-100, 100))
 def test_a_decision_time_is_its_own_floor_and_not_before_itself(grid: DecisionGrid, k: int):
     point = grid.anchor + k * grid.every_ms

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.groups import Groups
+from tests.examples import examples
 
 entries = st.lists(st.tuples(st.integers(0, 5), st.integers(-100, 100)), min_size=1, max_size=30)
 
 
 @given(entries)
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_every_reduction_is_that_of_the_entries_of_a_target(found: list[tuple[int, int]]):
     targets, values = (np.array(column) for column in zip(*found, strict=True))
     groups = Groups(targets)
@@ -23,7 +24,7 @@ def test_every_reduction_is_that_of_the_entries_of_a_target(found: list[tuple[in
 
 
 @given(entries)
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_inverse_and_rank_find_every_entry_again(found: list[tuple[int, int]]):
     targets = [target for target, _ in found]
     groups = Groups(np.array(targets))

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.layout import COUNTERS, DAY_MS, LATEST, Layout, counters, gather, latest
+from tests.examples import examples
 
 widths = st.builds(
     Layout,
@@ -17,7 +18,7 @@ widths = st.builds(
 
 
 @given(widths)
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_every_field_lies_aligned_and_no_byte_is_padding(layout: Layout):
     fields = layout.dtype.fields
     assert fields is not None
@@ -27,7 +28,7 @@ def test_every_field_lies_aligned_and_no_byte_is_padding(layout: Layout):
 
 
 @given(st.integers(0, 16_000))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_purchase_days_reach_back_as_far_as_asked(days: int):
     layout = Layout.covering(days)
 

@@ -6,13 +6,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from features.decoding import EventDecoder
 from features.events import Delivery, ProfileChange, Purchase, Refund, ViewItem
 from features.mapping import FieldMapping
 from features.rejection import Rejected
+from tests.building import DECODERS
+from tests.examples import examples
 
 CDNOW = """
 topic = "orders"
@@ -45,7 +46,7 @@ SEGMENT = FieldMapping(
 
 
 def event(mapping: FieldMapping, row: dict[str, Any], place: str = "file:1") -> Any:
-    return EventDecoder(mapping.topic).decode(mapping.translate(row, place))
+    return DECODERS[mapping.topic].decode(mapping.translate(row, place))
 
 
 def clicks(**changes: Any) -> FieldMapping:
@@ -77,7 +78,7 @@ def test_a_nested_message_of_another_platform_is_understood_live():
         "properties": {"product_id": 17, "price": 9.5},
     }
 
-    view = EventDecoder("clickstream").decode(SEGMENT.rewrite(json.dumps(message).encode(), "clicks-0-5"))
+    view = DECODERS["clickstream"].decode(SEGMENT.rewrite(json.dumps(message).encode(), "clicks-0-5"))
 
     assert isinstance(view, ViewItem)
     assert (view.event_id, view.user_id, view.ts) == ("m1", "ü", 1_700_000_000_500)
@@ -242,7 +243,7 @@ cells = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.dictionaries(st.sampled_from(["event", "messageId", "userId", "timestamp", "properties"]), cells))
 def test_rows_of_any_shape_become_an_event_or_are_refused(row: dict[str, Any]):
     for mapping in (
@@ -261,7 +262,7 @@ def test_rows_of_any_shape_become_an_event_or_are_refused(row: dict[str, Any]):
 )
 def test_a_live_message_that_is_no_json_object_or_no_event_is_refused(value: bytes | None):
     with pytest.raises(Rejected):
-        EventDecoder("clickstream").decode(SEGMENT.rewrite(value, "1"))
+        DECODERS["clickstream"].decode(SEGMENT.rewrite(value, "1"))
 
 
 def test_a_live_message_may_not_be_larger_than_the_limit():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.clock import TopicClock
@@ -15,6 +15,7 @@ from features.decoding import EventDecoder
 from features.events import Login
 from features.layout import DAY_MS
 from features.observing import REPLAY_HEADER, Judged, Record, judge
+from tests.examples import examples
 from tests.oracle import recount
 from tests.oracle.logs import START, empty_table, feed, one_poll
 
@@ -35,7 +36,7 @@ def tick(offset: int, ts: int) -> Record:
 
 def judged(records: list[Record], clock: TopicClock | None = None, lateness_ms: int = HOUR_MS) -> Judged:
     decoder = EventDecoder("clickstream")
-    return judge(records, decoder, clock or TopicClock(), lateness_ms, lambda user: user != "stranger")
+    return judge(records, decoder, clock or TopicClock(), lateness_ms, (), lambda user: user != "stranger")
 
 
 #   ts     0h    1h    2h    3h
@@ -128,7 +129,7 @@ entry = st.tuples(st.sampled_from(["event", "event", "event", "tick", "broken"])
 
 
 @given(st.lists(entry, max_size=25), st.randoms(use_true_random=False))
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_the_verdict_is_the_same_wherever_polls_cut_the_log_and_however_often_they_repeat(
     log: list[tuple[str, int]], rng: random.Random
 ):

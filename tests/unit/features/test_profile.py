@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.events import Consent, Event, PageView, ProfileChange, Unsubscribed
 from features.profile import MAX_ATTRIBUTES, Profile, merge
+from tests.examples import examples
 from tests.strategies import events
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ writes = st.lists(
 )
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(writes, st.randoms(use_true_random=False))
 def test_a_profile_does_not_depend_on_the_order_of_its_events(log: list[Event], rng: random.Random):
     shuffled = log.copy()
@@ -50,13 +51,13 @@ def test_a_profile_does_not_depend_on_the_order_of_its_events(log: list[Event], 
     assert after(*shuffled) == after(*log)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(writes)
 def test_an_event_that_comes_twice_changes_nothing(log: list[Event]):
     assert after(*log, *log) == after(*log)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(writes)
 def test_a_profile_survives_its_way_through_the_changelog(log: list[Event]):
     profile = after(*log)
@@ -96,6 +97,13 @@ def test_only_the_fields_that_are_present_change():
     assert (profile.timezone, profile.tier) == ("Europe/Berlin", "silver")
     assert profile.allows("email")
     assert profile.attributes == {"age": "30s", "region": "north"}
+    assert profile.said == {
+        "@age": "30s",
+        "@region": "north",
+        "email": True,
+        "tier": "silver",
+        "timezone": "Europe/Berlin",
+    }
 
 
 def test_null_makes_a_field_unknown_again():

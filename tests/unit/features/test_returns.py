@@ -1,20 +1,17 @@
 from __future__ import annotations
 
-import gzip
 import math
-import os
-from datetime import date
-from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import check_grad
 from scipy.special import beta, gamma, hyp2f1
 
 from features.returns import PRIOR, ReturnHistogram, ReturnModel, _logs, _Sample, fit
+from tests.examples import examples
 
 #: Fader, Hardie & Lee 2005, table 2, with alpha turned from weeks to days.
 PUBLISHED = ReturnModel(r=0.243, alpha=7 * 4.414, a=0.793, b=2.426)
@@ -102,7 +99,7 @@ parameters = st.floats(1e-5, 1e5)
 
 
 @given(st.builds(ReturnModel, parameters, parameters, parameters, parameters), numbers, numbers, numbers)
-@settings(max_examples=80)
+@examples(80)
 def test_the_probability_is_finite_for_every_history(m: ReturnModel, x: float, t_x: float, T: float) -> None:
     p = float(m.probability_of_no_purchase(x, t_x, T, 90))
     logit = float(m.no_purchase_logit(x, t_x, T, 90))
@@ -214,25 +211,3 @@ def test_without_customers_the_start_stands() -> None:
 def test_a_model_with_an_impossible_parameter_cannot_exist(r: float) -> None:
     with pytest.raises(ValueError, match="positive"):
         ReturnModel(r, 1.0, 1.0, 1.0)
-
-
-@pytest.mark.data
-def test_the_papers_parameters_come_out_of_the_papers_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    path = Path(os.environ.get("CHURNWATCH_DATA", "data")) / "cdnow" / "CDNOW_sample.txt.gz"
-    if not path.exists():
-        pytest.skip("CDNOW_sample.txt.gz is not in CHURNWATCH_DATA")
-    with gzip.open(path, "rt") as lines:
-        fields = [line.split() for line in lines]
-    days: dict[str, set[date]] = {}
-    for _, customer, day, *_ in fields:
-        bought = date.fromisoformat(f"{day[:4]}-{day[4:6]}-{day[6:8]}")
-        if bought <= date(1997, 9, 30):
-            days.setdefault(customer, set()).add(bought)
-    first, last = (np.array([pick(d).toordinal() for d in days.values()]) for pick in (min, max))
-    x = np.array([len(d) - 1 for d in days.values()])
-    monkeypatch.setattr("features.returns._CELL_DAYS", 1)
-
-    found = fit(ReturnHistogram.from_arrays(x, last - first, date(1997, 9, 30).toordinal() - first))
-
-    assert len(days) == 2357
-    assert _logs(found) == pytest.approx(_logs(PUBLISHED), abs=0.003)

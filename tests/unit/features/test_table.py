@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.events import Cancel, Event, Login, Purchase, Refund
 from features.layout import DAY_MS, LIVE
+from tests.examples import examples
 from tests.oracle import recount
 from tests.oracle.logs import (
     START,
@@ -49,7 +50,7 @@ def login(number: int = 0, ts: int = START, user: str = "ada") -> Login:
 
 
 @given(logs(days=260, size=25), st.integers(0, 3), st.randoms(use_true_random=False))
-@settings(max_examples=12, deadline=None)
+@examples(12)
 def test_every_rolling_field_equals_a_recount_of_the_log_however_it_arrives(
     log: Log, lateness_days: int, rng: random.Random
 ):
@@ -63,7 +64,7 @@ def test_every_rolling_field_equals_a_recount_of_the_log_however_it_arrives(
 
 
 @given(logs(days=20, size=25), st.randoms(use_true_random=False))
-@settings(max_examples=12, deadline=None)
+@examples(12)
 def test_a_poll_that_is_delivered_again_changes_nothing(log: Log, rng: random.Random):
     polls = list(arrivals(log, rng, DAY_MS))
     table = feed_all(empty_table(), polls)
@@ -79,7 +80,7 @@ def test_a_poll_that_is_delivered_again_changes_nothing(log: Log, rng: random.Ra
 
 
 @given(logs(days=20, size=20), st.randoms(use_true_random=False))
-@settings(max_examples=12, deadline=None)
+@examples(12)
 def test_events_that_the_platform_sends_again_under_new_offsets_count_once(log: Log, rng: random.Random):
     table = feed_all(empty_table(), arrivals(log, rng, DAY_MS))
     before = {user: rolling(table, user) for user in table.index}
@@ -169,7 +170,7 @@ def test_an_empty_poll_changes_nothing():
 
 
 @given(logs(days=6, size=20), st.randoms(use_true_random=False))
-@settings(max_examples=12, deadline=None)
+@examples(12)
 def test_a_table_that_is_restored_from_its_records_goes_on_as_the_first_would(log: Log, rng: random.Random):
     polls = list(arrivals(log, rng, DAY_MS))
     half = rng.randint(0, len(polls))

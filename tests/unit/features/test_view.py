@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from features.events import Login, Purchase
-from features.layout import DAY_MS
+from features.layout import DAY_MS, Layout
 from features.returns import PRIOR
 from features.view import View, return_statistics
 from tests.oracle.logs import START, empty_table, feed_all, one_poll
@@ -24,12 +24,17 @@ def seen(ts: int, *times: int) -> View:
 
 def bought(ts: int, *times: int) -> View:
     """Ada, as of `ts`, who bought at these times."""
+    return View(buyer(*times), ts, 60, PRIOR)
+
+
+def buyer(*times: int) -> np.ndarray:
+    """The record of Ada, who bought at these times."""
     each = [
         Purchase(event_id=str(i), user_id="ada", ts=at, transaction_id=str(i), value=1, currency="EUR")
         for i, at in enumerate(times)
     ]
     table = feed_all(empty_table(), [one_poll("orders", *each)], SWEPT)
-    return View(table.rows[table.live_slots()], ts, 60, PRIOR)
+    return table.rows[table.live_slots()]
 
 
 #   day       0       1       2       3
@@ -84,20 +89,41 @@ def test_the_return_statistics_count_days():
     # Bought late on day 0, twice on day 4; on day 9, just after midnight, nine whole days are over.
     times = (START + 23 * HOUR_MS, START + 4 * DAY_MS, START + 4 * DAY_MS + HOUR_MS)
 
-    x, t_x, age = return_statistics(bought(START + 9 * DAY_MS + 1, *times).rows, START + 9 * DAY_MS + 1)
+    x, t_x, age = return_statistics(buyer(*times), START + 9 * DAY_MS + 1)
 
     assert (x.tolist(), t_x.tolist(), age.tolist()) == ([1.0], [4.0], [9.0])
 
 
 def test_who_never_bought_has_no_statistics_and_no_probability():
-    view = seen(START + DAY_MS, START)
+    nobody = np.zeros(1, Layout().dtype)
 
-    assert [each.tolist() for each in return_statistics(view.rows, START + DAY_MS)] == [[0.0]] * 3
-    assert np.isnan(view.no_purchase).all()
+    assert [each.tolist() for each in return_statistics(nobody, START + DAY_MS)] == [[0.0]] * 3
+    assert np.isnan(seen(START + DAY_MS, START).no_purchase).all()
 
 
-def test_columns_are_computed_once():
-    view = bought(START + DAY_MS, START)
+def test_records_are_read_at_slots_whatever_their_number(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("features.view._AT_ONCE", 3)
+    table = feed_all(
+        empty_table(),
+        [one_poll("clickstream", *(Login(event_id=u, user_id=u, ts=START + int(u)) for u in "1234567"))],
+        SWEPT,
+    )
+    slots = table.live_slots()[[6, 0, 2, 5, 3]]
+    some = View(table.rows, START + 10, 60, PRIOR, slots=slots)
 
-    assert view.count("orders") is view.count("orders")
-    assert view.decayed("orders", 7) is view.decayed("orders", 7)
+    assert (some.days_since("last_ts") * DAY_MS).round().tolist() == [3, 9, 7, 4, 6]
+    assert some.count("logins").tolist() == [1] * len(some)
+    assert (
+        some.decayed("activity", 7).tolist()
+        == View(table.rows[slots], START + 10, 60, PRIOR).decayed("activity", 7).tolist()
+    )
+
+
+def test_each_record_may_be_read_as_of_a_time_of_its_own():
+    times = START + np.array([1, 40, 200]) * DAY_MS
+    alone = [bought(int(ts), START, START + 3 * HOUR_MS) for ts in times]
+    together = View(np.repeat(buyer(START, START + 3 * HOUR_MS), 3), times, 60, PRIOR)
+
+    for read in (lambda v: v.recency, lambda v: v.no_purchase, lambda v: v.active_days(90)):
+        assert read(together).tolist() == [read(view)[0] for view in alone]
+    assert together.decayed("orders", 7).tolist() == [view.decayed("orders", 7)[0] for view in alone]

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from interventions.budget import OPEN_DAYS, DailyBudget, largest_remainder
+from tests.examples import examples
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.integers(0, 10**12), st.lists(st.integers(0, 10**6), min_size=1, max_size=20).filter(any))
 def test_shares_add_up_and_stay_within_one_of_the_quota(total: int, weights: list[int]):
     shares = largest_remainder(total, weights)

@@ -4,10 +4,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from interventions.caps import DAY_MS, Caps, Contact
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from features.fields import Channel
@@ -63,7 +64,7 @@ def test_a_negative_limit_is_rejected():
         Caps(cool_down_days=-1)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     steps=st.lists(st.sampled_from([0, 1, 2, 5, 9, 25, -1, -3, -8, -21]), max_size=40),
     cool_down=st.integers(0, 6),

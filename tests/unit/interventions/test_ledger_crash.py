@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger_shell import Shell
 from ledger_strategies import NOON, alert, alert_logs, policies, policy, view, views
@@ -14,6 +14,7 @@ from ledger_strategies import NOON, alert, alert_logs, policies, policy, view, v
 from interventions.caps import DAY_MS
 from interventions.commands import Decision
 from interventions.ledger import LedgerPartition
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 Log = list[tuple[int, "Alert"]]
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     log=alert_logs(),
     seen=views(),
@@ -46,7 +47,7 @@ def test_a_crash_anywhere_ends_with_the_same_commands_and_rows(
     assert _rows(disturbed) == _rows(undisturbed)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(log=alert_logs(), seen=views(), config=policies(), fuses=st.lists(st.integers(0, 30), max_size=6))
 def test_no_alert_is_ever_published_with_two_decisions(
     log: Log, seen: Mapping[str, CustomerView], config: PolicyConfig, fuses: list[int]
@@ -57,7 +58,7 @@ def test_no_alert_is_ever_published_with_two_decisions(
     assert all(len(values) == 1 for values in _decisions(shell).values())
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(log=alert_logs(max_size=8), seen=views(), config=policies())
 def test_replaying_the_log_twice_sends_once(log: Log, seen: Mapping[str, CustomerView], config: PolicyConfig):
     ledger = LedgerPartition(config, config.daily_budget_micros)
@@ -129,7 +130,7 @@ def test_the_mark_is_stored_with_the_next_write_so_that_recovery_does_not_publis
     assert {key for _, key, _ in shell.recover().pending()} == {b"ben"}
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(log=alert_logs(), seen=views(), config=policies(), cut=st.integers(0, 40))
 def test_a_snapshot_and_the_changelogs_tail_make_the_same_ledger(
     log: Log, seen: Mapping[str, CustomerView], config: PolicyConfig, cut: int

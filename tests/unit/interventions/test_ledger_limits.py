@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger_shell import Shell
 from ledger_strategies import USERS, alert_logs, policies, views
@@ -17,6 +17,7 @@ from interventions.caps import DAY_MS
 from interventions.commands import Command, Decision
 from interventions.holdout import is_held_out
 from interventions.policy import has_consent
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +30,7 @@ Log = list[tuple[int, "Alert"]]
 FUSES = st.lists(st.integers(0, 25), max_size=4)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(log=alert_logs(), seen=views(), policy=policies(), fuses=FUSES)
 def test_no_alert_sequence_breaks_a_cap_or_the_cool_down(
     log: Log, seen: Mapping[str, CustomerView], policy: PolicyConfig, fuses: list[int]
@@ -41,7 +42,7 @@ def test_no_alert_sequence_breaks_a_cap_or_the_cool_down(
         _assert_capped(contacts, policy)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     log=alert_logs(),
     seen=views(),
@@ -62,7 +63,7 @@ def test_partitions_together_never_exceed_the_daily_budget(
     assert all(micros <= policy.daily_budget_micros for micros in spent.values())
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(log=alert_logs(), seen=views(), policy=policies())
 def test_nobody_is_contacted_without_consent_or_in_the_holdout(
     log: Log, seen: Mapping[str, CustomerView], policy: PolicyConfig
@@ -75,7 +76,7 @@ def test_nobody_is_contacted_without_consent_or_in_the_holdout(
         assert not is_held_out(customer.user_hash, policy.holdout_share)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(log=alert_logs(), seen=views(), policy=policies())
 def test_a_command_goes_with_exactly_one_decision_that_names_it(
     log: Log, seen: Mapping[str, CustomerView], policy: PolicyConfig

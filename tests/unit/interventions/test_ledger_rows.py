@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from interventions.budget import DailyBudget, DaySpend
@@ -24,6 +24,7 @@ from interventions.rows import (
     erased_key,
     user_key,
 )
+from tests.examples import examples
 
 FULL = LedgerRow(
     stamp=7,
@@ -68,7 +69,7 @@ def test_what_the_ledger_never_wrote_is_refused(value: bytes):
         decode_row(value, LedgerRow)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.binary(max_size=40))
 def test_no_bytes_do_anything_but_decode_or_be_refused(value: bytes):
     with suppress(BrokenRowError):

@@ -84,8 +84,9 @@ class Shell:
     def _one_life(self) -> PartitionCore:
         self._unacked = []
         self.core, self._storage = self.recovered()
-        self._publish()
+        # Before anything is awaited: what the last life had not taken yet died with it.
         self._todo = self._unread()
+        self._publish()
         self._round([])
         while self._todo:
             self._round(self._todo.pop(0))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.alerts import Alert, ModelRef, Reason, alert_id
@@ -43,7 +43,6 @@ def test_words_outside_the_contract_are_refused(bad: dict[str, str]):
 texts = st.text("ab", max_size=3)
 
 
-@settings(deadline=None)
 @given(st.tuples(texts, texts), st.tuples(texts, texts))
 def test_different_origins_have_different_ids(one: tuple[str, str], other: tuple[str, str]):
     """Also where the texts run into each other: ("a", "bc") is not ("ab", "c")."""

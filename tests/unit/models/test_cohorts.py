@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.grid import DecisionGrid
@@ -12,6 +12,7 @@ from models import cohorts
 from models.cohorts import Cohort, read_chunk, sample
 from models.wire import WireError, pack, unpack
 from tests.building import START, Feed, config, constant_models, core, day, event, labels
+from tests.examples import examples
 
 MODELS = constant_models(0.5)
 
@@ -59,7 +60,7 @@ def test_a_chunk_whose_columns_do_not_fit_is_refused(bad: dict[str, object]):
         read_chunk(pack(broken))
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.lists(st.integers(0, 2**64 - 1), unique=True, max_size=30), st.integers(1, 20))
 def test_the_sample_does_not_depend_on_the_order_and_keeps_who_was_kept(codes: list[int], size: int):
     hashes = np.array(codes, np.uint64)

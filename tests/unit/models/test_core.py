@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from random_logs import DAYS, logs, payloads
 from random_logs import settings as log_settings
@@ -31,6 +31,7 @@ from tests.building import (
     record,
     tick,
 )
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from features.observing import Record
@@ -44,7 +45,7 @@ MODELS = constant_models(0.7)
 class TestOrder:
     """State depends on the set of events that are not late, not on how they arrived."""
 
-    @settings(max_examples=3, deadline=None)
+    @examples(3)
     @given(st.integers(0, 10**6), st.integers(0, 10**6))
     def test_cohorts_equal_those_of_the_ordered_log_however_topics_are_interleaved_and_polls_cut(
         self, world: int, way: int
@@ -63,7 +64,7 @@ class TestOrder:
         same_life(actual, expected)
         assert actual.counts["late"] == expected.counts["late"] == 0
 
-    @settings(max_examples=3, deadline=None)
+    @examples(3)
     @given(st.integers(0, 10**6))
     def test_late_events_change_counters_only(self, world: int):
         rng = random.Random(world)

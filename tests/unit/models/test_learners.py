@@ -33,6 +33,14 @@ def make(request: pytest.FixtureRequest) -> Callable[[], Learner]:
     return maker
 
 
+@pytest.fixture(scope="module", params=MAKERS.values(), ids=MAKERS.keys())
+def experienced(request: pytest.FixtureRequest) -> Learner:
+    """A learner of 5,000 labels, after which a tree has split; no test may teach it more."""
+    learner: Learner = request.param()
+    learner.learn_many(*customers(5_000))
+    return learner
+
+
 def customers(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Rows of which recency, orders and the return probability tell churn, and their labels."""
     rng = np.random.default_rng(seed)
@@ -90,16 +98,12 @@ def test_predicting_and_exporting_change_nothing(make: Callable[[], Learner]) ->
     assert asked.scorer() == silent.scorer()
 
 
-def test_learning_makes_the_probabilities_better(make: Callable[[], Learner]) -> None:
-    X, y = customers(12_000)
+def test_learning_makes_the_probabilities_better(experienced: Learner) -> None:
     fresh, unseen = customers(5_000, seed=1)
-    learner = make()
-    before = log_loss(learner.scorer().probabilities(fresh), unseen)
+    before = log_loss(expit(fresh[:, 2].astype(np.float64)), unseen)
 
-    learner.learn_many(X, y)
-
-    assert log_loss(learner.scorer().probabilities(fresh), unseen) < before - 0.03
-    assert learner.labels == 12_000
+    assert log_loss(experienced.scorer().probabilities(fresh), unseen) < before - 0.03
+    assert experienced.labels == 5_000
 
 
 def test_learning_many_equals_learning_one_by_one_however_sliced(
@@ -126,13 +130,10 @@ def test_two_learners_given_the_same_labels_are_the_same(make: Callable[[], Lear
     assert one.scorer() == other.scorer()
 
 
-def test_the_exported_scorer_agrees_with_rivers_own_prediction(make: Callable[[], Learner]) -> None:
-    X, y = customers(3_000)
-    learner = make()
-    learner.learn_many(X, y)
-    far = customers(2_000, seed=2)[0] * np.float32(3)
+def test_the_exported_scorer_agrees_with_rivers_own_prediction(experienced: Learner) -> None:
+    far = customers(1_000, seed=2)[0] * np.float32(3)
 
-    assert learner.scorer().probabilities(far) == pytest.approx(issued(learner, far), abs=1e-9)
+    assert experienced.scorer().probabilities(far) == pytest.approx(issued(experienced, far), abs=1e-9)
 
 
 def test_a_snapshot_does_not_move_when_learning_goes_on(make: Callable[[], Learner]) -> None:
@@ -147,21 +148,21 @@ def test_a_snapshot_does_not_move_when_learning_goes_on(make: Callable[[], Learn
     assert (snapshot.probabilities(X) == before).all()
 
 
-@pytest.mark.parametrize("learned", [0, 1, 1_500])
+@pytest.mark.parametrize("learned", [0, 1, 600])
 def test_a_restored_learner_goes_on_as_if_nothing_had_happened(
     make: Callable[[], Learner], learned: int
 ) -> None:
-    X, y = customers(3_000)
+    X, y = customers(1_200)
     learner, restored = make(), make()
     learner.learn_many(X[:learned], y[:learned])
 
     restored.restore(learner.state())
 
     assert restored.scorer() == learner.scorer()
-    learner.learn_many(X[1_500:], y[1_500:])
-    restored.learn_many(X[1_500:], y[1_500:])
+    learner.learn_many(X[600:], y[600:])
+    restored.learn_many(X[600:], y[600:])
     assert restored.scorer() == learner.scorer()
-    assert restored.labels == learner.labels == learned + 1_500
+    assert restored.labels == learner.labels == learned + 600
 
 
 def test_a_state_for_other_columns_is_refused(make: Callable[[], Learner]) -> None:
@@ -231,20 +232,14 @@ def test_unknown_names_are_ignored_and_missing_ones_are_an_error(make: Callable[
         learner.predict_proba_one(x)
 
 
-def test_memory_is_bounded(make: Callable[[], Learner]) -> None:
-    learner = make()
-    for seed in range(3):
-        learner.learn_many(*customers(4_000, seed))
-
-    assert len(learner.state()) < 64 * 6_000 * len(COLUMNS)
-    assert len(msgspec.json.encode(learner.scorer())) < 40_000
+def test_memory_is_bounded(experienced: Learner) -> None:
+    # Less than the rows would take that it has learned from.
+    assert len(experienced.state()) < 8 * 5_000 * len(COLUMNS)
+    assert len(msgspec.json.encode(experienced.scorer())) < 40_000
 
 
-def test_an_exported_scorer_survives_json(make: Callable[[], Learner]) -> None:
-    learner = make()
-    learner.learn_many(*customers(3_000))
-
-    scorer = learner.scorer()
+def test_an_exported_scorer_survives_json(experienced: Learner) -> None:
+    scorer = experienced.scorer()
 
     assert msgspec.json.decode(msgspec.json.encode(scorer), type=Scorer) == scorer
 
@@ -290,8 +285,7 @@ def test_a_treatment_that_is_no_column_is_refused() -> None:
 
 def test_the_treatment_is_learned_unscaled_and_is_no_reason_when_absent() -> None:
     learner = Logistic(COLUMNS, treatment="treated", optimiser="adagrad", rate=0.1)
-    for seed in range(3):
-        learner.learn_many(*customers(10_000, seed))
+    learner.learn_many(*customers(10_000))
     scorer = learner.scorer()
     X, _ = customers(1)
     X[:, 4] = 0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.returns import ReturnHistogram
@@ -15,6 +15,7 @@ from models.cohorts import Cohort
 from models.parts import Matured, Part, PartAssembly, read_part_chunk
 from models.wire import WireError, pack
 from tests.building import day
+from tests.examples import examples
 
 if TYPE_CHECKING:
     import random
@@ -53,7 +54,7 @@ def members(found: Part) -> list[tuple[int, int, bool, bool]]:
     ]
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 8), st.integers(0, 8), st.randoms(use_true_random=False))
 def test_a_part_comes_back_from_its_messages_in_any_order_and_number(n: int, m: int, rng: random.Random):
     sent = part(*([matured(n)] if n else []), *([matured(m, 2, seed=1)] if m else []))
@@ -73,7 +74,7 @@ def test_a_repeated_part_repeats_its_bytes():
     assert list(part(matured(7)).messages()) == list(part(matured(7)).messages())
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.integers(0, 4), st.integers(0, 4), st.randoms(use_true_random=False))
 def test_chunks_of_two_tries_are_never_mixed(torn: int, other: int, rng: random.Random):
     """The first try is torn; before the second one a customer was erased, and every chunk moved."""

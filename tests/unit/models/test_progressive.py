@@ -5,11 +5,12 @@ import math
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
 from models.progressive import NO_COUNTS, ScoreCounts
+from tests.examples import examples
 
 #: Probabilities with many ties, a few of them certain.
 issued = st.sampled_from([0.0, 1e-6, 0.1, 0.25, 0.250001, 0.5, 0.9, 0.999999, 1.0])
@@ -25,7 +26,7 @@ def both_kinds(pairs: list[tuple[float, bool]]) -> bool:
 
 
 @given(judged.filter(both_kinds))
-@settings(max_examples=40)
+@examples(40)
 def test_auc_is_the_share_of_pairs_in_the_right_order(pairs: list[tuple[float, bool]]) -> None:
     churned, stayed = ([p for p, y in pairs if y is kind] for kind in (True, False))
     won = [(c > s) + 0.5 * (c == s) for c in churned for s in stayed]
@@ -43,7 +44,7 @@ def test_auc_is_rank_sum_of_mann_and_whitney_on_many_scores() -> None:
 
 
 @given(judged.filter(lambda pairs: any(y for _, y in pairs)))
-@settings(max_examples=40)
+@examples(40)
 def test_pr_auc_is_the_mean_of_precision_over_the_churners(pairs: list[tuple[float, bool]]) -> None:
     precisions = [
         np.mean([other for q, other in pairs if q >= p])  # precision when everybody from p up is called
@@ -55,7 +56,7 @@ def test_pr_auc_is_the_mean_of_precision_over_the_churners(pairs: list[tuple[flo
 
 
 @given(judged)
-@settings(max_examples=40)
+@examples(40)
 def test_log_loss_and_brier_are_means_over_the_labels(pairs: list[tuple[float, bool]]) -> None:
     losses = [-math.log(max(p if y else 1 - p, 1e-6)) for p, y in pairs]
     errors = [(p - y) ** 2 for p, y in pairs]
@@ -86,7 +87,7 @@ def test_equal_probabilities_share_a_bin() -> None:
 
 
 @given(judged, st.randoms(use_true_random=False), st.integers(0, 60))
-@settings(max_examples=40)
+@examples(40)
 def test_counts_do_not_depend_on_order_or_split(pairs: list, random: st.random.Random, cut: int) -> None:
     shuffled = list(pairs)
     random.shuffle(shuffled)

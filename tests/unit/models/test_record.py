@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.cohorts import Cohort
@@ -13,6 +13,7 @@ from models.parts import Matured
 from models.progressive import NO_COUNTS, ScoreCounts
 from models.record import CHAMPION, RECENCY_RULE, Record, judge, merged, quality
 from tests.building import day
+from tests.examples import examples
 
 if TYPE_CHECKING:
     import random
@@ -65,7 +66,7 @@ def test_the_recency_rule_ranks_by_days_since_purchase():
     assert found[RECENCY_RULE].auc == 1.0
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=9), st.randoms(use_true_random=False))
 def test_looking_in_between_and_another_order_change_nothing(seeds: list[int], rng: random.Random):
     looked, unseen = Record(), Record()

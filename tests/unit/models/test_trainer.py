@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from random_logs import DAYS, USERS
 from random_logs import settings as log_settings
@@ -28,6 +28,7 @@ from models.scorers import NonFiniteError
 from models.trainer import SLICE, Trainer, TrainerConfig
 from models.versions import COLUMNS, TREATED
 from tests.building import constant_models, core, day, event, quick_fit, record, tick
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from models.versions import ModelSet
@@ -163,7 +164,7 @@ class TestResume:
 
         assert target.resume_offset(7) == 7
 
-    @settings(max_examples=8, deadline=None)
+    @examples(8)
     @given(st.integers(0, 1000))
     def test_restarts_anywhere_end_with_the_same_trainer(self, seed: int):
         """snapshot → restore → read again from the resume offset; every chunk may come twice."""

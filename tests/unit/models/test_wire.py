@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.wire import WireError, pack, unpack
+from tests.examples import examples
 
 
 class Thing(msgspec.Struct):
@@ -17,7 +18,7 @@ class Other(msgspec.Struct):
     number: int
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.text("aé😀"), st.binary())
 def test_what_was_packed_is_unpacked(name: str, data: bytes):
     assert unpack(pack(Thing(name, data)), Thing) == Thing(name, data)
@@ -27,14 +28,14 @@ def test_equal_things_are_equal_bytes():
     assert pack(Thing("a", b"b" * 100)) == pack(Thing("a", b"b" * 100))
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.binary(max_size=40))
 def test_foreign_bytes_are_refused_and_nothing_else_happens(data: bytes):
     with pytest.raises(WireError):
         unpack(b"\x01" + data, Thing)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.integers(0, 200))
 def test_a_torn_value_is_refused(size: int):
     whole = pack(Thing("a", bytes(range(256))))

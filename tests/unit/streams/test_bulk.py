@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from faust.types.tuples import TP
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.app import faust_app
 from streams.bulk import BulkConsumer, BulkMessage, HoleGuard
 from streams.settings import load
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -140,7 +141,7 @@ fates = st.lists(
 )
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(log=log_offsets, polls=fates, committed_share=st.floats(0, 1))
 @example(
     log=[1, 2, 3, 4], polls=[(1, "deliver"), (1, "drop"), (1, "deliver"), (1, "drop")], committed_share=1

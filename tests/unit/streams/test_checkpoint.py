@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import checkpoint
 from streams.checkpoint import CheckpointError, Identity
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ MINE = Identity("customers-changelog", 3, 12)
 ROWS = [(b"u1", b"one"), (b"u2", b""), (b"p", b"partition")]
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(
     rows=st.lists(st.tuples(st.binary(max_size=9), st.binary(max_size=9))), offset=st.integers(0, 2**63 - 1)
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -9,21 +10,22 @@ import msgspec
 import pytest
 
 from features import rejection
-from features.decoding import EventDecoder
 from features.hashing import partition_of
 from features.inputs import EVENT_TYPES
 from features.mapping import FieldMapping
 from features.observing import Record
 from features.rejection import Reason, Rejected
 from interventions import commands
-from streams import deadletters, outputs
-from streams.contracts import document, page, write_contracts
+from streams import contracts, deadletters, outputs
+from streams.contracts import write_contracts
 from streams.contracts.examples import EXAMPLES
 from streams.contracts.page import MAPPING
 from streams.contracts.words import field_comments, literal_comments
 from streams.topics import CATALOGUE
+from tests.building import DECODERS
 
 DOCS = Path(__file__).parents[3] / "docs"
+page, document = cache(contracts.page), cache(contracts.document)
 PUBLIC = [name for name, topic in CATALOGUE.items() if topic.role != "internal"]
 
 
@@ -33,11 +35,16 @@ def section(title: str) -> str:
     return page().split(f"\n{rank} {title}\n", 1)[1].split(f"\n{rank} ", 1)[0]
 
 
-@pytest.mark.parametrize("name", ["contracts.md", "asyncapi.json"])
-def test_the_committed_contracts_are_those_of_the_types(tmp_path: Path, name: str):
-    write_contracts(tmp_path)
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("contracts")
+    write_contracts(folder)
+    return folder
 
-    assert (tmp_path / name).read_text() == (DOCS / name).read_text(), "run `churnwatch contracts`"
+
+@pytest.mark.parametrize("name", ["contracts.md", "asyncapi.json"])
+def test_the_committed_contracts_are_those_of_the_types(written: Path, name: str):
+    assert (written / name).read_text() == (DOCS / name).read_text(), "run `churnwatch contracts`"
 
 
 def test_every_event_type_has_an_example():
@@ -49,7 +56,7 @@ def test_every_event_type_has_an_example():
 def test_every_example_on_the_page_decodes_to_the_event_it_shows(topic: str):
     lines = re.findall(r"^\{.*\}$", section(topic), re.MULTILINE)
 
-    assert [EventDecoder(topic).decode(line.encode()) for line in lines] == list(EXAMPLES[topic])
+    assert [DECODERS[topic].decode(line.encode()) for line in lines] == list(EXAMPLES[topic])
 
 
 @pytest.mark.parametrize("topic", sorted(EXAMPLES.keys() - EVENT_TYPES.keys()))
@@ -61,7 +68,7 @@ def test_every_output_example_is_read_back_as_what_it_is(topic: str):
 def test_the_example_of_a_shell_decodes_and_its_key_is_its_user():
     key, value = re.findall(r"echo '(\S+?)\|(.*)' \|", page())[0]
 
-    event: Any = EventDecoder("clickstream").decode(value.encode())
+    event: Any = DECODERS["clickstream"].decode(value.encode())
 
     assert event.user_id == key
 
@@ -81,7 +88,7 @@ def test_the_mapping_on_the_page_works():
         "properties": {},
     }
 
-    event = EventDecoder("clickstream").decode(FieldMapping.from_toml(MAPPING).translate(row, "1"))
+    event = DECODERS["clickstream"].decode(FieldMapping.from_toml(MAPPING).translate(row, "1"))
 
     assert (event.kind.name, event.ts) == ("ADD_TO_CART", 1_700_000_000_000)
 

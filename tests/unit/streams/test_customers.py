@@ -13,7 +13,6 @@ import pytest
 from features.layout import TOPICS
 from models.alerts import Alert
 from models.parts import read_part_chunk
-from streams import readers
 from streams.customers import CustomerPartition
 from streams.deadletters import TooManyDeadLettersError
 from streams.engine import RevokedError
@@ -22,7 +21,7 @@ from streams.scores import Score
 from streams.watermarks import Idleness
 from tests.building import constant_models, day, event, record, tick
 from tests.fakes import Batched, FakeBroker, metric
-from tests.shell import context_of
+from tests.shell import context_of, settle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,13 +62,7 @@ class Shop:
         return [await self.send(topic, tick(ts, **how)) for topic in TOPICS]
 
     async def settle(self, *batches: Batched) -> None:
-        async with asyncio.timeout(2):
-            while not all(batch.acked for batch in batches) or self.partition._wake.is_set():
-                if self.partition.failed.done():
-                    await self.partition.failed
-                await asyncio.sleep(0)
-            for _ in range(20):
-                await asyncio.sleep(0)
+        await settle(self.partition, *batches)
 
     @property
     def alerts(self) -> list[Alert]:
@@ -82,13 +75,6 @@ class Shop:
     @property
     def parts(self) -> list[int]:
         return [read_part_chunk(value or b"").ts for value in self.broker.values("examples")]
-
-
-@pytest.fixture
-def broker(monkeypatch: pytest.MonkeyPatch):
-    broker = FakeBroker()
-    monkeypatch.setattr(readers, "AIOKafkaConsumer", broker.consumer)
-    return broker
 
 
 @pytest.fixture
@@ -219,7 +205,7 @@ async def test_refused_records_are_dead_letters_before_their_batch_is_acknowledg
 
 async def test_dead_letters_are_written_at_a_graceful_stop_too(shop: Shop, broker: FakeBroker):
     batch = shop.batch("orders", {"type": "purchase"})
-    shop.partition.apply(batch)
+    shop.partition.apply([batch])
     shop.partition.engine.accept(batch)
 
     await shop.partition.close()
@@ -241,8 +227,36 @@ async def test_dead_letters_that_are_refused_hold_their_batch_back(shop: Shop, b
 
 
 async def test_mostly_dead_letters_are_an_error(shop: Shop):
+    batch = await shop.send("orders", *[{"type": "purchase"}] * 20)
+
     with pytest.raises(TooManyDeadLettersError):
-        await shop.send("orders", *[{"type": "purchase"}] * 20)
+        await asyncio.wait_for(shop.partition.failed, 1)
+    assert batch.acked == 0
+
+
+async def test_polls_of_one_topic_that_gathered_are_applied_together(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    observed = []
+    observe = shop.partition.core.observe
+
+    def watched(topic: str, records: Any) -> Any:
+        observed.append((topic, [record.offset for record in records]))
+        return observe(topic, records)
+
+    monkeypatch.setattr(shop.partition.core, "observe", watched)
+    batches = [
+        shop.batch("orders", event("purchase", "ada", day(0.5))),
+        shop.batch("clickstream", event("view_item", "ada", day(0.5))),
+        shop.batch("orders", event("purchase", "ben", day(0.6))),
+    ]
+    again = Batched(batches[0].message.topic, [*batches[0].value, *batches[2].value])
+    for each in (*batches, again):
+        await shop.partition.take(each)
+    await shop.settle(*batches, again)
+
+    assert observed == [("orders", [0, 1]), ("clickstream", [0]), ("orders", [0, 1])]
+    assert int(shop.partition.core.table.rows["orders"][:2].sum()) == 2
 
 
 async def test_an_erasure_is_passed_on_before_its_batch_is_acknowledged(shop: Shop):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,21 +11,13 @@ from features.observing import Record
 from features.rejection import Rejected
 from streams.deadletters import KEPT_BYTES, DeadLetters, TooManyDeadLettersError
 from streams.sending import Sender
-from streams.telemetry import Metrics
 from streams.topics import Topics
 from tests.fakes import FakeBroker, metric
 
+if TYPE_CHECKING:
+    from streams.telemetry import Metrics
+
 TOPICS = Topics(prefix="eu.", partitions=4)
-
-
-@pytest.fixture
-def broker():
-    return FakeBroker()
-
-
-@pytest.fixture
-def metrics():
-    return Metrics()
 
 
 def letters(broker: FakeBroker, metrics: Metrics, share: float = 0.5, window: int = 10) -> DeadLetters:

@@ -12,12 +12,11 @@ import pytest
 from features.observing import Record
 from interventions.commands import Command, Decision
 from models.alerts import Alert, ModelRef
-from streams import readers
 from streams.dispatching import DispatchPartition, view_of
 from streams.engine import RevokedError
 from tests.building import START, Feed, config, core, day, event
 from tests.fakes import Batched, FakeBroker, metric
-from tests.shell import context_of
+from tests.shell import context_of, settle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,13 +60,7 @@ class Desk:
         return batch
 
     async def settle(self, *batches: Batched) -> None:
-        async with asyncio.timeout(2):
-            while not all(batch.acked for batch in batches) or self.partition._wake.is_set():
-                if self.partition.failed.done():
-                    await self.partition.failed
-                await asyncio.sleep(0)
-            for _ in range(20):
-                await asyncio.sleep(0)
+        await settle(self.partition, *batches)
 
     @property
     def decisions(self) -> list[Decision]:
@@ -94,13 +87,6 @@ def alert(user: str = "ada", number: int = 0, *, dry_run: bool = False) -> Alert
         horizon_days=4,
         dry_run=dry_run,
     )
-
-
-@pytest.fixture
-def broker(monkeypatch: pytest.MonkeyPatch):
-    broker = FakeBroker()
-    monkeypatch.setattr(readers, "AIOKafkaConsumer", broker.consumer)
-    return broker
 
 
 @pytest.fixture
@@ -208,7 +194,7 @@ async def test_a_ledger_that_heals_while_its_customers_recover_does_not_decide_w
     desk.customers.recovered.clear()
     batch = desk.batch(alert())
     desk.partition.ready.set()
-    desk.partition.apply(batch)
+    desk.partition.apply([batch])
     desk.partition.engine.accept(batch)
     desk.partition.wake()
     for _ in range(50):

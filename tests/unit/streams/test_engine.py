@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams import checkpoint, readers
+from streams import checkpoint
 from streams.checkpoint import Identity
 from streams.engine import Engine, EngineConfig, ForeignWriteError, RevokedError
 from streams.outputs import Publisher
@@ -59,13 +59,6 @@ class Bench:
 
     def checkpoint(self) -> checkpoint.Checkpoint | None:
         return checkpoint.read(self.path, Identity(CHANGELOG, 1, 2))
-
-
-@pytest.fixture
-def broker(monkeypatch: pytest.MonkeyPatch):
-    broker = FakeBroker()
-    monkeypatch.setattr(readers, "AIOKafkaConsumer", broker.consumer)
-    return broker
 
 
 @pytest.fixture

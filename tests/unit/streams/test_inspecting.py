@@ -10,17 +10,16 @@ import pytest
 from rich.console import Console
 
 from features.catalogue import NAMES
-from streams import readers
 from streams.inspecting import UnknownCustomerError, inspect, moment, write_features
 from streams.state import CustomersState
 from tests.building import Feed, constant_models, core, day, event
-from tests.fakes import FakeBroker
 from tests.shell import shop_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.settings import Settings
+    from tests.fakes import FakeBroker
 
 
 @pytest.fixture
@@ -29,21 +28,15 @@ def console():
 
 
 @pytest.fixture
-def broker(monkeypatch: pytest.MonkeyPatch):
-    """A changelog of two customers, one of them swept and alerted."""
-    broker = FakeBroker()
-    monkeypatch.setattr(readers, "AIOKafkaConsumer", broker.consumer)
-    return broker
-
-
-@pytest.fixture
 def settings(broker: FakeBroker, tmp_path: Path):
+    """Those of a shop with a changelog of two customers, one of them swept and alerted."""
     found = shop_settings(tmp_path)
     money = found.currencies().micros
     target = core(found.core())
     assert money is not None
     feed = Feed(target)
     feed(event("purchase", "ada", day(0.5), value=30.0), event("purchase", "bob", day(0.6)))
+    feed(event("profile", "ada", day(0.7), consent={"email": True, "sms": False}, tier="gold"))
     feed.decide(day(1), constant_models(0.95))
     state = CustomersState(target)
     for key, value in state.take():
@@ -63,7 +56,8 @@ async def test_one_customer_is_shown_with_features_risk_and_history(settings: Se
 
     shown = text(console)
     assert "customer ada, partition 0, as of 2022-01-09 00:00" in shown
-    assert "not to buy within 4 days" in shown
+    assert "not to buy within 4 days (tier critical" in shown
+    assert "profile: email yes, sms no, tier gold" in shown
     assert "episode opened" in shown
     assert all(name in shown for name in NAMES)
 

@@ -10,20 +10,12 @@ import pytest
 
 from models.trainer import TrainerConfig
 from models.versions import CHAMPION_KEY, records, version_key
-from streams import readers
 from streams.model_store import FrozenModels, ModelStore
 from streams.telemetry import Metrics
 from tests.building import constant_models
 from tests.fakes import FakeBroker, metric
 
 CONFIG = TrainerConfig(partitions=2, contenders=("logistic",))
-
-
-@pytest.fixture
-def broker(monkeypatch: pytest.MonkeyPatch):
-    broker = FakeBroker()
-    monkeypatch.setattr(readers, "AIOKafkaConsumer", broker.consumer)
-    return broker
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 import pytest
 
@@ -9,23 +11,15 @@ from interventions.commands import Command
 from streams.outputs import Publisher
 from streams.sending import Sender, SendError
 from streams.state import Output
-from streams.telemetry import Metrics
 from streams.topics import Topics
 from tests.fakes import FakeBroker, metric
+
+if TYPE_CHECKING:
+    from streams.telemetry import Metrics
 
 TOPICS = Topics(prefix="eu.", group="shop", partitions=4)
 NOON = 1_700_000_000_123
 ALERT = Output("churn-alerts", b"ada", b'{"ts":%d,"user_id":"ada"}' % NOON)
-
-
-@pytest.fixture
-def broker():
-    return FakeBroker()
-
-
-@pytest.fixture
-def metrics():
-    return Metrics()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from streams import partition as module
-from streams import readers
 from streams.engine import Engine, EngineConfig
 from streams.outputs import Publisher
 from streams.partition import Partition
@@ -19,6 +18,7 @@ from streams.topics import Topics
 from tests.fakes import Batched, FakeBroker, Notebook
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 TOPICS = Topics(group="g", partitions=2)
@@ -51,9 +51,10 @@ class Counting(Partition):
             still_ours=lambda: self.owned,
         )
 
-    def apply(self, event: Any) -> None:
-        for key in event.value:
-            self.state.add(key, 1)
+    def apply(self, events: Sequence[Any]) -> None:
+        for event in events:
+            for key in event.value:
+                self.state.add(key, 1)
 
     async def flush(self) -> None:
         await self.engine.flush()
@@ -65,9 +66,8 @@ class Counting(Partition):
 
 
 @pytest.fixture
-def broker(monkeypatch: pytest.MonkeyPatch):
-    broker = FakeBroker()
-    monkeypatch.setattr(readers, "AIOKafkaConsumer", broker.consumer)
+def broker(broker: FakeBroker, monkeypatch: pytest.MonkeyPatch):
+    """A broker whose failures are tried again at once."""
     monkeypatch.setattr(module, "_BACKOFF_SECONDS", (0.0, 0.001, 0.001))
     return broker
 
@@ -111,6 +111,60 @@ async def test_a_batch_is_applied_made_durable_and_acknowledged(partition: Count
     await until(lambda: event.acked)
 
     assert broker.values(CHANGELOG, 1) == [b"2", b"1"]
+
+
+async def test_batches_that_come_during_a_write_gather_for_the_next_round(
+    partition: Counting, broker: FakeBroker
+):
+    await partition.start()
+    events = [batch("a"), batch("a", "b"), batch("b")]
+    applied = []
+    apply = partition.apply
+    partition.apply = lambda batches: (applied.append(len(batches)), apply(batches))  # type: ignore[method-assign]
+
+    await partition.take(events[0])
+    await until(lambda: applied)
+    for event in events[1:]:
+        await partition.take(event)
+    await until(lambda: all(event.acked for event in events))
+
+    assert applied == [1, 2]
+    assert partition.state.numbers == {"a": 2, "b": 2}
+
+
+async def test_whoever_brings_more_than_may_gather_waits_for_room(partition: Counting, broker: FakeBroker):
+    await partition.start()
+    broker.trouble = lambda _: "refuse"
+    await partition.take(batch("a"))
+    await until(lambda: not partition._waiting)
+    bringing = asyncio.create_task(bring(partition, 2 * module._MOST_WAITING))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert len(partition._waiting) <= module._MOST_WAITING
+    assert not bringing.done()
+
+    broker.trouble = lambda _: None
+    await asyncio.wait_for(bringing, 1)
+
+
+async def test_whoever_waits_for_room_is_let_go_when_the_partition_is_revoked(
+    partition: Counting, broker: FakeBroker
+):
+    await partition.start()
+    broker.trouble = lambda _: "refuse"
+    bringing = asyncio.create_task(bring(partition, 2 * module._MOST_WAITING))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not bringing.done()
+
+    await partition.park()
+
+    await asyncio.wait_for(bringing, 1)
+
+
+async def bring(partition: Counting, count: int) -> None:
+    for _ in range(count):
+        await partition.take(batch("b"))
 
 
 async def test_a_batch_waits_for_the_recovery(partition: Counting, broker: FakeBroker):
@@ -230,7 +284,7 @@ async def test_a_parked_partition_takes_nothing_and_gives_its_batches_up(
     await partition.start()
     broker.trouble = lambda _: "refuse"
     event = batch("a")
-    partition.apply(event)
+    partition.apply([event])
     partition.engine.accept(event)
 
     await partition.park()
@@ -244,7 +298,7 @@ async def test_a_parked_partition_takes_nothing_and_gives_its_batches_up(
 async def test_a_parked_partition_comes_back_with_its_state(partition: Counting, broker: FakeBroker):
     await partition.start()
     event = batch("a")
-    partition.apply(event)
+    partition.apply([event])
     partition.engine.accept(event)
     await partition.park()
 
@@ -322,7 +376,7 @@ async def test_a_graceful_stop_writes_a_last_time_and_leaves_a_checkpoint(
 ):
     await partition.start()
     event = batch("a")
-    partition.apply(event)
+    partition.apply([event])
     partition.engine.accept(event)
 
     await partition.close()
@@ -338,7 +392,7 @@ async def test_a_graceful_stop_without_a_broker_leaves_what_is_not_durable_to_th
     await partition.start()
     broker.trouble = lambda _: "refuse"
     event = batch("a")
-    partition.apply(event)
+    partition.apply([event])
     partition.engine.accept(event)
 
     await partition.close()

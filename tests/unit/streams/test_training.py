@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from models.versions import VersionReader
-from streams import readers
 from streams.recovery import RecoveryError
 from streams.sending import SendError
 from streams.training import Training
@@ -46,13 +45,6 @@ PARTS = parts()
 def quick(monkeypatch: pytest.MonkeyPatch):
     """The return model is not what this is about, and fitting it takes most of the time."""
     monkeypatch.setattr("models.trainer.fit", lambda _, before: before)
-
-
-@pytest.fixture
-def broker(monkeypatch: pytest.MonkeyPatch):
-    broker = FakeBroker()
-    monkeypatch.setattr(readers, "AIOKafkaConsumer", broker.consumer)
-    return broker
 
 
 def fill(broker: FakeBroker, start: int = 0, end: int | None = None) -> None:

@@ -16,7 +16,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from streams.telemetry import Metrics
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 GRAFANA = ROOT / "deploy" / "grafana"
 RULES = PROMETHEUS / "rules" / "churnwatch.yml"
