@@ -21,15 +21,21 @@ def shifted(words: Words, days: Days) -> Words:
     """The same sets seen from an anchor `days` (>= 0) later; what leaves the width is forgotten."""
     if not days.any():
         return words
+    whole, rest = days >> 6, (days & 63).astype(np.uint64)[:, None]
+    if whole.any():
+        words = _moved(words, whole)
+    later = words << rest
+    later[:, 1:] |= words[:, :-1] >> (np.uint64(64) - rest)
+    return later
+
+
+def _moved(words: Words, places: Days) -> Words:
+    """The same sets, each a number of whole words later."""
     n, width = words.shape
-    whole = (days // 64)[:, None]
-    rest = (days % 64).astype(np.uint64)[:, None]
-    # A word of zeros stands for all words beyond either end.
-    padded = np.concatenate([words, np.zeros((n, 1), np.uint64)], axis=1)
-    source = np.arange(width)[None, :] - whole
-    same = np.take_along_axis(padded, np.where(source >= 0, source, width), axis=1)
-    younger = np.take_along_axis(padded, np.where(source >= 1, source - 1, width), axis=1)
-    return np.asarray((same << rest) | (younger >> (np.uint64(64) - rest)))
+    source = np.arange(width) - places[:, None]
+    moved: Words = words[np.arange(n)[:, None], np.maximum(source, 0)]
+    moved[source < 0] = 0
+    return moved
 
 
 def bits(age_days: Days, width: int) -> Words:
@@ -45,10 +51,19 @@ def _below(limit: Days, width: int) -> Words:
     return np.asarray(_ALL >> (64 - reach).astype(np.uint64)).T
 
 
-def count_within(words: Words, oldest_age: Days) -> Days:
-    """How many days of the set have an age below `oldest_age` (per row)."""
-    inside = np.bitwise_count(words & _below(oldest_age, words.shape[1]))
-    return np.asarray(inside.sum(axis=1, dtype=np.int64))
+def count_within(words: Words, days: int, passed: Days) -> NDArray[np.uint8]:
+    """How many days of each set are among the last `days` (> 0), seen `passed` (n,) days after the anchor.
+
+    Here `words` are (width, n), each word a row, as whoever reads many records has them.
+    """
+    counts = np.zeros(words.shape[1], np.uint8)
+    for place, word in enumerate(words[: -(-days // 64)]):
+        reach = days - 64 * place
+        # All that a full window holds of this word; every day that passed takes the oldest day away.
+        mask = _ALL >> np.uint64(64 - min(reach, 64))
+        lost = np.maximum(passed - max(reach - 64, 0), 0).astype(np.uint64)
+        counts += np.bitwise_count(word & (mask >> lost))
+    return counts
 
 
 def any_between(words: Words, youngest_age: Days, oldest_age: Days) -> NDArray[np.bool_]:

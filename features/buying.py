@@ -211,7 +211,7 @@ BUYING: Final = (
         unit="currency",
         formula="money spent / purchases",
         why="basket size separates kinds of customers",
-        compute=lambda v: v.money("value_sum") / v.some("orders"),
+        compute=lambda v: v.spent / v.some("orders"),
         say="{:.2f} spent per order",
     ),
     Feature(
@@ -229,7 +229,7 @@ BUYING: Final = (
         unit="currency",
         formula="money spent so far",
         why="invested customers stay",
-        compute=lambda v: v.money("value_sum"),
+        compute=lambda v: v.spent,
         say="{:.0f} spent in all",
     ),
     Feature(

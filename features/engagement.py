@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from features.feature import Feature, decayed, since, trend
+from features.view import or_nan
 
 if TYPE_CHECKING:
     from features.view import Floats, View
@@ -15,12 +16,8 @@ if TYPE_CHECKING:
 
 def _cart_abandonment(view: View) -> Floats:
     carts, orders = view.decayed("carts", 30), view.decayed("orders", 30)
-    some = np.where(carts > 0.01, carts, np.nan)
+    some = or_nan(carts, carts > 0.01)
     return np.asarray(1.0 - np.minimum(orders / some, 1.0))
-
-
-def _breadth(view: View) -> Floats:
-    return np.asarray(np.bitwise_count(view.rows["categories"]), np.float64)
 
 
 ENGAGEMENT: Final = (
@@ -144,7 +141,7 @@ ENGAGEMENT: Final = (
         unit="categories",
         formula="distinct categories seen (64 hash buckets)",
         why="who uses more of the shop has more reasons to return",
-        compute=_breadth,
+        compute=lambda v: v.breadth,
         say="interested in {:.0f} categories",
     ),
 )

@@ -86,10 +86,9 @@ def trend(channel: str, short: int, long: int) -> Callable[[View], Floats]:
     """Computes the log of a recent rate against the usual one; 0 for a steady stream."""
 
     def compute(view: View) -> Floats:
-        # Decayed sums of a steady stream are proportional to their half-life.
-        recent, usual = view.decayed(channel, short) / short, view.decayed(channel, long) / long
-        # A floor of one event in twenty half-lives keeps the silent from dividing nothing by nothing.
-        floor = 0.05 / long
-        return np.asarray(np.log((recent + floor) / (usual + floor)))
+        # Decayed sums of a steady stream are proportional to their half-life. A floor of one event in
+        # twenty half-lives keeps the silent from dividing nothing by nothing.
+        recent, usual = view.decayed(channel, short) * (long / short), view.decayed(channel, long)
+        return np.asarray(np.log((recent + 0.05) / (usual + 0.05)))
 
     return compute

@@ -53,11 +53,12 @@ class ReturnModel(msgspec.Struct, frozen=True):
         x, t_x, T = (np.maximum(np.asarray(v, dtype=np.float64), 0) for v in (x, t_x, T))
         shape = self.r + x
         age = self.alpha + T
-        buys_if_alive = -np.expm1(-shape * np.log1p(horizon_days / age))
-        log_odds_gone = shape * np.log(age / (self.alpha + np.minimum(t_x, T)))
-        log_odds_gone += np.log(self.a) - np.log(np.maximum(self.b + x - 1, self.b))
-        alive = np.where(x > 0, expit(-log_odds_gone), 1.0)
-        return np.asarray(1 - alive * buys_if_alive)
+        none_if_alive = np.exp(shape * np.log(age / (age + horizon_days)))
+        silence = np.log(age / (self.alpha + np.minimum(t_x, T)))
+        with np.errstate(over="ignore"):  # infinite odds of having left are certainty
+            odds_gone = np.exp(shape * silence) * (self.a / np.maximum(self.b + x - 1, self.b))
+        alive = 1 / (1 + np.where(x > 0, odds_gone, 0))
+        return np.asarray(1 - alive * (1 - none_if_alive))
 
     def no_purchase_logit(
         self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike, horizon_days: float

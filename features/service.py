@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from features.feature import Feature, share, since
+from features.view import or_nan
 
 if TYPE_CHECKING:
     from features.view import Floats, View
 
 
 def _refunded_value(view: View) -> Floats:
-    return np.minimum(view.share("refund_sum", "value_sum"), 1.0)
+    some = or_nan(view.spent, view.spent > 0)
+    return np.asarray(np.minimum(view.money("refund_sum") / some, 1.0))
 
 
 SERVICE: Final = (

@@ -3,72 +3,130 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.bitdays import Words, count_within
-from features.layout import CHANNELS, DAY_MS, DECAY_PER_MS, HALF_LIVES_DAYS
+from features.bitdays import count_within
+from features.layout import CHANNELS, COUNTERS, DAY_MS, DECAY_PER_MS, HALF_LIVES_DAYS, LATEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from features.returns import ReturnModel
 
-Floats = NDArray[np.float64]
-_CHANNEL = {name: index for index, name in enumerate(CHANNELS)}
-_HALF_LIFE = {int(days): index for index, days in enumerate(HALF_LIVES_DAYS)}
+Floats = NDArray[np.floating]
+
+_CHANNEL: Final = {name: index for index, name in enumerate(CHANNELS)}
+_HALF_LIFE: Final = {int(days): index for index, days in enumerate(HALF_LIVES_DAYS)}
+_COUNTER: Final = {name: index for index, name in enumerate(COUNTERS)}
+#: Records that are read at a time: they stay in the processor's cache until they are columns.
+_AT_ONCE: Final = 2048
+#: The times of a record; they lie one behind the other.
+_TIME: Final = {name: index for index, name in enumerate(("first_ts", "first_purchase", *LATEST))}
 
 
 class View:
-    """`rows` (n,) records that hold the events before `ts` (epoch ms); every column is float64, shape (n,).
+    """Records that hold the events before `ts` (epoch ms, one or (n,)): all `rows`, or those at `slots` (n,).
 
-    Missing is NaN: what does not exist for a customer is not zero. Columns are kept, so they must not be
-    changed. Each value depends on its own record alone, to the last bit: how records are cut into views
-    changes nothing.
+    Columns are float, shape (n,), computed in `dtype` where it matters: float32 has seven digits and takes
+    half the time. Missing is NaN: what does not exist for a customer is not zero. Columns are kept, so they
+    must not be changed. Each value depends on its own record alone, to the last bit: how records are cut
+    into views changes nothing.
+
+    Records are turned into columns at once, while they are in the processor's cache: long rows are slow to
+    read, and reading them again for each feature costs more than the feature.
     """
 
-    def __init__(self, rows: NDArray[np.void], ts: int, horizon_days: int, returns: ReturnModel) -> None:
-        self.rows = rows
+    def __init__(
+        self,
+        rows: NDArray[np.void],
+        ts: int | NDArray[np.int64],
+        horizon_days: int,
+        returns: ReturnModel,
+        dtype: type[np.floating] = np.float64,
+        slots: NDArray[np.intp] | None = None,
+    ) -> None:
+        assert rows.dtype.fields is not None
         self.ts = ts
         self.horizon_days = horizon_days
         self.returns = returns
-        self._kept: dict[tuple[str, str | int], Floats] = {}
+        self._fields = rows.dtype.fields
+        self._dtype = dtype
+        # Fields of eight bytes come first, then the counters; the rest of a record is not read at all.
+        words, end = self._fields[COUNTERS[0]][1], self._fields[COUNTERS[-1]][1] + 4
+        plain = np.ndarray(len(rows), f"V{end}", rows.view(np.uint8), strides=rows.strides)
+        slots = np.arange(len(rows)) if slots is None else slots
+        self._words = np.empty((words // 8, len(slots)), np.int64)
+        self._counts: Floats = np.empty((len(COUNTERS), len(slots)), dtype)
+        for start in range(0, len(slots), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            records = plain[slots[part]].view(np.uint8).reshape(-1, end)
+            self._words[:, part] = records[:, :words].view(np.int64).T
+            self._counts[:, part] = records[:, words:].view(np.uint32).T
+        self._wholes: dict[str, Floats] = {}
+
+    def __len__(self) -> int:
+        return self._words.shape[1]
+
+    def stored(self, name: str) -> NDArray[Any]:
+        """A field of eight bytes (n,), or of several times eight (k, n)."""
+        dtype, start = self._fields[name][:2]
+        words = self._words[start // 8 : (start + dtype.itemsize) // 8].view(dtype.base)
+        return words if dtype.shape else words[0]
 
     def count(self, name: str) -> Floats:
-        """A stored number."""
-        return self._keep("count", name, lambda: self.rows[name].astype(np.float64))
+        """A counter."""
+        column: Floats = self._counts[_COUNTER[name]]
+        return column
 
     def some(self, name: str) -> Floats:
-        """A stored number, NaN instead of zero: what shares and means are divided by."""
-        return self._keep("some", name, lambda: _or_nan(self.count(name), self.rows[name] > 0))
+        """A counter, NaN instead of zero: what shares and means are divided by."""
+        whole = self._wholes.get(name)
+        if whole is None:
+            count = self.count(name)
+            whole = self._wholes[name] = or_nan(count, count > 0)
+        return whole
+
+    def share(self, part: str, whole: str) -> Floats:
+        """One counter divided by another; NaN where there is no whole."""
+        return np.asarray(self.count(part) / self.some(whole))
 
     def money(self, name: str) -> Floats:
         """A stored sum of money in currency units."""
-        return self._keep("money", name, lambda: self.count(name) / 1e6)
+        return np.asarray(self.stored(name) / 1e6)
 
-    def share(self, part: str, whole: str) -> Floats:
-        """One stored number divided by another; NaN where there is no whole."""
-        return self.count(part) / self.some(whole)
+    @cached_property
+    def spent(self) -> Floats:
+        """Money spent so far."""
+        return self.money("value_sum")
 
     def days_since(self, name: str) -> Floats:
         """Days since a stored time; NaN when it never happened."""
-        return self._keep(
-            "since", name, lambda: _or_nan((self.ts - self.rows[name]) / DAY_MS, self.rows[name] > 0)
-        )
+        column: Floats = self._days_since[_TIME[name]]
+        return column
+
+    @cached_property
+    def _days_since(self) -> Floats:
+        start = self._fields["first_ts"][1] // 8
+        times = self._words[start : start + len(_TIME)]
+        days = (self.ts - times).astype(self._dtype)
+        days /= DAY_MS
+        return or_nan(days, times > 0)
 
     def decayed(self, channel: str, half_life_days: int) -> Floats:
         """A decayed sum, read at `ts`."""
-        half_life = _HALF_LIFE[half_life_days]
-        sums = self.rows["decayed"][:, half_life, _CHANNEL[channel]]
-        return self._keep(channel, half_life_days, lambda: sums * self._decay[half_life])
+        column: Floats = self._decayed[_HALF_LIFE[half_life_days], _CHANNEL[channel]]
+        return column
 
     @cached_property
-    def _decay(self) -> Floats:
-        """Factor of each half-life from the record's newest event to `ts`, shape (3, n)."""
-        age = np.minimum(self.rows["last_ts"] - self.ts, 0)
-        return np.asarray(np.exp(DECAY_PER_MS[:, None] * age))
+    def _decayed(self) -> Floats:
+        age = np.minimum(self.stored("last_ts") - self.ts, 0).astype(self._dtype)
+        n = len(age)
+        sums = self.stored("decayed").astype(self._dtype).reshape(len(_HALF_LIFE), len(_CHANNEL), n)
+        sums *= np.exp(DECAY_PER_MS.astype(self._dtype)[:, None] * age)[:, None]
+        return sums
 
     @property
     def recency(self) -> Floats:
@@ -76,61 +134,78 @@ class View:
         return self.days_since("last_purchase")
 
     @cached_property
-    def gap_mean(self) -> Floats:
-        """Mean days between purchase days; NaN before the second."""
-        repeats = self.count("order_days") - 1
-        span = self.rows["last_purchase"] // DAY_MS - self.rows["first_purchase"] // DAY_MS
-        return np.asarray(span / _or_nan(repeats, repeats >= 1))
+    def _returns(self) -> tuple[Floats, Floats, Floats]:
+        first, last = self.stored("first_purchase"), self.stored("last_purchase")
+        return _return_statistics(first, last, self.count("order_days"), self.ts)
 
     @cached_property
-    def _purchases(self) -> NDArray[np.int64]:
-        """Times of the last purchases, newest first, 0 = none; shape (8, n)."""
-        return np.ascontiguousarray(self.rows["purchases"].T)
+    def gap_mean(self) -> Floats:
+        """Mean days between purchase days; NaN before the second."""
+        repeats, span, _ = self._returns
+        return np.asarray(span / or_nan(repeats, repeats >= 1))
 
     @cached_property
     def last_gap(self) -> Floats:
         """Days between the last two purchases; NaN before the second."""
-        newest, second = self._purchases[0], self._purchases[1]
-        return _or_nan((newest - second) / DAY_MS, second > 0)
+        newest, second = self.stored("purchases")[:2]
+        return or_nan((newest - second) / DAY_MS, second > 0)
 
     @cached_property
     def gap_deviation(self) -> Floats:
         """Standard deviation of the days between the last purchases (at most 7 gaps); NaN before two gaps."""
-        known = self._purchases[1:] > 0
-        n = known.sum(axis=0)
-        gaps = (self._purchases[:-1] - self._purchases[1:]) / DAY_MS
-        gaps *= known
-        # Squares of the distances from the mean; the distances of unknown gaps are not counted.
-        gaps -= gaps.sum(axis=0) / np.maximum(n, 1)
-        gaps *= known
-        np.multiply(gaps, gaps, out=gaps)
-        return np.asarray(np.sqrt(gaps.sum(axis=0) / _or_nan(n - 1.0, n >= 2)))
+        purchases = self.stored("purchases")
+        return _where(purchases[2] > 0, _gap_deviation, *purchases)
 
     @cached_property
     def no_purchase(self) -> Floats:
         """BG/NBD probability of no purchase within the horizon; NaN before the first purchase."""
-        x, t_x, age = return_statistics(self.rows, self.ts)
-        p = self.returns.probability_of_no_purchase(x, t_x, age, self.horizon_days)
-        return _or_nan(p, self.rows["first_purchase"] > 0)
+
+        def probability(x: Floats, t_x: Floats, age: Floats) -> Floats:
+            return self.returns.probability_of_no_purchase(x, t_x, age, self.horizon_days)
+
+        return _where(self.stored("first_purchase") > 0, probability, *self._returns)
 
     def active_days(self, days: int) -> Floats:
         """Days with any event among the last `days` days before `ts`."""
-        passed = (self.ts - 1) // DAY_MS - self.rows["last_ts"] // DAY_MS
-        return count_within(self._active_days, days - passed).astype(np.float64)
+        return count_within(self.stored("active_days"), days, self._days_passed).astype(self._dtype)
+
+    @property
+    def breadth(self) -> Floats:
+        """Distinct categories seen (64 hash buckets)."""
+        return np.asarray(np.bitwise_count(self.stored("categories")), self._dtype)
 
     @cached_property
-    def _active_days(self) -> Words:
-        return np.asfortranarray(self.rows["active_days"])
-
-    def _keep(self, kind: str, name: str | int, compute: Callable[[], Floats]) -> Floats:
-        column = self._kept.get((kind, name))
-        if column is None:
-            column = self._kept[kind, name] = compute()
-        return column
+    def _days_passed(self) -> NDArray[np.int64]:
+        """Whole days from the record's newest event to the last day before `ts`."""
+        return np.asarray((self.ts - 1) // DAY_MS - self.stored("last_ts") // DAY_MS)
 
 
-def _or_nan(values: Floats, known: NDArray[np.bool_]) -> Floats:
+def or_nan(values: Floats, known: NDArray[np.bool_]) -> Floats:
+    """`values` (n,) where they are `known`, NaN elsewhere."""
     return np.where(known, values, np.nan)
+
+
+def _where(known: NDArray[np.bool_], compute: Callable[..., Floats], *columns: NDArray[Any]) -> Floats:
+    """`compute` of the records that are `known` (n,), from their part of `columns`; NaN for the others."""
+    chosen = np.flatnonzero(known)
+    values = np.full(len(known), np.nan)
+    if len(chosen):
+        values[chosen] = compute(*(column[chosen] for column in columns))
+    return values
+
+
+def _gap_deviation(*purchases: NDArray[np.int64]) -> Floats:
+    """Standard deviation of the gaps between `purchases` (n,), newest first, 0 = none, at least three."""
+    times = np.stack(purchases)
+    known = times[1:] > 0
+    n = known.sum(axis=0)
+    gaps = (times[:-1] - times[1:]) / DAY_MS
+    gaps *= known
+    # Squares of the distances from the mean; the distances of unknown gaps are not counted.
+    gaps -= gaps.sum(axis=0) / n
+    gaps *= known
+    np.multiply(gaps, gaps, out=gaps)
+    return np.asarray(np.sqrt(gaps.sum(axis=0) / (n - 1)))
 
 
 def return_statistics(rows: NDArray[np.void], ts: int) -> tuple[Floats, Floats, Floats]:
@@ -139,9 +214,14 @@ def return_statistics(rows: NDArray[np.void], ts: int) -> tuple[Floats, Floats, 
     Source: Fader, Hardie & Lee (2005), "Counting Your Customers the Easy Way". Records without a
     purchase have zeros.
     """
-    bought = rows["first_purchase"] > 0
-    first, last = rows["first_purchase"] // DAY_MS, rows["last_purchase"] // DAY_MS
-    x = np.maximum(rows["order_days"], 1) - 1.0
-    t_x = (last - first).astype(np.float64)
-    age = np.where(bought, (ts - 1) // DAY_MS - first, 0.0)
+    return _return_statistics(rows["first_purchase"], rows["last_purchase"], rows["order_days"], ts)
+
+
+def _return_statistics(
+    first: NDArray[np.int64], last: NDArray[np.int64], order_days: NDArray[Any], ts: int | NDArray[np.int64]
+) -> tuple[Floats, Floats, Floats]:
+    first_day = first // DAY_MS
+    x = np.maximum(order_days, 1) - 1.0
+    t_x = (last // DAY_MS - first_day).astype(np.float64)
+    age = np.where(first > 0, (ts - 1) // DAY_MS - first_day, 0.0)
     return x, t_x, age

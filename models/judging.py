@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from features.catalogue import CATALOGUE, CHUNK, NAMES, model_inputs, raw_features
-from features.layout import gather
+from features.catalogue import CATALOGUE, CHUNK, NAMES, model_inputs, raw_features, scale
 from features.view import View
 from models.alerts import Reason
 from models.versions import COLUMNS
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 REASONS: Final = 3
 #: Chunks from which on starting a second thread pays.
-_WORTH_THREADS: Final = 4
+_WORTH_THREADS: Final = 2
 _threads: Final = ThreadPoolExecutor(2, thread_name_prefix="judging")
 
 
@@ -46,20 +45,28 @@ class Judgement:
 
 
 def judge(
-    rows: NDArray[np.void], slots: NDArray[np.intp], ts: int, horizon_days: int, models: ModelSet
+    rows: NDArray[np.void],
+    slots: NDArray[np.intp],
+    ts: int | NDArray[np.int64],
+    horizon_days: int,
+    models: ModelSet,
 ) -> Judgement:
-    """Features and probabilities of the records at `slots`, which hold the events before `ts`.
+    """Features and probabilities of the records at `slots` (n,), holding the events before `ts`, one or (n,).
 
     Risk is read untreated (DESIGN 4.9): the `treated` column is 0.
     """
-    inputs = np.zeros((len(slots), len(COLUMNS)), np.float32)
-    issued = np.empty((len(slots), len(models.scorers)))
+    # Column by column in memory, as they are computed.
+    inputs = np.empty((len(COLUMNS), len(slots)), np.float32).T
+    issued = np.empty((len(models.scorers), len(slots))).T
 
     def one(chunk: slice) -> None:
-        view = View(gather(rows, slots[chunk]), ts, horizon_days, models.returns)
-        model_inputs(raw_features(view), inputs[chunk, : len(NAMES)])
+        at = ts if isinstance(ts, int) else ts[chunk]
+        view = View(rows, at, horizon_days, models.returns, np.float32, slots[chunk])
+        own = np.zeros((len(COLUMNS), len(view)), np.float32).T
+        scale(raw_features(view, own[:, : len(NAMES)]))
         for column, scorer in enumerate(models.scorers.values()):
-            issued[chunk, column] = np.round(scorer.probabilities(inputs[chunk]), 6)
+            issued[chunk, column] = np.round(scorer.probabilities(own), 6)
+        inputs[chunk] = own
 
     found = list(chunks(len(slots)))
     # numpy releases the interpreter, so large sweeps use two cores; each chunk's result is its own.
@@ -73,7 +80,9 @@ def chunks(n: int) -> Iterator[slice]:
     return (slice(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK))
 
 
-def reasons(rows: NDArray[np.void], ts: int, horizon_days: int, models: ModelSet) -> list[tuple[Reason, ...]]:
+def reasons(
+    rows: NDArray[np.void], ts: int | NDArray[np.int64], horizon_days: int, models: ModelSet
+) -> list[tuple[Reason, ...]]:
     """The strongest reasons for churn of each record, by exact share in the champion's log-odds.
 
     At most one of each theme: what says nearly the same as a stronger one is left out.
