@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 
-from benchmarks import jvm_kafka
+from deploy.kafka import KAFKA_VERSION, KafkaCluster, missing
 from streams import topic_admin
 from streams.broker import EmbeddedBroker
 
@@ -50,15 +51,17 @@ class JvmBroker:
     """Apache Kafka on the JVM."""
 
     bootstrap: str
-    name: str = f"Apache Kafka {jvm_kafka.KAFKA_VERSION} (JVM, loopback)"
+    name: str = f"Apache Kafka {KAFKA_VERSION} (JVM, loopback)"
     compression: str = "none"
     has_admin: bool = True
 
     def create(self, topics: Iterable[str], partitions: int) -> None:
         """See `Broker`."""
-        names = list(topics)
-        jvm_kafka.create_topics(self.bootstrap, names, partitions)
-        _wait_for_leaders(self.bootstrap, names)
+        admin = self._admin()
+        new = [NewTopic(name, num_partitions=partitions, replication_factor=1) for name in topics]
+        for created in admin.create_topics(new).values():
+            created.result(30)
+        _wait_for_leaders(self.bootstrap, [topic.topic for topic in new])
 
     def create_catalogue(self, topics: Topics) -> None:
         """See `Broker`."""
@@ -67,7 +70,13 @@ class JvmBroker:
 
     def forget(self, marker: str) -> None:
         """See `Broker`."""
-        jvm_kafka.delete_topics(self.bootstrap, marker)
+        admin = self._admin()
+        names = [name for name in admin.list_topics(timeout=10).topics if marker in name]
+        for deleted in admin.delete_topics(names).values() if names else ():
+            deleted.result(30)
+
+    def _admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 3})
 
 
 @dataclass
@@ -103,12 +112,12 @@ class Embedded:
 @contextmanager
 def running(folder: Path, *, embedded: bool = False) -> Iterator[Broker]:
     """The best broker that this machine can run, or the embedded one when asked for it."""
-    if embedded or not jvm_kafka.is_available():
+    if embedded or missing() is not None:
         with EmbeddedBroker({}) as broker:
             yield Embedded(broker)
     else:
-        with jvm_kafka.running(folder) as bootstrap:
-            yield JvmBroker(bootstrap)
+        with KafkaCluster(folder) as cluster:
+            yield JvmBroker(cluster.bootstrap)
 
 
 def log_ends(bootstrap: str, topics: Iterable[str]) -> dict[TopicPartition, int]:

@@ -104,7 +104,7 @@ def judge(
     for record in unseen:
         try:
             event = decode(record.value, record.timestamp, record.headers)
-            if type(event) is Tick:
+            if isinstance(event, Tick):
                 ticks.append(event)
                 places.append(len(events))
                 continue

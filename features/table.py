@@ -238,7 +238,7 @@ class UserTable:
         return chain[1:]
 
     def forks_of(self, slots: Slots) -> tuple[Slots, NDArray[np.intp]]:
-        """Forks of one of the live `slots` (n,) after the other's, newest boundary first; how many each has."""
+        """All forks of the live `slots` (n,) in their order, newest boundary first, and how many each has."""
         owners: list[NDArray[np.intp]] = [np.zeros(0, np.intp)]
         links: list[Slots] = [np.zeros(0, np.intp)]
         owner, link = np.arange(len(slots)), slots
@@ -251,9 +251,8 @@ class UserTable:
             owners.append(owner)
             links.append(link)
         owner = np.concatenate(owners)
-        return np.concatenate(links)[np.argsort(owner, kind="stable")], np.bincount(
-            owner, minlength=len(slots)
-        )
+        in_order = np.argsort(owner, kind="stable")
+        return np.concatenate(links)[in_order], np.bincount(owner, minlength=len(slots))
 
     def put(self, user: str, records: NDArray[np.void]) -> int:
         """Replace a customer by stored records: the live one, then its forks, newest boundary first."""

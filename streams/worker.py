@@ -81,15 +81,20 @@ class Worker:
         A batch of an older generation comes again. It must not overtake what comes before it, so it is
         dropped even if its partition is here again.
         """
-        while self._owns(event):
+        while self._is_current(event):
+            # Every revocation parks all partitions, so one that is owned here was assigned since.
             if (found := table.get(event.message.partition)) is not None and found.owned:
                 await found.take(event)
                 return
+            if not self._owns(event):
+                return
             await self._next_change()
 
+    def _is_current(self, event: Any) -> bool:
+        return bool(event.message.generation_id == self._app.consumer_generation_id)
+
     def _owns(self, event: Any) -> bool:
-        current = event.message.generation_id == self._app.consumer_generation_id
-        return current and event.message.tp in self._app.consumer.assignment()
+        return self._is_current(event) and event.message.tp in self._app.consumer.assignment()
 
     async def _next_change(self) -> None:
         self._changed.clear()
