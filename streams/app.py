@@ -143,6 +143,7 @@ def _context(settings: Settings, sender: Sender, metrics: Metrics, frozen: Model
             client_options=options,
             checkpoint_seconds=limits.checkpoint_seconds,
             checkpoint_bytes=limits.checkpoint_bytes,
+            checkpoint_ratio=limits.checkpoint_ratio,
         ),
     )
 

@@ -53,6 +53,7 @@ class EngineConfig:
     client_options: dict[str, Any]
     checkpoint_seconds: float
     checkpoint_bytes: int
+    checkpoint_ratio: float = 0.0
 
 
 class Engine:
@@ -86,6 +87,7 @@ class Engine:
         self._next_offset = 0
         self._unacked: list[Acknowledgeable] = []
         self._written_bytes = 0
+        self._checkpoint_size = 0
         self._checkpoint_at = time.monotonic()
 
     async def recover(self) -> None:
@@ -93,6 +95,7 @@ class Engine:
         found = await recover(self.state, self._identity, self._path, self._config.client_options)
         self._next_offset = found.next_offset
         self._written_bytes = found.tail_bytes
+        self._checkpoint_size = self._path.stat().st_size if self._path.exists() else 0
         labels = (self.table, str(self.partition))
         self._metrics.recovery_seconds.labels(*labels).set(found.seconds)
         self._metrics.recovery_rows.labels(self.table, "checkpoint").inc(found.from_checkpoint)
@@ -152,12 +155,17 @@ class Engine:
 
     def _checkpoint_due(self, rows: list[tuple[bytes, bytes | None]]) -> bool:
         self._written_bytes += byte_count(rows)
-        old = time.monotonic() - self._checkpoint_at > self._config.checkpoint_seconds
-        return old or self._written_bytes > self._config.checkpoint_bytes
+        config = self._config
+        # A checkpoint is the whole table: a large one must not be written for each small piece of tail.
+        enough = max(config.checkpoint_bytes, config.checkpoint_ratio * self._checkpoint_size)
+        return (
+            self._written_bytes > enough
+            or time.monotonic() - self._checkpoint_at > config.checkpoint_seconds
+        )
 
     def _checkpoint(self, rows: list[tuple[bytes, bytes | None]]) -> None:
         size = checkpoint.write(self._path, self._identity, self._next_offset, rows)
-        self._written_bytes, self._checkpoint_at = 0, time.monotonic()
+        self._written_bytes, self._checkpoint_size, self._checkpoint_at = 0, size, time.monotonic()
         labels = (self.table, str(self.partition))
         self._metrics.checkpoint_bytes.labels(*labels).set(size)
         self._metrics.checkpoint_age.labels(*labels).set_to_current_time()

@@ -128,8 +128,11 @@ class Worker(_Part):
     #: 0 lets the system choose; the log says which.
     http_port: int = Field(default=8080, ge=0, le=65_535)
     http_host: str = "127.0.0.1"
-    checkpoint_seconds: float = Field(default=60.0, gt=0)
+    #: A checkpoint is due when the last one is older than this and rows were written since,
+    checkpoint_seconds: float = Field(default=600.0, gt=0)
+    #: or when more than this went to the changelog since, and `checkpoint_ratio` times its own size.
     checkpoint_bytes: int = Field(default=64 << 20, ge=1)
+    checkpoint_ratio: float = Field(default=1.0, ge=0)
     idle_after_seconds: float = Field(default=60.0, gt=0)
     write_timeout_seconds: float = Field(default=30.0, gt=0)
     max_message_bytes: int = Field(default=65_536, ge=1_024)

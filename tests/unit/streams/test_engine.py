@@ -207,6 +207,26 @@ async def test_a_checkpoint_is_written_once_enough_bytes_were_written_since_the_
     assert sizes == [None, None, 6, 6, 6]
 
 
+async def test_a_large_checkpoint_is_written_again_when_as_much_was_written_since(
+    broker: FakeBroker, tmp_path: Path
+):
+    bench = Bench(broker, tmp_path, checkpoint_bytes=1, checkpoint_ratio=1.0)
+    await bench.engine.recover()
+    bench.apply("a", 1)
+    await bench.engine.flush()
+    size = bench.path.stat().st_size
+
+    found, since = bench.checkpoint(), 0
+    while found is not None and found.offset == 2:
+        assert since <= size
+        bench.apply("a", 1)
+        await bench.engine.flush()
+        since = sum(len(key or b"") + len(value or b"") for key, value in bench.changelog[2:])
+        found = bench.checkpoint()
+
+    assert since > size
+
+
 async def test_a_tail_that_was_just_read_counts_as_written_since_the_last_checkpoint(
     broker: FakeBroker, tmp_path: Path
 ):
