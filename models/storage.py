@@ -75,8 +75,10 @@ class Storage:
     def mark_published(self, seq: int) -> None:
         """All alerts of writes up to `seq` are on their topic; the next partition row says so."""
         core = self.core
-        core.published_seq = max(core.published_seq, seq)
         for user, pending in list(core.pending.items()):
+            # A mark that says nothing new would be a write, and that write need another mark.
+            published = [each.seq for each in pending if each.seq <= seq]
+            core.published_seq = max(core.published_seq, *published, 0)
             rest = [each for each in pending if each.seq > seq]
             if rest:
                 core.pending[user] = rest
