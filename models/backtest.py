@@ -18,8 +18,9 @@ from features.events import Tick
 from features.grid import DecisionGrid
 from features.layout import DAY_MS, TOPICS
 from features.observing import REPLAY_HEADER, Record
+from models import answering, sweeping
 from models.alerts import Alert
-from models.core import CoreConfig, PartitionCore
+from models.core import PartitionCore
 from models.trainer import Trainer, TrainerConfig
 from models.versions import ModelSet, initial_models
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.money import Currencies
+    from models.config import CoreConfig
     from models.sweeping import Sweep
 
 #: As the replayer marks its records: what follows from them is for looking at only.
@@ -123,17 +125,17 @@ class Backtest:
             for _, rejection in observed.rejected:
                 self.rejected[rejection.reason] = self.rejected.get(rejection.reason, 0) + 1
             self.late += observed.counts["late"]
-            self.core.answer(observed.triggered, self._models, 0)
+            answering.answer(self.core, observed.triggered, self._models, 0)
         self.events += len(interval)
         while (ts := self.core.due(self.core.watermark())) is not None:
             yield self._decide(self.core, ts)
 
     def _decide(self, core: PartitionCore, ts: int) -> Step:
-        self.trainer.receive_part(core.mature(ts))
+        self.trainer.receive_part(sweeping.mature(core, ts))
         for _ in self.trainer.learn(ts):
             pass
         self._models = self.trainer.models()
-        sweep = core.sweep(ts, self._models)
+        sweep = sweeping.sweep(core, ts, self._models)
         alerts = [
             msgspec.json.decode(p.value, type=Alert) for _, ps in sorted(core.pending.items()) for p in ps
         ]

@@ -1,7 +1,8 @@
 """The pure core of one partition: events in, cohorts, scores and alerts out (DESIGN 4).
 
 Live operation, replay and backtest feed the same core with batches and a watermark. It knows neither
-Kafka nor a clock; what must be stored is in `models.storage`, which reads this state.
+Kafka nor a clock. What happens at a decision time is in `models.sweeping`, what follows from triggers in
+`models.answering`, and what must be stored in `models.storage`: they work on this state.
 """
 
 from __future__ import annotations
@@ -15,15 +16,13 @@ import numpy as np
 
 from features.clock import BEGINNING, TopicClock
 from features.events import Kind, Tick, ts_ms
-from features.grid import DecisionGrid
 from features.hashing import partition_of, salted_hash
-from features.layout import DAY_MS, TOPICS, Layout
+from features.layout import TOPICS
 from features.observing import judge
 from features.profile import Profile, merge
 from features.table import UserTable
-from features.updates import LOW_RATING
-from models import erasure, sweeping, triggers
-from models.episodes import Thresholds
+from models.erasure import Erased
+from models.triggers import Held, Trigger, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,9 +36,7 @@ if TYPE_CHECKING:
     from features.table import Slots
     from features.updates import Money
     from models.cohorts import Cohort
-    from models.erasure import Erased
-    from models.parts import Part
-    from models.sweeping import Sweep
+    from models.config import CoreConfig
     from models.versions import ModelSet
 
 #: Topics whose events become features; the others change profile, consent and treatment.
@@ -49,44 +46,6 @@ FEATURE_TOPICS: Final = frozenset({"clickstream", "orders", "reviews"})
 #: As plain numbers: reading an enum's member takes microseconds.
 _ERASURE, _DELIVERED = int(Kind.ERASURE), int(Kind.DELIVERED)
 _UNKNOWN: Final = Profile()
-_DAILY: Final = DecisionGrid(every_days=1)
-_TIERS: Final = Thresholds()
-
-
-@dataclass(frozen=True)
-class CoreConfig:
-    """What decides meaning, and must not change under a running deployment.
-
-    `learn_sample` bounds the members of a cohort per partition; `min_labels` is how many labels a model
-    needs before it may raise alerts; `salt` keys every hash of a customer.
-    Raises ValueError where the parts do not fit together.
-    """
-
-    horizon_days: int = 60
-    active_within_days: int = 120
-    grid: DecisionGrid = _DAILY
-    lateness_ms: int = DAY_MS
-    thresholds: Thresholds = _TIERS
-    salt: str = "churnwatch"
-    partitions: int = 1
-    learn_sample: int = 50_000
-    min_labels: int = 1_000
-    evict_after_days: int = 730
-    trigger_cooldown_ms: int = 7 * DAY_MS
-    low_rating: float = LOW_RATING
-    low_survey: float = 3.0
-
-    def __post_init__(self) -> None:
-        if min(self.horizon_days, self.active_within_days, self.partitions, self.learn_sample) < 1:
-            raise ValueError("horizon, activity window, partitions and learning sample must be at least 1")
-        if self.evict_after_days < self.active_within_days + self.horizon_days + 2 * self.grid.every_days:
-            raise ValueError("eviction must wait until no pending cohort can hold the customer")
-
-    @property
-    def layout(self) -> Layout:
-        """The record layout whose purchase days can answer every label."""
-        lateness_days = -(-self.lateness_ms // DAY_MS)
-        return Layout.covering(self.horizon_days + self.grid.every_days + lateness_days)
 
 
 class Pending(msgspec.Struct, frozen=True, array_like=True):
@@ -102,7 +61,7 @@ class Observed:
 
     counts: Counter[str]
     rejected: list[tuple[RecordLike, Rejected]]
-    triggered: list[triggers.Trigger] = field(default_factory=list)
+    triggered: list[Trigger] = field(default_factory=list)
     ticks: list[Tick] = field(default_factory=list)
     newest: int = 0
     erased: list[tuple[str, int]] = field(default_factory=list)
@@ -131,7 +90,7 @@ class PartitionCore:
         self.erased: dict[int, Erased] = {}
         self.pending: dict[str, list[Pending]] = {}
         #: Replayed triggers that wait for the next sweep.
-        self.held: dict[str, list[triggers.Held]] = {}
+        self.held: dict[str, list[Held]] = {}
         self.seq = 0
         self.published_seq = 0
         self.dirty: set[str] = set()
@@ -193,7 +152,7 @@ class PartitionCore:
                 self._take_piece(judged.batch.take(piece), judged.replayed[piece], observed)
 
     def _take_piece(self, batch: Columns, replayed: NDArray[np.bool_], observed: Observed) -> None:
-        kept = erasure.surviving(self, batch)
+        kept = self._surviving(batch)
         observed.counts["erased"] += len(batch) - len(kept)
         batch, replayed = batch.take(kept), replayed[kept]
         slots = self._slots(batch)
@@ -209,9 +168,10 @@ class PartitionCore:
             self.table.apply(batch, slots, self.durable_swept)
         else:
             self._personal(batch, slots, observed)
-        for trigger in triggers.find(self, batch, replayed):
+        for trigger in find(self.config, batch, replayed):
             if trigger.replayed:
-                triggers.hold(self, trigger)
+                self.held.setdefault(trigger.user, []).append(Held(trigger.ts, trigger.event_id))
+                self.dirty.add(trigger.user)
             else:
                 observed.triggered.append(trigger)
 
@@ -239,8 +199,44 @@ class PartitionCore:
                 profiles[slot] = profile
         if len(batch) and batch.kinds[-1] == _ERASURE:
             user, ts = batch.users[-1], int(batch.times[-1])
-            erasure.erase(self, user, ts, int(batch.offsets[-1]))
+            self._erase(user, ts, int(batch.offsets[-1]))
             observed.erased.append((user, ts))
+
+    # -- erasure
+
+    def _surviving(self, batch: Columns) -> NDArray[np.intp]:
+        """Which events of `batch` no erasure of their customer covers."""
+        erased = self.erased
+        if not erased:
+            return np.arange(len(batch))
+        slots = [self.table.index.get(user, -1) for user in batch.users]
+        stored = self.table.rows["user_hash"][slots].tolist()
+        codes = [
+            code if slot >= 0 else self.hash(user)
+            for code, slot, user in zip(stored, slots, batch.users, strict=True)
+        ]
+        until = [erased[code].ts if code in erased else BEGINNING for code in codes]
+        return np.flatnonzero(batch.times > np.array(until, np.int64))
+
+    def _erase(self, user: str, ts: int, offset: int) -> None:
+        """Forget `user`, whose erasure of time `ts` stands at `offset` of `customers`."""
+        code = self.hash(user)
+        self.forget(user)
+        offsets = tuple(offset if topic == "customers" else self.clocks[topic].offset for topic in TOPICS)
+        before = self.erased.get(code)
+        self.erased[code] = Erased(ts if before is None else max(ts, before.ts), offsets)
+        for start, cohort in list(self.cohorts.items()):
+            keep = cohort.hashes != np.uint64(code)
+            if not keep.all():
+                self.cohorts[start] = cohort.take(keep)
+                self.new_cohorts.add(start)
+
+    def forget(self, user: str) -> None:
+        """Drop a customer's rows and what waits to be published."""
+        self.table.remove(user)
+        self.pending.pop(user, None)
+        self.held.pop(user, None)
+        self.gone.add(user)
 
     # -- time
 
@@ -259,21 +255,6 @@ class PartitionCore:
         if ts > self.durable_swept:
             self.durable_swept = ts
             self.table.drop_forks(ts)
-
-    def mature(self, ts: int) -> Part:
-        """The part of decision time `ts`: cohorts whose labels are known by then, and buying rhythms.
-
-        May be repeated until `sweep(ts)`; equal state gives an equal part.
-        """
-        return sweeping.mature(self, ts)
-
-    def sweep(self, ts: int, models: ModelSet, *, act: bool = True) -> Sweep:
-        """Judge every active customer as of `ts`; `act` False raises no alert (too old, DESIGN 4.10)."""
-        return sweeping.sweep(self, ts, models, act=act)
-
-    def answer(self, found: Sequence[triggers.Trigger], models: ModelSet, oldest: int) -> Counter[str]:
-        """Score the customers of `found` triggers at once; those before `oldest` raise no alert."""
-        return triggers.answer(self, found, models, oldest)
 
     def enough_data(self, models: ModelSet) -> bool:
         """Whether the models have seen enough labels to act upon."""

@@ -10,8 +10,9 @@ import numpy as np
 
 from features import rowcodec
 from features.clock import TopicClock
+from features.layout import TOPICS
 from features.rowcodec import RowError
-from models import erasure, rows
+from models import rows
 from models.cohorts import Cohort, read_chunk
 from models.rows import PARTITION_KEY, PartitionRow, Row, Tail
 from models.wire import WireError
@@ -109,7 +110,7 @@ class Restorer:
             chunks = row.chunks
         for start, count in chunks.items():
             core.cohorts[start] = self._joined(start, count)
-        erasure.recover(core)
+        _finish_erasures(core)
         owed = self._owed | self._leftovers(chunks)
         self._pieces, self._owed = {}, set()
         return chunks, owed
@@ -141,3 +142,20 @@ class Restorer:
 def settled_sweep(core: PartitionCore) -> int | None:
     """The last decision time swept; None while the start on the grid may still move back."""
     return None if core.matured is None else core.swept
+
+
+def _finish_erasures(core: PartitionCore) -> None:
+    """After a crash: finish erasures whose tombstones were not written, and take back torn ones.
+
+    An erasure beyond what the partition row knows comes again, and is carried out then.
+    """
+    place = TOPICS.index("customers")
+    durable = core.clocks["customers"].offset
+    core.erased = {code: e for code, e in core.erased.items() if e.offsets[place] <= durable}
+    if not core.erased:
+        return
+    rows = core.table.rows
+    for user, slot in list(core.table.index.items()):
+        erased = core.erased.get(int(rows["user_hash"][slot]))
+        if erased is not None and erased.covers(rows["stamps"][slot]):
+            core.forget(user)

@@ -12,8 +12,8 @@ import numpy as np
 from features.layout import DAY_MS, gather
 from features.returns import ReturnHistogram
 from features.view import return_statistics
-from models import triggers
 from models.alerts import Alert, ModelRef, alert_id
+from models.answering import answer_held
 from models.cohorts import MILLION, Cohort, churned, sample
 from models.episodes import TIERS
 from models.episodes import judge as judge_episodes
@@ -49,7 +49,10 @@ class Sweep:
 
 
 def mature(core: PartitionCore, ts: int) -> Part:
-    """See `PartitionCore.mature`."""
+    """The part of decision time `ts`: cohorts whose labels are known by then, and buying rhythms.
+
+    May be repeated until `sweep(core, ts, ...)`; equal state gives an equal part.
+    """
     horizon = core.config.horizon_days
     live = core.table.live_slots()
     as_of = core.table.as_of(live, ts)
@@ -85,8 +88,8 @@ def _matured(core: PartitionCore, cohort: Cohort, live: Slots, as_of: Slots) -> 
     return Matured(cohort, labels, (treated_at >= start) & (treated_at < end))
 
 
-def sweep(core: PartitionCore, ts: int, models: ModelSet, *, act: bool) -> Sweep:
-    """See `PartitionCore.sweep`."""
+def sweep(core: PartitionCore, ts: int, models: ModelSet, *, act: bool = True) -> Sweep:
+    """Judge every active customer as of `ts`; `act` False raises no alert (too old, DESIGN 4.10)."""
     table, config = core.table, core.config
     live = table.live_slots()
     as_of = table.as_of(live, ts)
@@ -105,7 +108,7 @@ def sweep(core: PartitionCore, ts: int, models: ModelSet, *, act: bool) -> Sweep
     )
     if not result.silent:
         _episodes(core, result, as_of, last[active], models)
-    result.triggers = triggers.answer_held(core, ts, models)
+    result.triggers = answer_held(core, ts, models)
     _finish(core, ts)
     return result
 

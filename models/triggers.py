@@ -1,35 +1,23 @@
 """Events that speak for themselves: a bad review, refund, cancel, complaint or unsubscription.
 
-Their customer is scored at once, after the micro-batch that holds the event, at most once per cool-down.
-A trigger neither opens nor closes an episode (DESIGN 4.4, 4.8). Triggers of a replay are held until the next
-sweep and answered as of its decision time, with its models: what a micro-batch holds is an accident of
-polling, and a replay must end the same however it was polled (DESIGN 4.6).
+Triggers of a replay are held until the next sweep: what a micro-batch holds is an accident of polling, and a
+replay must end the same however it was polled (DESIGN 4.6). What follows from them is in `models.answering`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 
 from features.events import TRIGGERS, TRIGGERS_IF_BAD, Kind
-from features.layout import gather
-from models.alerts import Alert, ModelRef, alert_id
-from models.episodes import TIERS
-from models.judging import judge, reasons
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from features.columns import Columns
-    from features.table import Slots
-    from models.core import CoreConfig, PartitionCore
-    from models.versions import ModelSet
-
+    from models.config import CoreConfig
 
 _MAY_SPEAK: Final = np.zeros(max(Kind) + 1, bool)
 _MAY_SPEAK[[*TRIGGERS, *TRIGGERS_IF_BAD]] = True
@@ -51,13 +39,13 @@ class Held(msgspec.Struct, frozen=True, array_like=True, order=True):
     event_id: str
 
 
-def find(core: PartitionCore, batch: Columns, replayed: NDArray[np.bool_]) -> list[Trigger]:
+def find(config: CoreConfig, batch: Columns, replayed: NDArray[np.bool_]) -> list[Trigger]:
     """The trigger events of a batch of fresh events."""
     times, events = batch.times, batch.events
     return [
         Trigger(event.user_id, event.event_id, int(times[i]), bool(replayed[i]))
         for i in np.flatnonzero(_MAY_SPEAK[batch.kinds]).tolist()
-        if _speaks(event := events[i], core.config)
+        if _speaks(event := events[i], config)
     ]
 
 
@@ -65,97 +53,3 @@ def _speaks(event: Any, config: CoreConfig) -> bool:
     if event.kind == Kind.REVIEW:
         return event.rating is not None and event.rating <= config.low_rating
     return bool(event.kind != Kind.SURVEY or event.score <= config.low_survey)
-
-
-def answer(core: PartitionCore, found: Sequence[Trigger], models: ModelSet, oldest: int) -> Counter[str]:
-    """Score the triggers' customers together; see `PartitionCore.answer`. Counts by what became of them."""
-    counts, admitted = _admit(core, found, models, oldest)
-    if admitted:
-        slots = np.array([slot for slot, _ in admitted], np.intp)
-        spoke = np.array([trigger.ts for _, trigger in admitted], np.int64)
-        # As of everything that is known of each.
-        ts = np.maximum(spoke, core.table.rows["last_ts"][slots]) + 1
-        counts += _judge(core, [trigger for _, trigger in admitted], slots, ts, models)
-    return counts
-
-
-def hold(core: PartitionCore, trigger: Trigger) -> None:
-    """Keep a replayed trigger for the next sweep."""
-    core.held.setdefault(trigger.user, []).append(Held(trigger.ts, trigger.event_id))
-    core.dirty.add(trigger.user)
-
-
-def answer_held(core: PartitionCore, ts: int, models: ModelSet) -> Counter[str]:
-    """Answer the held triggers before decision time `ts` as of it, in the order of their times."""
-    due = sorted((held, user) for user, waiting in core.held.items() for held in waiting if held.ts < ts)
-    core.dirty |= (users := {user for _, user in due})
-    found = [Trigger(user, held.event_id, held.ts, replayed=True) for held, user in due]
-    counts, admitted = _admit(core, found, models)
-    if admitted:
-        slots = core.table.as_of(np.array([slot for slot, _ in admitted], np.intp), ts)
-        counts += _judge(core, [trigger for _, trigger in admitted], slots, ts, models)
-    for user in users:
-        rest = [held for held in core.held.pop(user) if held.ts >= ts]
-        if rest:
-            core.held[user] = rest
-    return counts
-
-
-def _admit(
-    core: PartitionCore, found: Sequence[Trigger], models: ModelSet, oldest: int = 0
-) -> tuple[Counter[str], list[tuple[int, Trigger]]]:
-    """(live slot, trigger) of those whose customer is to be judged, and what became of the others."""
-    counts: Counter[str] = Counter()
-    admitted = []
-    triggered_at = core.table.rows["triggered_at"]
-    for trigger in found:
-        slot = core.table.slot(trigger.user)
-        if slot is None:
-            counts["unknown"] += 1
-            continue
-        last = int(triggered_at[slot])
-        if last and trigger.ts - last < core.config.trigger_cooldown_ms:
-            counts["cooling_down"] += 1
-            continue
-        triggered_at[slot] = trigger.ts
-        core.dirty.add(trigger.user)
-        if not core.enough_data(models):
-            counts["warming_up"] += 1
-        elif trigger.ts < oldest and not trigger.replayed:
-            counts["stale"] += 1
-        else:
-            admitted.append((slot, trigger))
-    return counts, admitted
-
-
-def _judge(
-    core: PartitionCore,
-    found: Sequence[Trigger],
-    slots: Slots,
-    ts: int | NDArray[np.int64],
-    models: ModelSet,
-) -> Counter[str]:
-    """Judge the records at `slots` (n,), one for each trigger, as of `ts`, and raise their alerts."""
-    rows, horizon = core.table.rows, core.config.horizon_days
-    probabilities = judge(rows, slots, ts, horizon, models).probabilities
-    tiers = core.config.thresholds.tiers(probabilities)
-    raised = np.flatnonzero(tiers)
-    if len(raised):
-        as_of = ts if isinstance(ts, int) else ts[raised]
-        because = reasons(gather(rows, slots[raised]), as_of, horizon, models)
-        for i, why in zip(raised.tolist(), because, strict=True):
-            alert = Alert(
-                alert_id=alert_id(found[i].user, "trigger", found[i].event_id),
-                kind="trigger",
-                status="opened",
-                user_id=found[i].user,
-                ts=found[i].ts,
-                probability=float(probabilities[i]),
-                tier=TIERS[tiers[i]],
-                reasons=why,
-                model=ModelRef(name=models.champion, version=models.number),
-                horizon_days=horizon,
-                dry_run=found[i].replayed,
-            )
-            core.add_pending(found[i].user, msgspec.json.encode(alert))
-    return Counter(alert=len(raised), below_threshold=len(found) - len(raised))

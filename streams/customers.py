@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from features.layout import TOPICS
+from models import answering, sweeping
 from models.core import PartitionCore
 from streams.engine import Engine
 from streams.partition import Partition
@@ -129,7 +130,7 @@ class CustomerPartition(Partition):
     def _answer(self, triggered: list[Trigger]) -> None:
         if triggered:
             oldest = self._context.now() - self._context.settings.act_within_ms
-            counts = self.core.answer(triggered, self._context.models.current, oldest)
+            counts = answering.answer(self.core, triggered, self._context.models.current, oldest)
             for result, count in counts.items():
                 self._context.metrics.triggers.labels(result).inc(count)
 
@@ -192,14 +193,14 @@ class CustomerPartition(Partition):
             return False
         act = core.replaying or ts >= self._context.now() - self._context.settings.act_within_ms
         with self._context.metrics.sweep_seconds.time():
-            sweep = core.sweep(ts, models, act=act)
+            sweep = sweeping.sweep(core, ts, models, act=act)
         await self._publish_scores(sweep, models)
         await self.flush()
         self._count(sweep)
         return True
 
     async def _send_part(self, ts: int) -> None:
-        part = self.core.mature(ts)
+        part = sweeping.mature(self.core, ts)
         key = str(ts).encode()
         messages = [Message(key, value) for value in part.messages()]
         context = self._context

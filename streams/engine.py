@@ -159,8 +159,7 @@ class Engine:
         # A checkpoint is the whole table: a large one must not be written for each small piece of tail.
         enough = max(config.checkpoint_bytes, config.checkpoint_ratio * self._checkpoint_size)
         return (
-            self._written_bytes > enough
-            or time.monotonic() - self._checkpoint_at > config.checkpoint_seconds
+            self._written_bytes > enough or time.monotonic() - self._checkpoint_at > config.checkpoint_seconds
         )
 
     def _checkpoint(self, rows: list[tuple[bytes, bytes | None]]) -> None:

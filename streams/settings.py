@@ -28,7 +28,7 @@ from features.layout import DAY_MS, TOPICS
 from features.mapping import FieldMapping
 from features.money import Currencies
 from interventions.policy import PolicyConfig
-from models.core import CoreConfig
+from models.config import CoreConfig
 from models.episodes import Thresholds
 from models.trainer import TrainerConfig
 from streams.sections import Alerting, Interventions, Kafka, Model, Money, Worker

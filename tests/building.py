@@ -17,8 +17,10 @@ from features.layout import DAY_MS, TOPICS
 from features.money import Currencies
 from features.observing import REPLAY_HEADER, Record
 from features.returns import PRIOR, ReturnHistogram, ReturnModel
+from models import sweeping
 from models.alerts import Alert
-from models.core import CoreConfig, Observed, PartitionCore
+from models.config import CoreConfig
+from models.core import Observed, PartitionCore
 from models.episodes import Thresholds
 from models.scorers import LinearScorer
 from models.versions import COLUMNS, TREATED, ModelSet
@@ -120,7 +122,7 @@ class Feed:
             self.until(ts, replay=self.replayed)
         taken = []
         while (due := self.core.due(ts)) is not None:
-            taken.append((self.core.mature(due), self.core.sweep(due, models, act=act)))
+            taken.append((sweeping.mature(self.core, due), sweeping.sweep(self.core, due, models, act=act)))
         return taken
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from models import answering, sweeping
 from models.parts import PartAssembly, read_part_chunk
 from models.storage import Storage
 from models.trainer import Trainer, TrainerConfig
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from features.observing import Record
-    from models.core import CoreConfig, PartitionCore
+    from models.config import CoreConfig
+    from models.core import PartitionCore
     from models.storage import Row
     from models.versions import ModelSet
 
@@ -131,7 +133,7 @@ class Shell:
 
     def _take(self, poll: Poll) -> None:
         observed = self.core.observe(poll.topic, self.logs[poll.topic][poll.start : poll.end])
-        self.core.answer(observed.triggered, self._newest(), 0)
+        answering.answer(self.core, observed.triggered, self._newest(), 0)
         self._unacked.append(poll)
 
     def _meanwhile(self) -> None:
@@ -147,13 +149,13 @@ class Shell:
 
     def _decide(self, ts: int) -> None:
         if self.core.matured is None or self.core.matured < ts:
-            for message in self.core.mature(ts).messages():
+            for message in sweeping.mature(self.core, ts).messages():
                 self.burn()
                 self._learn(message)
             self._meanwhile()
             if self.recut and self.rng.random() < 0.3:
                 self._flush()
-        self.core.sweep(ts, self.versions[ts])
+        sweeping.sweep(self.core, ts, self.versions[ts])
         self._meanwhile()
         self._flush()
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import random
 
     from features.observing import Record
-    from models.core import CoreConfig
+    from models.config import CoreConfig
 
 DAYS = 20
 LATENESS = DAY_MS

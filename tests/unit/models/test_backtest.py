@@ -16,8 +16,9 @@ from features.inputs import TOPIC_OF
 from features.layout import DAY_MS, TOPICS
 from features.money import Currencies
 from features.observing import REPLAY_HEADER, Record
+from models import sweeping
 from models.backtest import Backtest, Line, Step
-from models.core import CoreConfig, PartitionCore
+from models.core import PartitionCore
 from models.record import CHAMPION
 from models.trainer import Trainer, TrainerConfig
 from models.versions import initial_models
@@ -25,6 +26,8 @@ from tests.building import START, config, day, event, quick_fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from models.config import CoreConfig
 
 SETTINGS = config(
     horizon_days=6, active_within_days=15, grid=DecisionGrid(3), evict_after_days=60, lateness_ms=DAY_MS
@@ -86,10 +89,10 @@ def test_it_equals_feeding_the_core_and_the_trainer_by_hand():
                 core.observe(topic, [Record(offsets[topic], key, value, 0, ((REPLAY_HEADER, b"1"),))])
                 offsets[topic] += 1
         assert core.due(core.watermark()) == step.ts
-        trainer.receive_part(core.mature(step.ts))
+        trainer.receive_part(sweeping.mature(core, step.ts))
         list(trainer.learn(step.ts))
         models = trainer.models()
-        sweep = core.sweep(step.ts, models)
+        sweep = sweeping.sweep(core, step.ts, models)
         mine = dict(zip((core.table.name(s) for s in sweep.slots), sweep.probabilities.tolist(), strict=True))
         assert mine == pytest.approx(
             dict(zip(step.users, step.probabilities.tolist(), strict=True)), abs=2e-6

@@ -17,6 +17,7 @@ from random_logs import settings as log_settings
 from features.grid import DecisionGrid
 from features.hashing import partition_of
 from features.layout import DAY_MS, TOPICS
+from models import sweeping
 from tests.building import (
     START,
     Feed,
@@ -36,7 +37,8 @@ from tests.examples import examples
 if TYPE_CHECKING:
     from features.observing import Record
     from models.cohorts import Cohort
-    from models.core import CoreConfig, PartitionCore
+    from models.config import CoreConfig
+    from models.core import PartitionCore
     from models.parts import Part
 
 MODELS = constant_models(0.7)
@@ -167,8 +169,8 @@ class Life:
 
     def _decide(self) -> None:
         while (ts := self.core.due(self.core.watermark())) is not None:
-            self.parts[ts] = self.core.mature(ts)
-            self.core.sweep(ts, MODELS)
+            self.parts[ts] = sweeping.mature(self.core, ts)
+            sweeping.sweep(self.core, ts, MODELS)
             if ts in self.core.cohorts:
                 self.cohorts[ts] = self.core.cohorts[ts]
             if ts % (4 * DAY_MS):
@@ -234,7 +236,7 @@ class TestAsOf:
         feed.decide(day(9), MODELS)
 
         assert [int(target.cohorts[day(n)].recency[0]) for n in range(6, 10)] == [0, 0, 0, 1]
-        part = target.mature(day(10))
+        part = sweeping.mature(target, day(10))
         assert [bool(m.churned[0]) for m in part.matured] == [False]
 
     def test_a_sweep_that_is_not_durable_can_be_repeated_upon_rows_that_are(self):
@@ -462,7 +464,7 @@ def test_a_partition_without_any_event_begins_where_it_is_told_and_takes_part():
     assert empty.due(day(10.6)) is None
     following = empty.due(day(40))
     assert following is not None
-    assert empty.mature(following).histogram.customers == 0
+    assert sweeping.mature(empty, following).histogram.customers == 0
 
 
 def test_beginning_again_moves_nothing():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from features.layout import DAY_MS
+from models import sweeping
 from models.alerts import Alert, alert_id
 from models.versions import ModelSet, initial_models
 from tests.building import START, Feed, alerts, config, constant_models, core, day, event, members
@@ -109,7 +110,7 @@ def test_what_a_decision_time_did_to_a_durable_row_stays_done():
     feed.decide(day(1), constant_models(0.9))
     before = list(target.pending["anna"])
     target.swept = day(0)
-    target.sweep(day(1), constant_models(0.99))
+    sweeping.sweep(target, day(1), constant_models(0.99))
 
     assert target.pending["anna"] == before
 
@@ -166,7 +167,9 @@ class TestPart:
         feed.decide(day(5), constant_models(0.5))
         feed.until(day(6))
 
-        assert list(target.mature(day(6)).messages()) == list(target.mature(day(6)).messages())
+        assert list(sweeping.mature(target, day(6)).messages()) == list(
+            sweeping.mature(target, day(6)).messages()
+        )
 
     def test_the_histogram_counts_every_buyer_as_of_then(self):
         _, feed = customer(lateness_ms=9 * DAY_MS)
@@ -182,9 +185,9 @@ class TestPart:
 def test_the_models_of_a_sweep_are_those_it_is_given():
     target, feed = customer()
     feed.until(day(1))
-    target.mature(day(1))
+    sweeping.mature(target, day(1))
     models: ModelSet = constant_models(0.25)
-    sweep = target.sweep(day(1), models)
+    sweep = sweeping.sweep(target, day(1), models)
 
     assert sweep.probabilities.tolist() == [0.25]
     assert target.swept == day(1)

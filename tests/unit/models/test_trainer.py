@@ -18,7 +18,7 @@ from features.catalogue import OFFSET
 from features.hashing import partition_of
 from features.layout import TOPICS
 from features.returns import PRIOR, ReturnHistogram, fit
-from models import cohorts
+from models import cohorts, sweeping
 from models.cohorts import Cohort
 from models.contenders import new_learner
 from models.learners import LEARNERS, StateMismatchError
@@ -396,9 +396,9 @@ def trained(partitions: int, found: list[dict[str, object]], rng: random.Random)
         each = rng.choice(ahead)
         ts = each.due(day(DAYS))
         assert ts is not None
-        for chunk in chunks(each.mature(ts)):
+        for chunk in chunks(sweeping.mature(each, ts)):
             target.receive(chunk)
-        each.sweep(ts, constant_models(0.5))
+        sweeping.sweep(each, ts, constant_models(0.5))
         while (ready := target.ready()) is not None:
             list(target.learn(ready))
             versions.append(target.models())

@@ -6,6 +6,7 @@ import pytest
 
 from features.layout import DAY_MS
 from models.alerts import alert_id
+from models.answering import answer
 from models.storage import Storage
 from tests.building import Feed, alerts, config, constant_models, core, day, event, models_by
 
@@ -51,7 +52,7 @@ def test_some_events_speak_for_themselves(name: str, fields: dict[str, float], s
 def test_a_trigger_is_answered_at_once_by_an_alert_of_its_own():
     target, feed = customer()
     observed = feed(refund := event("refund", "anna", day(1)))
-    counts = target.answer(observed.triggered, SURE, LONG_AGO)
+    counts = answer(target, observed.triggered, SURE, LONG_AGO)
 
     (alert,) = alerts(target)
     assert counts == {"alert": 1}
@@ -64,11 +65,11 @@ def test_a_trigger_is_answered_at_once_by_an_alert_of_its_own():
 
 def test_it_neither_opens_nor_closes_an_episode():
     target, feed = customer()
-    target.answer(feed(event("refund", "anna", day(0.6))).triggered, SURE, LONG_AGO)
+    answer(target, feed(event("refund", "anna", day(0.6))).triggered, SURE, LONG_AGO)
     before = target.table.rows["episode_start"].any()
     feed.decide(day(1), SURE)
     opened = target.table.rows["episode_start"][0]
-    target.answer(feed(event("cancel", "anna", day(5))).triggered, constant_models(0.01), LONG_AGO)
+    answer(target, feed(event("cancel", "anna", day(5))).triggered, constant_models(0.01), LONG_AGO)
 
     assert not before
     assert opened == target.table.rows["episode_start"][0] == day(1)
@@ -78,7 +79,7 @@ def test_the_event_itself_is_seen_by_the_model():
     """Scored a moment after the newest event: the silence is over, the refund is in the features."""
     target, feed = customer()
     observed = feed(event("refund", "anna", day(3)))
-    target.answer(observed.triggered, models_by({0.1: 0.7, 2.5: 0.9}), LONG_AGO)
+    answer(target, observed.triggered, models_by({0.1: 0.7, 2.5: 0.9}), LONG_AGO)
 
     (alert,) = alerts(target)
     assert alert.probability == pytest.approx(0.9, abs=1e-5)
@@ -88,7 +89,7 @@ def test_one_alert_per_cool_down():
     target, feed = customer()
     fates = []
     for when in (1, 2, 3.999, 4, 6):
-        fates += target.answer(feed(event("cancel", "anna", day(when))).triggered, SURE, LONG_AGO)
+        fates += answer(target, feed(event("cancel", "anna", day(when))).triggered, SURE, LONG_AGO)
 
     assert fates == ["alert", "cooling_down", "cooling_down", "alert", "cooling_down"]
 
@@ -97,21 +98,21 @@ def test_two_triggers_in_one_poll_are_one_alert():
     target, feed = customer()
     observed = feed(event("cancel", "anna", day(1)), event("refund", "anna", day(1)))
 
-    assert target.answer(observed.triggered, SURE, LONG_AGO) == {"alert": 1, "cooling_down": 1}
+    assert answer(target, observed.triggered, SURE, LONG_AGO) == {"alert": 1, "cooling_down": 1}
 
 
 def test_an_older_trigger_that_arrives_later_is_cooling_down_too():
     target, feed = customer(lateness_ms=9 * DAY_MS)
-    target.answer(feed(event("cancel", "anna", day(9))).triggered, SURE, LONG_AGO)
+    answer(target, feed(event("cancel", "anna", day(9))).triggered, SURE, LONG_AGO)
 
-    assert target.answer(feed(event("cancel", "anna", day(1))).triggered, SURE, LONG_AGO) == {
+    assert answer(target, feed(event("cancel", "anna", day(1))).triggered, SURE, LONG_AGO) == {
         "cooling_down": 1
     }
 
 
 def test_a_calm_customer_is_left_in_peace():
     target, feed = customer()
-    counts = target.answer(feed(event("cancel", "anna", day(1))).triggered, constant_models(0.59), LONG_AGO)
+    counts = answer(target, feed(event("cancel", "anna", day(1))).triggered, constant_models(0.59), LONG_AGO)
 
     assert counts == {"below_threshold": 1}
     assert alerts(target) == []
@@ -121,13 +122,13 @@ def test_without_enough_labels_there_is_no_verdict():
     target, feed = customer(min_labels=100)
     found = feed(event("cancel", "anna", day(1))).triggered
 
-    assert target.answer(found, constant_models(0.95, labels=99), LONG_AGO) == {"warming_up": 1}
+    assert answer(target, found, constant_models(0.95, labels=99), LONG_AGO) == {"warming_up": 1}
 
 
 def test_an_old_trigger_is_stale():
     target, feed = customer()
 
-    assert target.answer(feed(event("cancel", "anna", day(1))).triggered, SURE, day(2)) == {"stale": 1}
+    assert answer(target, feed(event("cancel", "anna", day(1))).triggered, SURE, day(2)) == {"stale": 1}
     assert alerts(target) == []
 
 
@@ -194,7 +195,7 @@ class TestReplayed:
 
 def test_a_live_trigger_is_no_dry_run():
     target, feed = customer()
-    target.answer(feed(event("cancel", "anna", day(1))).triggered, SURE, LONG_AGO)
+    answer(target, feed(event("cancel", "anna", day(1))).triggered, SURE, LONG_AGO)
 
     assert not alerts(target)[0].dry_run
 
@@ -214,7 +215,7 @@ def test_who_was_erased_meanwhile_is_unknown():
     observed = feed(event("cancel", "anna", day(1)))
     feed(event("erasure", "anna", day(1)))
 
-    assert target.answer(observed.triggered, SURE, LONG_AGO) == {"unknown": 1}
+    assert answer(target, observed.triggered, SURE, LONG_AGO) == {"unknown": 1}
 
 
 def test_unsubscribing_and_complaining_count_however_late_and_change_consent():
@@ -231,5 +232,5 @@ def test_somebody_without_any_purchase_can_speak_too():
     target, feed = customer()
     observed = feed(event("unsubscribed", "stranger", day(1)))
 
-    assert target.answer(observed.triggered, SURE, LONG_AGO) == {"alert": 1}
+    assert answer(target, observed.triggered, SURE, LONG_AGO) == {"alert": 1}
     assert alerts(target)[0].user_id == "stranger"

@@ -1,0 +1,119 @@
+"""What follows from triggers: their customers are scored at once, at most once per cool-down.
+
+A trigger neither opens nor closes an episode (DESIGN 4.4, 4.8). Held ones are answered at the next sweep, as
+of its decision time and with its models.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from features.layout import gather
+from models.alerts import Alert, ModelRef, alert_id
+from models.episodes import TIERS
+from models.judging import judge, reasons
+from models.triggers import Trigger
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from features.table import Slots
+    from models.core import PartitionCore
+    from models.versions import ModelSet
+
+
+def answer(core: PartitionCore, found: Sequence[Trigger], models: ModelSet, oldest: int) -> Counter[str]:
+    """Score the triggers' customers together; returns counts by what became of them.
+
+    Those before `oldest` (epoch ms) raise no alert.
+    """
+    counts, admitted = _admit(core, found, models, oldest)
+    if admitted:
+        slots = np.array([slot for slot, _ in admitted], np.intp)
+        spoke = np.array([trigger.ts for _, trigger in admitted], np.int64)
+        # As of everything that is known of each.
+        ts = np.maximum(spoke, core.table.rows["last_ts"][slots]) + 1
+        counts += _judge(core, [trigger for _, trigger in admitted], slots, ts, models)
+    return counts
+
+
+def answer_held(core: PartitionCore, ts: int, models: ModelSet) -> Counter[str]:
+    """Answer the held triggers before decision time `ts` as of it, in the order of their times."""
+    due = sorted((held, user) for user, waiting in core.held.items() for held in waiting if held.ts < ts)
+    core.dirty |= (users := {user for _, user in due})
+    found = [Trigger(user, held.event_id, held.ts, replayed=True) for held, user in due]
+    counts, admitted = _admit(core, found, models)
+    if admitted:
+        slots = core.table.as_of(np.array([slot for slot, _ in admitted], np.intp), ts)
+        counts += _judge(core, [trigger for _, trigger in admitted], slots, ts, models)
+    for user in users:
+        rest = [held for held in core.held.pop(user) if held.ts >= ts]
+        if rest:
+            core.held[user] = rest
+    return counts
+
+
+def _admit(
+    core: PartitionCore, found: Sequence[Trigger], models: ModelSet, oldest: int = 0
+) -> tuple[Counter[str], list[tuple[int, Trigger]]]:
+    """(live slot, trigger) of those whose customer is to be judged, and what became of the others."""
+    counts: Counter[str] = Counter()
+    admitted = []
+    triggered_at = core.table.rows["triggered_at"]
+    for trigger in found:
+        slot = core.table.slot(trigger.user)
+        if slot is None:
+            counts["unknown"] += 1
+            continue
+        last = int(triggered_at[slot])
+        if last and trigger.ts - last < core.config.trigger_cooldown_ms:
+            counts["cooling_down"] += 1
+            continue
+        triggered_at[slot] = trigger.ts
+        core.dirty.add(trigger.user)
+        if not core.enough_data(models):
+            counts["warming_up"] += 1
+        elif trigger.ts < oldest and not trigger.replayed:
+            counts["stale"] += 1
+        else:
+            admitted.append((slot, trigger))
+    return counts, admitted
+
+
+def _judge(
+    core: PartitionCore,
+    found: Sequence[Trigger],
+    slots: Slots,
+    ts: int | NDArray[np.int64],
+    models: ModelSet,
+) -> Counter[str]:
+    """Judge the records at `slots` (n,), one for each trigger, as of `ts`, and raise their alerts."""
+    rows, horizon = core.table.rows, core.config.horizon_days
+    probabilities = judge(rows, slots, ts, horizon, models).probabilities
+    tiers = core.config.thresholds.tiers(probabilities)
+    raised = np.flatnonzero(tiers)
+    if len(raised):
+        as_of = ts if isinstance(ts, int) else ts[raised]
+        because = reasons(gather(rows, slots[raised]), as_of, horizon, models)
+        for i, why in zip(raised.tolist(), because, strict=True):
+            alert = Alert(
+                alert_id=alert_id(found[i].user, "trigger", found[i].event_id),
+                kind="trigger",
+                status="opened",
+                user_id=found[i].user,
+                ts=found[i].ts,
+                probability=float(probabilities[i]),
+                tier=TIERS[tiers[i]],
+                reasons=why,
+                model=ModelRef(name=models.champion, version=models.number),
+                horizon_days=horizon,
+                dry_run=found[i].replayed,
+            )
+            core.add_pending(found[i].user, msgspec.json.encode(alert))
+    return Counter(alert=len(raised), below_threshold=len(found) - len(raised))

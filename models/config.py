@@ -1,0 +1,50 @@
+"""What decides meaning: horizon, grid, lateness, thresholds, and the rest that all partitions share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from features.grid import DecisionGrid
+from features.layout import DAY_MS, Layout
+from features.updates import LOW_RATING
+from models.episodes import Thresholds
+
+_DAILY: Final = DecisionGrid(every_days=1)
+_TIERS: Final = Thresholds()
+
+
+@dataclass(frozen=True)
+class CoreConfig:
+    """What decides meaning, and must not change under a running deployment.
+
+    `learn_sample` bounds the members of a cohort per partition; `min_labels` is how many labels a model
+    needs before it may raise alerts; `salt` keys every hash of a customer.
+    Raises ValueError where the parts do not fit together.
+    """
+
+    horizon_days: int = 60
+    active_within_days: int = 120
+    grid: DecisionGrid = _DAILY
+    lateness_ms: int = DAY_MS
+    thresholds: Thresholds = _TIERS
+    salt: str = "churnwatch"
+    partitions: int = 1
+    learn_sample: int = 50_000
+    min_labels: int = 1_000
+    evict_after_days: int = 730
+    trigger_cooldown_ms: int = 7 * DAY_MS
+    low_rating: float = LOW_RATING
+    low_survey: float = 3.0
+
+    def __post_init__(self) -> None:
+        if min(self.horizon_days, self.active_within_days, self.partitions, self.learn_sample) < 1:
+            raise ValueError("horizon, activity window, partitions and learning sample must be at least 1")
+        if self.evict_after_days < self.active_within_days + self.horizon_days + 2 * self.grid.every_days:
+            raise ValueError("eviction must wait until no pending cohort can hold the customer")
+
+    @property
+    def layout(self) -> Layout:
+        """The record layout whose purchase days can answer every label."""
+        lateness_days = -(-self.lateness_ms // DAY_MS)
+        return Layout.covering(self.horizon_days + self.grid.every_days + lateness_days)
