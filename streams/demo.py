@@ -1,7 +1,7 @@
 """`churnwatch demo`: real purchases through the whole chain on this machine, and a summary to read.
 
-Starts the embedded broker and a worker as processes of their own, exactly as a user would, replays a real
-purchase log in lock-step, and counts what came out as any subscriber sees it.
+Starts a worker, and the embedded broker where no other is given, as processes of their own, exactly as a user
+would, replays a real purchase log in lock-step, and counts what came out as any subscriber sees it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import asyncio
 import shutil
 import signal
 import time
+import uuid
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -25,9 +27,10 @@ from streams.sources.cdnow import Cdnow
 from streams.sources.completejourney import CompleteJourney
 from streams.summary import render, summarise
 from streams.tally import tallying
+from streams.topic_admin import create, delete
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from rich.console import Console
@@ -55,13 +58,16 @@ def plan(data: str) -> Plan:
     return Plan(CompleteJourney(), {"medium": 0.60, "high": 0.80, "critical": 0.95})
 
 
-def demo_settings(plan: Plan, first_ts: int, bootstrap: str, run: Path) -> Settings:
-    """Settings of the demo's worker and replayer; the grid starts at the log's first day."""
+def demo_settings(plan: Plan, first_ts: int, kafka: Mapping[str, Any], run: Path) -> Settings:
+    """Settings of the demo's worker and replayer; the grid starts at the log's first day.
+
+    `kafka` are the settings that reach the broker and name what is the demo's on it.
+    """
     source = plan.source
     anchor = datetime.fromtimestamp((first_ts - first_ts % DAY_MS) / 1000, UTC).date()
     return load(
         None,
-        kafka={"bootstrap_servers": bootstrap, "partitions": _PARTITIONS, "session_timeout_seconds": 10},
+        kafka={**kafka, "partitions": _PARTITIONS, "session_timeout_seconds": 10},
         model={
             "horizon_days": source.horizon_days,
             "every_days": source.every_days,
@@ -76,13 +82,38 @@ def demo_settings(plan: Plan, first_ts: int, bootstrap: str, run: Path) -> Setti
             "state_dir": run / "state",
             "http_port": 0,
             "checkpoint_bytes": 3 << 20,
+            "checkpoint_ratio": 0.0,
             "checkpoint_seconds": 30,
         },
     )
 
 
-async def run_demo(data: str, run: Path, *, keep: bool, console: Console) -> dict[str, Any]:
-    """Run the demo under the folder `run`; returns what `run/summary.json` says."""
+@asynccontextmanager
+async def _hosted(work: Path, bootstrap: str | None) -> AsyncIterator[dict[str, Any]]:
+    """A broker with the demo's topics: its own, or the one at `bootstrap`, which is left as it was."""
+    if bootstrap is None:
+        async with broker_process(work, _PARTITIONS) as address:
+            yield {"bootstrap_servers": address}
+        return
+    # Nobody else's topics and group, an earlier demo's included.
+    name = f"churnwatch-demo-{uuid.uuid4().hex[:8]}"
+    kafka = {"bootstrap_servers": bootstrap, "topic_prefix": f"{name}.", "group": name}
+    chosen = load(None, kafka={**kafka, "partitions": _PARTITIONS}).kafka
+    topics, options = chosen.topics(), chosen.client_options()
+    await create(topics, options)
+    try:
+        yield kafka
+    finally:
+        await delete(topics, options)
+
+
+async def run_demo(
+    data: str, run: Path, *, keep: bool, console: Console, bootstrap: str | None = None
+) -> dict[str, Any]:
+    """Run the demo under the folder `run`; returns what `run/summary.json` says.
+
+    Uses the broker at `bootstrap`, with topics of its own that go in the end, or the embedded one without it.
+    """
     # As Ctrl-C does: broker and worker are processes of their own, and must not outlive the demo.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = plan(data)
@@ -95,8 +126,8 @@ async def run_demo(data: str, run: Path, *, keep: bool, console: Console) -> dic
     defaults = load(None)
     profiles = simulated_profiles(seen, defaults.salt.get_secret_value(), CONSENTS)
     everything = sorted([*profiles, *events], key=lambda e: e.ts)
-    async with broker_process(work, _PARTITIONS) as bootstrap:
-        settings = demo_settings(chosen, events[0].ts, bootstrap, work)
+    async with _hosted(work, bootstrap) as kafka:
+        settings = demo_settings(chosen, events[0].ts, kafka, work)
         async with worker_process(settings, work) as page, tallying(settings) as tally:
             started = time.perf_counter()
             done = await replay_events(settings, everything, console, tally=tally)
@@ -114,9 +145,8 @@ async def run_demo(data: str, run: Path, *, keep: bool, console: Console) -> dic
             (run / "summary.json").write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
             console.print(render(summary, tally.tally, settings, run))
             if keep:
-                console.print(
-                    f"\nStill up; press Ctrl-C to stop. Metrics: {page}metrics   Kafka: {bootstrap}"
-                )
+                where = f"Metrics: {page}metrics   Kafka: {settings.kafka.bootstrap_servers}"
+                console.print(f"\nStill up; press Ctrl-C to stop. {where}")
                 await _until_interrupted()
     return summary
 

@@ -1,4 +1,4 @@
-"""Making the topics on a broker, and checking that those which are there are right."""
+"""Making the topics on a broker, checking that those which are there are right, throwing them away."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from aiokafka.errors import (
     KafkaError,
     NoError,
     TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
     for_code,
 )
 
@@ -59,8 +60,24 @@ async def create(
             if name not in present
         ]
         created = await _create(admin, missing) if missing else []
-        await _until_visible(admin, created)
+        await _until_listed(admin, created, there=True)
         return created
+
+
+async def delete(topics: Topics, client_options: ClientOptions) -> list[str]:
+    """Delete every topic of the catalogue that is there, with all it holds; their names.
+
+    For topics that were made to be thrown away. Raises `TopicsError` when the broker will not.
+    """
+    async with _admin(client_options) as admin:
+        present = await _partition_counts(admin)
+        names = [name for name, _ in topics if name in present]
+        answered = (await admin.delete_topics(names)).topic_error_codes if names else ()
+        for name, code in answered:
+            if code not in {NoError.errno, UnknownTopicOrPartitionError.errno}:  # the latter: gone already
+                raise TopicsError(f"topic {name} was not deleted: {for_code(code).__name__}")
+        await _until_listed(admin, names, there=False)
+        return names
 
 
 async def check(topics: Topics, client_options: ClientOptions) -> Findings:
@@ -175,13 +192,15 @@ async def _create(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> list[s
     return created
 
 
-async def _until_visible(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
-    """Wait until the broker lists `names`: it answers before its own metadata know of them."""
+async def _until_listed(admin: AIOKafkaAdminClient, names: Sequence[str], *, there: bool) -> None:
+    """Wait until the broker lists all of `names`, or none: it answers before its own metadata know."""
     for _ in range(_LOOKS):
-        if set(names) <= (await _partition_counts(admin)).keys():
+        listed = (await _partition_counts(admin)).keys()
+        if all((name in listed) == there for name in names):
             return
         await asyncio.sleep(_LOOK_S)
-    raise TopicsError(f"the topics were created but not listed within {_LOOKS * _LOOK_S:.0f} s: check again")
+    done = "created but not" if there else "deleted but still"
+    raise TopicsError(f"the topics were {done} listed after {_LOOKS * _LOOK_S:.0f} s: check again")
 
 
 async def _try_group(admin: AIOKafkaAdminClient, group: str, findings: Findings) -> None:

@@ -1,4 +1,4 @@
-"""An embedded broker with worker processes that can be killed, and a run of the small shop through them."""
+"""Worker processes that can be killed, on any broker, and a run of the small shop through them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import asyncio
 import signal
 import sys
 import time
+import uuid
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.broker import EmbeddedBroker
+from features.layout import TOPICS
 from streams.processes import environment, is_ready
 from streams.replay import Replayer, replaying
 from streams.settings import Settings, load
@@ -25,26 +27,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.sources import SourceEvent
+    from tests.broker.brokers import Broker
 
     #: What befalls a cluster while something is replayed through it.
     Trouble = Callable[["Cluster", Replayer], Awaitable[None]]
 
-#: Short, because the embedded broker makes a restarted worker wait for the session of its dead self.
-SESSION_SECONDS: Final = 1.0
 PATIENCE_SECONDS: Final = 60.0
 WORKER: Final = ("-m", "streams.cli", "worker")
 
 
-def shop_settings(bootstrap: str, folder: Path, partitions: int = 2, **changes: dict[str, Any]) -> Settings:
+def shop_settings(folder: Path, partitions: int = 2, **changes: dict[str, Any]) -> Settings:
     """Settings under which the small shop lives a full life: labels after 5 days, evictions after 20.
 
-    `changes` are other settings by section.
+    Topics and group have a name of their own, since others may use the broker. `changes` are other settings
+    by section.
     """
+    name = f"test-{uuid.uuid4().hex[:8]}"
     sections: dict[str, dict[str, Any]] = {
         "kafka": {
-            "bootstrap_servers": bootstrap,
+            "topic_prefix": f"{name}.",
+            "group": name,
             "partitions": partitions,
-            "session_timeout_seconds": SESSION_SECONDS,
             "commit_interval_seconds": 0.2,
         },
         "model": {
@@ -123,18 +126,37 @@ class WorkerProcess:
 
 @dataclass
 class Cluster:
-    """A broker, the settings that reach it, and the workers that were started on it."""
+    """The settings that reach a broker, and the workers that were started on it."""
 
     settings: Settings
     folder: Path
     workers: list[WorkerProcess] = field(default_factory=list)
 
-    async def start_worker(self, program: tuple[str, ...] = WORKER) -> WorkerProcess:
-        """A new worker process, not waited for."""
-        worker = WorkerProcess(self.settings, self.folder, program)
+    async def start_worker(self, program: tuple[str, ...] = WORKER, host: str = "") -> WorkerProcess:
+        """A new worker process, not waited for. Workers of different `host` share no state directory."""
+        folder = self.folder / host
+        folder.mkdir(exist_ok=True)
+        section = self.settings.worker.model_copy(update={"state_dir": folder / "state"})
+        worker = WorkerProcess(self.settings.model_copy(update={"worker": section}), folder, program)
         await worker.start()
         self.workers.append(worker)
         return worker
+
+    async def consumed(self) -> None:
+        """Wait until the workers have acknowledged everything on the input topics."""
+        kafka = self.settings.kafka
+        topics = kafka.topics()
+        tps = [TopicPartition(topics[name], p) for name in TOPICS for p in range(kafka.partitions)]
+        async with AIOKafkaConsumer(
+            **kafka.client_options(), group_id=kafka.group, enable_auto_commit=False
+        ) as group:
+            group.assign(tps)
+            ends = {tp: end for tp, end in (await group.end_offsets(tps)).items() if end}
+            while ends:
+                up = [worker for worker in self.workers if worker.child.returncode is None]
+                assert up, self.workers[-1].said()
+                ends = {tp: end for tp, end in ends.items() if (await group.committed(tp) or 0) < end}
+                await asyncio.sleep(0.02)
 
     async def guard(self, trouble: Trouble | None, replayer: Replayer) -> None:
         """Make the trouble; then fail as soon as a worker ends. Runs until cancelled."""
@@ -151,11 +173,17 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster(folder: Path, partitions: int = 2, **changes: dict[str, Any]) -> AsyncIterator[Cluster]:
+async def cluster(
+    broker: Broker, folder: Path, partitions: int = 2, **changes: dict[str, Any]
+) -> AsyncIterator[Cluster]:
     """A cluster without workers, with `changes` to the shop's settings; ends all workers in the end."""
-    counts = shop_settings("", folder, partitions).kafka.topics().partition_counts()
-    with EmbeddedBroker(counts) as broker:
-        found = Cluster(shop_settings(broker.bootstrap, folder, partitions, **changes), folder)
+    # Short, because a restarted worker waits for the session of its dead self.
+    session = {"session_timeout_seconds": broker.session_seconds}
+    changes["kafka"] = session | changes.get("kafka", {})
+    settings = shop_settings(folder, partitions, **changes)
+    async with broker.hosting(settings.kafka.topics()) as bootstrap:
+        kafka = settings.kafka.model_copy(update={"bootstrap_servers": bootstrap})
+        found = Cluster(settings.model_copy(update={"kafka": kafka}), folder)
         try:
             yield found
         finally:
@@ -165,15 +193,17 @@ async def cluster(folder: Path, partitions: int = 2, **changes: dict[str, Any]) 
 
 
 async def run_shop(
+    broker: Broker,
     folder: Path,
     log: list[SourceEvent],
     *,
     partitions: int = 2,
     program: tuple[str, ...] = WORKER,
     trouble: Trouble | None = None,
+    **changes: dict[str, Any],
 ) -> Left:
     """Replay `log` through one worker, started as `program`, with `trouble` going on meanwhile."""
-    async with cluster(folder, partitions) as running:
+    async with cluster(broker, folder, partitions, **changes) as running:
         await running.start_worker(program)
         outputs = await Outputs.follow(running.settings)
         try:

@@ -1,4 +1,4 @@
-"""Runs that several tests compare with."""
+"""The brokers that tests run on, and runs that several tests compare with."""
 
 from __future__ import annotations
 
@@ -7,12 +7,39 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from deploy.kafka import KafkaUnavailableError
+from tests import real_kafka
+from tests.broker.brokers import Broker, Embedded, RealKafka
 from tests.broker.cluster import run_shop
 from tests.broker.shop import DAYS, shop_log
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from streams.sources import SourceEvent
     from tests.broker.leftovers import Left
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKafka]:
+    """Real Kafka, started when the first test needs it; skips where there is none, and says why."""
+    source = real_kafka.found()
+    if isinstance(source, str):
+        pytest.skip(f"no real Kafka: {source}")
+    try:
+        with source.running(tmp_path_factory.mktemp("kafka")) as bootstrap:
+            yield asyncio.run(RealKafka.at(bootstrap))
+    except KafkaUnavailableError as error:
+        pytest.skip(f"no real Kafka: {error}")
+
+
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+def broker(request: pytest.FixtureRequest) -> Broker:
+    """The contract suite runs on both; parametrise it indirectly to choose."""
+    if request.param == "embedded":
+        return Embedded()
+    real: RealKafka = request.getfixturevalue("kafka")
+    return real
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +51,7 @@ def log() -> list[SourceEvent]:
 @pytest.fixture(scope="session")
 def undisturbed(log: list[SourceEvent], tmp_path_factory: pytest.TempPathFactory) -> Left:
     """What the month leaves behind when nothing goes wrong."""
-    return _lively(asyncio.run(run_shop(tmp_path_factory.mktemp("month"), log)))
+    return _lively(asyncio.run(run_shop(Embedded(), tmp_path_factory.mktemp("month"), log)))
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +63,7 @@ def short_log() -> list[SourceEvent]:
 @pytest.fixture(scope="session")
 def short_undisturbed(short_log: list[SourceEvent], tmp_path_factory: pytest.TempPathFactory) -> Left:
     """What the fortnight leaves behind when nothing goes wrong."""
-    return _lively(asyncio.run(run_shop(tmp_path_factory.mktemp("fortnight"), short_log)))
+    return _lively(asyncio.run(run_shop(Embedded(), tmp_path_factory.mktemp("fortnight"), short_log)))
 
 
 def _lively(left: Left) -> Left:

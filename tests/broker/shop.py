@@ -32,6 +32,22 @@ def shop_log(customers: int, days: int = DAYS, seed: int = 3) -> list[SourceEven
     return sorted(found, key=lambda event: (event.ts, event.value))
 
 
+def purchase(user: str, ts: int, number: int = 0) -> bytes:
+    """A purchase of its own for each user, time and number."""
+    order = f"{user}-{ts}-{number}"
+    return msgspec.json.encode(
+        {
+            "type": "purchase",
+            "event_id": order,
+            "user_id": user,
+            "ts": ts,
+            "transaction_id": order,
+            "value": 20.0,
+            "currency": "EUR",
+        }
+    )
+
+
 class _Customer:
     def __init__(self, user: str, rng: random.Random, days: int) -> None:
         self.user, self.rng = user, rng

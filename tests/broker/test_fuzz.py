@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
 
 from features.hashing import partition_of
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.settings import Settings
+    from tests.broker.brokers import Broker
 
 pytestmark = pytest.mark.broker
 
@@ -81,28 +82,6 @@ def waves(corpus: Iterable[Fuzzed], sent: Sent) -> Iterator[list[Fuzzed]]:
     yield wave
 
 
-async def consumed(running: Cluster) -> None:
-    """Wait until the worker has acknowledged everything on the input topics."""
-    kafka = running.settings.kafka
-    topics = kafka.topics()
-    tps = [TopicPartition(topics[name], p) for name in _inputs() for p in range(kafka.partitions)]
-    async with AIOKafkaConsumer(
-        **kafka.client_options(), group_id=kafka.group, enable_auto_commit=False
-    ) as group:
-        group.assign(tps)
-        ends = {tp: end for tp, end in (await group.end_offsets(tps)).items() if end}
-        while ends:
-            assert running.workers[-1].child.returncode is None, running.workers[-1].said()
-            ends = {tp: end for tp, end in ends.items() if (await group.committed(tp) or 0) < end}
-            await asyncio.sleep(0.02)
-
-
-def _inputs() -> tuple[str, ...]:
-    from features.layout import TOPICS
-
-    return TOPICS
-
-
 def producer(settings: Settings) -> AIOKafkaProducer:
     """One that lets a megabyte through."""
     mebibyte = 1 << 20
@@ -111,19 +90,21 @@ def producer(settings: Settings) -> AIOKafkaProducer:
     )
 
 
-async def fuzzed(folder: Path, corpus: Iterable[Fuzzed]) -> tuple[Cluster, Sent, Outputs, Counter[str]]:
+async def fuzzed(
+    broker: Broker, folder: Path, corpus: Iterable[Fuzzed]
+) -> tuple[Cluster, Sent, Outputs, Counter[str]]:
     """Send `corpus` past a worker; (its cluster, stopped; what was sent; what came out; fates of events)."""
     # Nobody restarts here, so nobody needs to be missed soon.
     patient = {"session_timeout_seconds": 10}
     async with cluster(
-        folder, kafka=patient, worker={"max_dead_share": 1.0, "idle_after_seconds": 3600}
+        broker, folder, kafka=patient, worker={"max_dead_share": 1.0, "idle_after_seconds": 3600}
     ) as running:
         worker = await running.start_worker()
         sent, outputs = Sent(running.settings), await Outputs.follow(running.settings)
         async with producer(running.settings) as started:
             for wave in waves(corpus, sent):
                 await sent.send(Sender(started, 60), wave)
-                await consumed(running)
+                await running.consumed()
                 await outputs.read()
         fates = await asyncio.to_thread(_fates, worker.page() or "")
         await running.stop()
@@ -154,8 +135,10 @@ async def _counted(settings: Settings) -> Counter[str]:
 
 
 @pytest.mark.parametrize("records", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
-async def test_every_fuzzed_message_is_a_dead_letter_or_counts(records: int, tmp_path: Path) -> None:
-    _, sent, outputs, found = await fuzzed(tmp_path, fuzz_corpus(7, records))
+async def test_every_fuzzed_message_is_a_dead_letter_or_counts(
+    broker: Broker, records: int, tmp_path: Path
+) -> None:
+    _, sent, outputs, found = await fuzzed(broker, tmp_path, fuzz_corpus(7, records))
 
     assert len(sent.hostile) > records * 0.4
     assert found["accepted"] == sent.valid.total()
@@ -179,9 +162,13 @@ def _check_letter(letter: Any, original: Fuzzed) -> None:
     assert letter.value == value[:KEPT_BYTES]
 
 
-async def test_a_worker_stops_with_a_clear_line_when_most_of_what_arrives_is_no_event(tmp_path: Path) -> None:
+async def test_a_worker_stops_with_a_clear_line_when_most_of_what_arrives_is_no_event(
+    broker: Broker, tmp_path: Path
+) -> None:
     junk = [Fuzzed("orders", b"u", b"junk", expected_valid=False)] * 300
-    async with cluster(tmp_path, worker={"max_dead_share": 0.5, "dead_letter_window": 200}) as running:
+    async with cluster(
+        broker, tmp_path, worker={"max_dead_share": 0.5, "dead_letter_window": 200}
+    ) as running:
         worker = await running.start_worker()
         await worker.ready()
         async with producer(running.settings) as started:

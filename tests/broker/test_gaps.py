@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.broker import dying_worker
+from tests.broker.brokers import KAFKA_IN_PROOF
 from tests.broker.cluster import Cluster, run_shop
 from tests.broker.leftovers import Left, assert_same
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from streams.replay import Replayer
     from streams.sources import SourceEvent
+    from tests.broker.brokers import Broker
 
 pytestmark = pytest.mark.broker
 
@@ -61,22 +63,24 @@ def test_every_gap_of_the_dying_worker_is_tried() -> None:
     assert {*GAPS, *MORE_GAPS} == dying_worker.GAPS.keys()
 
 
+@KAFKA_IN_PROOF
 @pytest.mark.parametrize("gap", GAPS)
 async def test_a_worker_that_dies_in_the_gap_leaves_the_same_behind(
-    gap: str, short_log: list[SourceEvent], short_undisturbed: Left, tmp_path: Path
+    broker: Broker, gap: str, short_log: list[SourceEvent], short_undisturbed: Left, tmp_path: Path
 ) -> None:
     async def revive(cluster: Cluster, _: Replayer) -> None:
         await cluster.workers[0].ended()
         await cluster.start_worker(SURVIVING)
 
-    left = await run_shop(tmp_path, short_log, program=dying(gap, GAPS[gap]), trouble=revive)
+    left = await run_shop(broker, tmp_path, short_log, program=dying(gap, GAPS[gap]), trouble=revive)
 
     assert [worker.child.returncode for worker in left.workers] == [-signal.SIGKILL, 0]
     assert_same(short_undisturbed, left)
 
 
+@KAFKA_IN_PROOF
 async def test_workers_that_die_one_after_the_other_each_in_another_gap_leave_the_same_behind(
-    log: list[SourceEvent], undisturbed: Left, tmp_path: Path
+    broker: Broker, log: list[SourceEvent], undisturbed: Left, tmp_path: Path
 ) -> None:
     programs = [dying(gap, occurrence) for gap, occurrence in MORE_GAPS.items()]
 
@@ -87,7 +91,7 @@ async def test_workers_that_die_one_after_the_other_each_in_another_gap_leave_th
         await cluster.workers[-1].ended()
         await cluster.start_worker(SURVIVING)
 
-    left = await run_shop(tmp_path, log, program=programs[0], trouble=revive)
+    left = await run_shop(broker, tmp_path, log, program=programs[0], trouble=revive)
 
     assert [worker.child.returncode for worker in left.workers] == [-signal.SIGKILL] * len(programs) + [0]
     assert_same(undisturbed, left)

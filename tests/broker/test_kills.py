@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from streams.replay import Replayer
     from streams.sources import SourceEvent
+    from tests.broker.brokers import Broker
 
 pytestmark = pytest.mark.broker
 
@@ -59,11 +60,23 @@ def killing(seed: int) -> Callable[[Cluster, Replayer], Awaitable[None]]:
     return kill
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 12))])
+#: More seeds on the embedded broker, where a kill costs less time.
+_PROOFS: Final = [("embedded", seed) for seed in range(2, 12)]
+
+
+@pytest.mark.parametrize(
+    ("broker", "seed"),
+    [
+        ("embedded", 1),
+        pytest.param("kafka", 1, marks=[pytest.mark.kafka, pytest.mark.slow]),
+        *(pytest.param(*proof, marks=pytest.mark.slow) for proof in _PROOFS),
+    ],
+    indirect=["broker"],
+)
 async def test_ten_kills_leave_the_same_behind_as_an_undisturbed_run(
-    seed: int, log: list[SourceEvent], undisturbed: Left, tmp_path: Path
+    broker: Broker, seed: int, log: list[SourceEvent], undisturbed: Left, tmp_path: Path
 ) -> None:
-    disturbed = await run_shop(tmp_path, log, trouble=killing(seed))
+    disturbed = await run_shop(broker, tmp_path, log, trouble=killing(seed))
 
     killed = [worker.child.returncode for worker in disturbed.workers]
     assert killed == [-signal.SIGKILL] * KILLS + [0]

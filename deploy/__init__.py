@@ -1,0 +1,1 @@
+"""How churnwatch is run and watched: Kafka without Docker, alert rules, dashboards."""

@@ -1,0 +1,70 @@
+"""After SIGKILL a worker comes back from its checkpoint, on a new host from the changelogs, as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streams.processes import read_metrics
+from streams.readers import end_offset
+from tests.broker.cluster import Cluster, run_shop
+from tests.broker.leftovers import Left, assert_same
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streams.replay import Replayer
+    from streams.settings import Settings
+    from streams.sources import SourceEvent
+    from tests.broker.brokers import Broker
+
+pytestmark = pytest.mark.broker
+
+
+async def rows_written(settings: Settings) -> int:
+    """Rows on the changelog of customers."""
+    topic, options = settings.kafka.topics()["customers-changelog"], settings.kafka.client_options()
+    return sum([await end_offset(options, topic, p) for p in range(settings.kafka.partitions)])
+
+
+async def rows_read(running: Cluster) -> dict[str, float]:
+    """Rows of customers that the last worker's recovery read, by where they came from."""
+    await running.workers[-1].ready()
+    metrics = await asyncio.to_thread(read_metrics, running.workers[-1].page() or "")
+    name = "churnwatch_recovery_rows_total"
+    return {
+        source: metrics.get(f"{name}{{source={source},table=customers}}", 0)
+        for source in ("checkpoint", "changelog")
+    }
+
+
+@pytest.mark.parametrize("host", ["the same", "a new one"])
+async def test_a_worker_that_was_killed_goes_on_as_if_nothing_had_been(
+    broker: Broker, host: str, short_log: list[SourceEvent], short_undisturbed: Left, tmp_path: Path
+) -> None:
+    rows: dict[str, float] = {}
+
+    async def revive(running: Cluster, replayer: Replayer) -> None:
+        while replayer.done.intervals < 9:  # noqa: ASYNC110 - the product has no event for tests
+            await asyncio.sleep(0.01)
+        await running.workers[0].kill()
+        if host == "a new one":
+            shutil.rmtree(running.settings.worker.state_dir)
+        rows["written"] = await rows_written(running.settings)
+        await running.start_worker()
+        rows.update(await rows_read(running))
+
+    often = {"checkpoint_seconds": 0.2}
+    left = await run_shop(broker, tmp_path, short_log, trouble=revive, worker=often)
+
+    assert_same(short_undisturbed, left)
+    assert rows["written"] > 500
+    if host == "the same":
+        assert rows["checkpoint"] > 100
+        assert rows["changelog"] < rows["written"]
+    else:
+        assert rows["checkpoint"] == 0
+        assert rows["changelog"] >= rows["written"]

@@ -1,0 +1,91 @@
+"""Model versions reach every worker in the order of their log; a late one reads them before it acts."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from models.versions import records
+from streams.model_store import ModelStore
+from streams.sending import Message, Sender, new_producer
+from streams.telemetry import Metrics
+from tests.broker.cluster import cluster
+from tests.building import constant_models
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from streams.settings import Settings
+    from tests.broker.brokers import Broker
+
+pytestmark = pytest.mark.broker
+
+KEPT = 2
+
+
+@asynccontextmanager
+async def following(settings: Settings) -> AsyncIterator[ModelStore]:
+    """A worker's model store, loaded."""
+    options, metrics = settings.kafka.client_options(), Metrics()
+    store = ModelStore(settings.kafka.topics()["models"], settings.trainer(), options, metrics)
+    task = asyncio.create_task(store.follow())
+    try:
+        await asyncio.wait_for(store.loaded.wait(), 20)
+        yield store
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def publish(settings: Settings, sender: Sender, number: int) -> None:
+    """A version as the trainer publishes it, tombstones of old ones included."""
+    version = constant_models(number / 10, number=number)
+    messages = [Message(*record) for record in records(version, {}, KEPT)]
+    await sender.send(settings.kafka.topics()["models"], 0, messages)
+
+
+async def test_every_version_reaches_workers_in_order_and_a_late_one_begins_with_the_newest(
+    broker: Broker, tmp_path: Path
+) -> None:
+    heard: list[int] = []
+    async with (
+        cluster(broker, tmp_path) as running,
+        new_producer(running.settings.kafka.client_options()) as producer,
+        following(running.settings) as early,
+    ):
+        before = early.current.number
+        early.on_change(lambda: heard.append(early.current.number))
+        for number in (1, 2, 3, 4, 5):
+            await publish(running.settings, Sender(producer, 20), number)
+        async with following(running.settings) as late:
+            newest = late.current
+        async with asyncio.timeout(20):
+            while early.current.number < 5:  # noqa: ASYNC110 - told by the listener, which only notes it
+                await asyncio.sleep(0.01)
+
+    assert before == 0
+    assert heard == [1, 2, 3, 4, 5]
+    assert newest == constant_models(0.5, number=5)
+    assert early.current == newest
+
+
+async def test_a_version_that_cannot_be_read_is_passed_over_by_all(broker: Broker, tmp_path: Path) -> None:
+    async with (
+        cluster(broker, tmp_path) as running,
+        new_producer(running.settings.kafka.client_options()) as producer,
+    ):
+        sender = Sender(producer, 20)
+        await publish(running.settings, sender, 1)
+        broken = [Message(b"version/logistic/2", b"{"), Message(b"champion", b'{"number":2}')]
+        await sender.send(running.settings.kafka.topics()["models"], 0, broken)
+        async with following(running.settings) as store:
+            found = store.current.number
+        await publish(running.settings, sender, 3)
+        async with following(running.settings) as store:
+            after = store.current.number
+
+    assert (found, after) == (1, 3)
