@@ -4,8 +4,8 @@ Every engine does the same job on the same records of the same broker, one after
 through all of them, so that what disturbs the machine disturbs all. A round runs each engine twice, on a
 small and on a full load; the difference of CPU time over the difference of events is free of start-up.
 
-Other tenants of a machine only ever add to CPU time, by cold caches and shared cores, so the cheapest run of each
-load counts, as timeit's documentation advises; the spread over the rounds is told beside it.
+Other tenants of a machine only ever add to CPU time, by cold caches and shared cores, so the cheapest run of
+each load counts, as timeit's documentation advises; the spread over the rounds is told beside it.
 """
 
 from __future__ import annotations

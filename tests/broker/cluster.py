@@ -60,7 +60,12 @@ def shop_settings(folder: Path, partitions: int = 2, **changes: dict[str, Any]) 
         },
         "alerting": {"medium": 0.5, "high": 0.6, "critical": 0.75},
         "interventions": {"live_commands": True},
-        "worker": {"state_dir": folder / "state", "http_port": 0, "checkpoint_bytes": 256 << 10},
+        "worker": {
+            "state_dir": folder / "state",
+            "http_port": 0,
+            "checkpoint_bytes": 64 << 10,
+            "checkpoint_ratio": 0.0,
+        },
     }
     return load(None, **{name: section | changes.get(name, {}) for name, section in sections.items()})
 

@@ -36,9 +36,9 @@ GAPS: Final = {
 }
 #: Between and beside them, in the order in which a month's workers die, one after the other.
 MORE_GAPS: Final = {
-    "batch|row": 20,
-    "row|mark": 15,
-    "cohort|cohort": 5,
+    "batch|row": 12,
+    "row|mark": 8,
+    "cohort|cohort": 3,
     "checkpoint|checkpoint": 1,
     "examples|examples": 2,
     "version|champion": 2,
