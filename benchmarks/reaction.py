@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -66,8 +66,9 @@ def measure(broker: Broker, scene: Scene, folder: Path) -> Latency:
     with started(launch, task.state_dir / "worker.log") as worker:
         worker.wait_until(lambda: _is_ready(worker))
         found = latency.measure(broker.bootstrap, prefix, launch.alerts, scene.load)
+        inside = _alert_delay(worker)
         worker.stop()
-    return found
+    return replace(found, inside_s=inside)
 
 
 def _launch(settings: Settings, folder: Path, *, learning: bool) -> Launch:
@@ -84,11 +85,26 @@ def _launch(settings: Settings, folder: Path, *, learning: bool) -> Launch:
 
 
 def _is_ready(worker: Worker) -> bool:
-    said = [orjson.loads(line) for line in worker.log.read_bytes().splitlines() if b'"answering"' in line]
-    if not said:
+    page = _page(worker)
+    if page is None:
         return False
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{said[0]['port']}/health/ready", timeout=2) as answer:
+        with urllib.request.urlopen(f"{page}/health/ready", timeout=2) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+def _page(worker: Worker) -> str | None:
+    """Address of the worker's page, once it has said so."""
+    said = [orjson.loads(line) for line in worker.log.read_bytes().splitlines() if b'"answering"' in line]
+    return f"http://127.0.0.1:{said[0]['port']}" if said else None
+
+
+def _alert_delay(worker: Worker) -> float:
+    """Mean of the worker's own `alert_delay_seconds`."""
+    with urllib.request.urlopen(f"{_page(worker)}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    found = dict(line.rsplit(" ", 1) for line in lines if line.startswith("churnwatch_alert_delay_seconds_"))
+    total, count = (float(found[f"churnwatch_alert_delay_seconds_{part}"]) for part in ("sum", "count"))
+    return total / count

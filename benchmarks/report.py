@@ -143,6 +143,8 @@ class Report:
                 table.add_row(f"event → alert p50{name}", f"{latency.p50_s * 1e3:.1f} ms")
                 table.add_row(f"event → alert p99{name}", f"{latency.p99_s * 1e3:.1f} ms")
                 table.add_row(f"event → alert, worst{name}", f"{latency.worst_s * 1e3:.1f} ms")
+                if latency.inside_s is not None:
+                    table.add_row(f"inside the worker, mean{name}", f"{latency.inside_s * 1e3:.1f} ms")
                 table.add_row(f"events sent per second{name}", f"{latency.sent_per_second:,.0f}")
                 table.add_row(f"triggers without alert{name}", f"{latency.missing} of {latency.expected}")
         if self.population:
