@@ -58,7 +58,7 @@ class Latency:
     expected: int
     #: Events per second that were really sent: less than asked for means that this machine was too busy.
     sent_per_second: float
-    #: Mean seconds from reading a poll that raised alerts to their publication, by the own word of the worker.
+    #: Mean seconds from reading a poll that raised alerts to their publication, by the worker's own word.
     inside_s: float | None = None
 
 
