@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from features.layout import gather
 from models.alerts import Alert, ModelRef, alert_id
 from models.episodes import TIERS
 from models.judging import judge, reasons
@@ -33,14 +32,11 @@ def answer(core: PartitionCore, found: Sequence[Trigger], models: ModelSet, olde
 
     Those before `oldest` (epoch ms) raise no alert.
     """
-    counts, admitted = _admit(core, found, models, oldest)
-    if admitted:
-        slots = np.array([slot for slot, _ in admitted], np.intp)
-        spoke = np.array([trigger.ts for _, trigger in admitted], np.int64)
-        # As of everything that is known of each.
-        ts = np.maximum(spoke, core.table.rows["last_ts"][slots]) + 1
-        counts += _judge(core, [trigger for _, trigger in admitted], slots, ts, models)
-    return counts
+    counts, admitted, slots = _admit(core, found, models, oldest)
+    spoke = np.array([trigger.ts for trigger in admitted], np.int64)
+    # As of everything that is known of each.
+    ts = np.maximum(spoke, core.table.rows["last_ts"][slots]) + 1
+    return counts + _judge(core, admitted, slots, ts, models)
 
 
 def answer_held(core: PartitionCore, ts: int, models: ModelSet) -> Counter[str]:
@@ -48,23 +44,20 @@ def answer_held(core: PartitionCore, ts: int, models: ModelSet) -> Counter[str]:
     due = sorted((held, user) for user, waiting in core.held.items() for held in waiting if held.ts < ts)
     core.dirty |= (users := {user for _, user in due})
     found = [Trigger(user, held.event_id, held.ts, replayed=True) for held, user in due]
-    counts, admitted = _admit(core, found, models)
-    if admitted:
-        slots = core.table.as_of(np.array([slot for slot, _ in admitted], np.intp), ts)
-        counts += _judge(core, [trigger for _, trigger in admitted], slots, ts, models)
+    counts, admitted, slots = _admit(core, found, models)
     for user in users:
         rest = [held for held in core.held.pop(user) if held.ts >= ts]
         if rest:
             core.held[user] = rest
-    return counts
+    return counts + _judge(core, admitted, core.table.as_of(slots, ts), ts, models)
 
 
 def _admit(
     core: PartitionCore, found: Sequence[Trigger], models: ModelSet, oldest: int = 0
-) -> tuple[Counter[str], list[tuple[int, Trigger]]]:
-    """(live slot, trigger) of those whose customer is to be judged, and what became of the others."""
+) -> tuple[Counter[str], list[Trigger], Slots]:
+    """What became of those that raise nothing; the other triggers (n,); their customers' live slots (n,)."""
     counts: Counter[str] = Counter()
-    admitted = []
+    admitted, slots = [], []
     triggered_at = core.table.rows["triggered_at"]
     for trigger in found:
         slot = core.table.slot(trigger.user)
@@ -82,8 +75,9 @@ def _admit(
         elif trigger.ts < oldest and not trigger.replayed:
             counts["stale"] += 1
         else:
-            admitted.append((slot, trigger))
-    return counts, admitted
+            admitted.append(trigger)
+            slots.append(slot)
+    return counts, admitted, np.array(slots, np.intp)
 
 
 def _judge(
@@ -94,13 +88,15 @@ def _judge(
     models: ModelSet,
 ) -> Counter[str]:
     """Judge the records at `slots` (n,), one for each trigger, as of `ts`, and raise their alerts."""
+    if not found:
+        return Counter()
     rows, horizon = core.table.rows, core.config.horizon_days
     probabilities = judge(rows, slots, ts, horizon, models).probabilities
     tiers = core.config.thresholds.tiers(probabilities)
     raised = np.flatnonzero(tiers)
     if len(raised):
         as_of = ts if isinstance(ts, int) else ts[raised]
-        because = reasons(gather(rows, slots[raised]), as_of, horizon, models)
+        because = reasons(rows, slots[raised], as_of, horizon, models)
         for i, why in zip(raised.tolist(), because, strict=True):
             alert = Alert(
                 alert_id=alert_id(found[i].user, "trigger", found[i].event_id),

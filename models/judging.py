@@ -81,14 +81,18 @@ def chunks(n: int) -> Iterator[slice]:
 
 
 def reasons(
-    rows: NDArray[np.void], ts: int | NDArray[np.int64], horizon_days: int, models: ModelSet
+    rows: NDArray[np.void],
+    slots: NDArray[np.intp],
+    ts: int | NDArray[np.int64],
+    horizon_days: int,
+    models: ModelSet,
 ) -> list[tuple[Reason, ...]]:
-    """The strongest reasons for churn of each record, by exact share in the champion's log-odds.
+    """The strongest reasons for churn of the records at `slots`, by exact share in the champion's log-odds.
 
     At most one of each theme: what says nearly the same as a stronger one is left out.
     """
-    raw = raw_features(View(rows, ts, horizon_days, models.returns))
-    inputs = np.zeros((len(rows), len(COLUMNS)), np.float32)
+    raw = raw_features(View(rows, ts, horizon_days, models.returns, slots=slots))
+    inputs = np.zeros((len(slots), len(COLUMNS)), np.float32)
     inputs[:, : len(NAMES)] = model_inputs(raw)
     shares = models.scorers[models.champion].contributions(inputs)[:, : len(NAMES)]
     order = np.argsort(-shares, axis=1, kind="stable")

@@ -154,16 +154,13 @@ def _episodes(
         moved = slots[chosen]
         if status == "opened":
             rows["episode_start"][moved] = ts
-        _raise(core, result, chosen, status, because=_reasons(core, ts, as_of[chosen], models), models=models)
+        because = reasons(rows, as_of[chosen], ts, core.config.horizon_days, models)
+        _raise(core, result, chosen, status, because=because, models=models)
         rows["tier"][moved] = 0 if status == "resolved" else result.tiers[chosen]
         rows["judged_at"][moved] = ts
         if status == "resolved":
             rows["episode_start"][moved] = 0
         result.alerts[status] += len(chosen)
-
-
-def _reasons(core: PartitionCore, ts: int, as_of: Slots, models: ModelSet) -> list[tuple[Reason, ...]]:
-    return reasons(gather(core.table.rows, as_of), ts, core.config.horizon_days, models)
 
 
 def _raise(

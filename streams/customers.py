@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from features.layout import TOPICS
 from models import answering, sweeping
 from models.core import PartitionCore
-from streams.engine import Engine
 from streams.partition import Partition
 from streams.progress import Progress
 from streams.readers import end_offset
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from models.triggers import Trigger
     from models.versions import ModelSet
     from streams.context import Context
+    from streams.engine import Engine
     from streams.watermarks import Idleness
 
 
@@ -59,17 +59,7 @@ class CustomerPartition(Partition):
         money = settings.currencies().micros
         self._rejected, self._erased, self._read_at = [], [], None
         self.core = PartitionCore(self.number, settings.core(), settings.decoders(), money)
-        return Engine(
-            "customers",
-            context.topics["customers-changelog"],
-            self.number,
-            CustomersState(self.core),
-            sender=context.sender,
-            publisher=context.publisher,
-            metrics=context.metrics,
-            config=context.engine,
-            still_ours=lambda: self.owned,
-        )
+        return self._new_engine(context, "customers", CustomersState(self.core))
 
     async def settled(self) -> None:
         """See `Partition`. The next round says again where this partition is: the word may have been lost."""

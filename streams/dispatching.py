@@ -78,17 +78,7 @@ class DispatchPartition(Partition):
         self.ledger = LedgerPartition(policy, share)
         self.state = LedgerState(self.ledger, live_commands=context.settings.interventions.live_commands)
         self._unreadable = []
-        return Engine(
-            "ledger",
-            context.topics["ledger-changelog"],
-            self.number,
-            self.state,
-            sender=context.sender,
-            publisher=context.publisher,
-            metrics=context.metrics,
-            config=context.engine,
-            still_ours=lambda: self.owned,
-        )
+        return self._new_engine(context, "ledger", self.state)
 
     async def usable(self) -> bool:
         """See `Partition`; the customers must be there to be looked at."""

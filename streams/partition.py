@@ -18,6 +18,9 @@ from streams.sending import SendError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from streams.context import Context
+    from streams.state import State
+
 log = logger(__name__)
 
 #: Pauses before the recoveries between two rounds that succeed; after the last one the worker gives up.
@@ -46,6 +49,19 @@ class Partition(abc.ABC):
         #: The round under way is the last one here.
         self.stopping = False
         self._failures = 0
+
+    def _new_engine(self, context: Context, table: str, state: State) -> Engine:
+        return Engine(
+            table,
+            context.topics[f"{table}-changelog"],
+            self.number,
+            state,
+            sender=context.sender,
+            publisher=context.publisher,
+            metrics=context.metrics,
+            config=context.engine,
+            still_ours=lambda: self.owned,
+        )
 
     # -- what a table defines
 

@@ -74,7 +74,7 @@ class TestReasons:
         target, slots = customers(2)
         models = models_by({1.0: 0.2, 9.0: 0.9})
         rows = target.table.rows[slots]
-        (found, _) = reasons(rows, day(9), 4, models)
+        (found, _) = reasons(rows, np.arange(len(rows)), day(9), 4, models)
         scorer = models.scorers["logistic"]
         share = scorer.contributions(judge(target.table.rows, slots, day(9), 4, models).inputs)[0]
 
@@ -97,7 +97,7 @@ class TestReasons:
             scale=(1.0,) * len(COLUMNS),
             raw=scorer.raw,
         )
-        (found,) = reasons(target.table.rows[slots], day(9), 4, replaced(base, bold))
+        (found,) = reasons(target.table.rows, slots, day(9), 4, replaced(base, bold))
         shares = [reason.contribution for reason in found]
 
         assert len(found) == REASONS
@@ -116,7 +116,7 @@ class TestReasons:
             scale=(1.0,) * len(COLUMNS),
             raw=scorer.raw,
         )
-        ((reason,),) = reasons(target.table.rows[slots], day(9), 4, replaced(constant_models(0.5), talkative))
+        ((reason,),) = reasons(target.table.rows, slots, day(9), 4, replaced(constant_models(0.5), talkative))
 
         assert (reason.feature, reason.value) == ("mean_rating", None)
         assert reason.text == "no mean rating known"
@@ -124,7 +124,7 @@ class TestReasons:
     def test_without_labels_the_buying_rhythm_is_the_reason(self):
         target, slots = customers(1)
         models = initial_models("logistic", ("logistic",), START)
-        ((reason,),) = reasons(target.table.rows[slots], day(900), 4, models)
+        ((reason,),) = reasons(target.table.rows, slots, day(900), 4, models)
 
         assert reason.feature == OFFSET == NAMES[0]
         assert expit(reason.contribution) == pytest.approx(reason.value, abs=1e-5)
