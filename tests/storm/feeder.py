@@ -1,0 +1,106 @@
+"""Keeps the input topics ahead of the workers, whatever befalls those, until it is told to stop."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import orjson
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from tests.storm.workload import DISORDER_MS, TOPICS, Shop, day_start
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
+
+_POLL_S: Final = 0.2
+#: Behind the last event every decision time up to here becomes due.
+_AFTERMATH_DAYS: Final = 3
+
+
+class Feeder:
+    """Sends day after day of a shop while the group lags behind by less than `backlog` records.
+
+    Use as a context manager; `finish` sends what still has to come: at least `events` in all, and the ticks
+    that make the last decision times due.
+    """
+
+    def __init__(self, settings: Settings, shop: Shop, *, events: int, backlog: int) -> None:
+        self.days = self.sent = 0
+        kafka = settings.kafka
+        self._names = kafka.topics()
+        self._partitions = kafka.partitions
+        self._shop, self._events, self._backlog = shop, events, backlog
+        where = {"bootstrap.servers": kafka.bootstrap_servers}
+        self._producer = Producer(
+            where | {"partitioner": "murmur2_random", "linger.ms": 50, "enable.idempotence": True}
+        )
+        self._group = Consumer(where | {"group.id": kafka.group, "enable.auto.commit": False})
+        self._failed: list[Any] = []
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="feeder")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        self._thread.join()
+        self._group.close()
+
+    def finish(self) -> None:
+        """Send the rest, and promise that nothing follows. Raises RuntimeError if something was not sent."""
+        self._enough.set()
+        self._thread.join()
+        while self.sent < self._events:
+            self._send_day()
+        self._tick(day_start(self.days + _AFTERMATH_DAYS))
+        self._producer.flush()
+        if self._failed:
+            raise RuntimeError(f"{len(self._failed)} messages were not sent, the first: {self._failed[0]}")
+
+    def lag(self) -> int:
+        """Records on the input topics that the group has not committed."""
+        places = [TopicPartition(self._names[t], p) for t in TOPICS for p in range(self._partitions)]
+        lag = 0
+        for place in self._group.committed(places, timeout=30):
+            first, end = self._group.get_watermark_offsets(
+                TopicPartition(place.topic, place.partition), timeout=30
+            )
+            lag += end - max(place.offset, first)
+        return lag
+
+    def _run(self) -> None:
+        while not self._enough.is_set():
+            if self.lag() < self._backlog:
+                self._send_day()
+            else:
+                self._enough.wait(_POLL_S)
+
+    def _send_day(self) -> None:
+        for message in self._shop.day(self.days):
+            self._produce(self._names[message.topic], value=message.value, key=message.user)
+        self.days += 1
+        self._tick(day_start(self.days) - DISORDER_MS)
+        self._producer.flush()
+
+    def _tick(self, ts: int) -> None:
+        value = orjson.dumps({"type": "tick", "ts": ts})
+        for topic in TOPICS:
+            for partition in range(self._partitions):
+                self._produce(self._names[topic], value=value, partition=partition)
+
+    def _produce(self, topic: str, **message: Any) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, on_delivery=self._delivered, **message)
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                break
+        self.sent += "key" in message
+
+    def _delivered(self, error: Any, _message: Any) -> None:
+        if error is not None:
+            self._failed.append(error)

@@ -1,0 +1,88 @@
+"""What a run has said and kept: its output topics and rows, read with the product's own codecs, as plain values."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import pandas as pd
+
+from models.parts import PartAssembly, read_part_chunk
+from streams.reading import read_core, read_models
+from tests.storm import logs
+
+if TYPE_CHECKING:
+    from models.parts import Part
+    from streams.settings import Settings
+
+Identity = tuple[str, ...]
+#: Every distinct value that was published under an identity: more than one is a contradiction.
+Published = dict[Identity, set[bytes]]
+
+COMMANDS: Final = ("commands.coupon", "commands.email", "commands.sms", "commands.call")
+OUTPUTS: Final = ("churn-alerts", "decisions", *COMMANDS)
+
+
+@dataclass
+class Said:
+    """Outputs by identity, feature rows, and the parts that were sent to be learned."""
+
+    alerts: Published = field(default_factory=lambda: defaultdict(set))
+    decisions: Published = field(default_factory=lambda: defaultdict(set))
+    #: By (command_id,).
+    commands: Published = field(default_factory=lambda: defaultdict(set))
+    #: Records that repeated an earlier one.
+    repeated: int = 0
+    dead_letters: int = 0
+    #: By (partition, decision time).
+    parts: dict[tuple[int, int], Part] = field(default_factory=dict)
+    #: One row a customer: index user, counts and times.
+    rows: pd.DataFrame = field(default_factory=pd.DataFrame)
+    #: Labels that the newest model version has learned.
+    labels_learned: int = 0
+
+
+async def read(settings: Settings) -> Said:
+    """All of it, from the topics alone: local checkpoints are not looked at."""
+    said, names, broker = Said(), settings.kafka.topics(), settings.kafka.bootstrap_servers
+    for topic in OUTPUTS:
+        for record in logs.read(broker, [names[topic]]):
+            _publish(said, topic, record.value or b"")
+    said.dead_letters = sum(1 for _ in logs.read(broker, [names["dead-letters"]]))
+    said.parts = _parts(broker, names["examples"])
+    frames = [await _rows(settings, partition) for partition in range(settings.kafka.partitions)]
+    said.rows = pd.concat(frames)
+    said.labels_learned = (await read_models(settings)).labels
+    return said
+
+
+def _publish(said: Said, topic: str, value: bytes) -> None:
+    body = orjson.loads(value)
+    if topic in COMMANDS:
+        known = said.commands[body["command_id"],]
+    else:
+        place = said.alerts if topic == "churn-alerts" else said.decisions
+        known = place[body["alert_id"], body["status"], body["tier"]]
+    said.repeated += value in known
+    known.add(value)
+
+
+def _parts(broker: str, topic: str) -> dict[tuple[int, int], Part]:
+    waiting: dict[tuple[int, int], PartAssembly] = defaultdict(PartAssembly)
+    for record in logs.read(broker, [topic]):
+        chunk = read_part_chunk(record.value or b"")
+        waiting[chunk.partition, chunk.ts].add(chunk)
+    return {place: found.part() for place, found in waiting.items() if found.complete}
+
+
+async def _rows(settings: Settings, partition: int) -> pd.DataFrame:
+    core = await read_core(settings, partition)
+    users, slots = list(core.table.index), core.table.live_slots()
+    records = core.table.rows[slots]
+    columns: dict[str, Any] = {
+        name: records[name].astype("int64") for name in records.dtype.names if records[name].ndim == 1
+    }
+    columns["value_micros"] = columns["value_sum"]
+    return pd.DataFrame(columns, index=pd.Index(users, name="user"))

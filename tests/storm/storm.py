@@ -1,0 +1,239 @@
+"""One storm from beginning to end: a shop's events, workers in trouble, and the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+import uuid
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import orjson
+
+from models.versions import initial_models
+from streams.settings import load
+from streams.topic_admin import create
+from tests.broker.cluster import WORKER
+from tests.storm import logs, said
+from tests.storm.feeder import Feeder
+from tests.storm.fleet import Chronicle, Member, until
+from tests.storm.truth import Rules, Truth
+from tests.storm.verdict import Limits, Verdict, judge
+from tests.storm.workload import LATENESS_MS, START, TOPICS, Shop
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from streams.settings import Settings
+    from streams.topics import Topics
+
+    Trouble = Callable[["Storm", list[Member]], Awaitable[None]]
+
+WORKERS: Final = 3
+PARTITIONS: Final = 12
+BUDGET: Final = 60.0
+_QUIET_S: Final = 6.0
+_DRAIN_S: Final = 900.0
+_CALM: Final = "calm."
+
+
+@dataclass
+class Storm:
+    """What is going on: where, for how long, and what befell whom."""
+
+    settings: Settings
+    folder: Path
+    program: tuple[str, ...]
+    feeder: Feeder
+    chronicle: Chronicle = field(default_factory=Chronicle)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a storm ended."""
+
+    verdict: Verdict
+    chronicle: Chronicle
+    truth: Truth
+    seconds: float
+
+    def figures(self) -> dict[str, Any]:
+        """What `run/prove.json` says of it."""
+        recoveries = self.chronicle.recoveries or [0.0]
+        return {
+            **self.verdict.figures(),
+            "kills": self.chronicle.kills,
+            "kills_while_processing": self.chronicle.kills_while_processing,
+            "pauses": self.chronicle.pauses,
+            "restarts": self.chronicle.restarts,
+            "holes_mended": int(self.chronicle.holes_mended),
+            "foreign_writes": int(self.chronicle.foreign_writes),
+            "recovery_seconds_p50": round(statistics.median(recoveries), 2),
+            "recovery_seconds_max": round(max(recoveries), 2),
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def settings_of(bootstrap: str, folder: Path, *, session_seconds: float, learning: bool) -> Settings:
+    """A deployment of its own, under which every trigger raises an alert and every alert is decided."""
+    name = f"storm-{uuid.uuid4().hex[:8]}"
+    return load(
+        None,
+        kafka={
+            "bootstrap_servers": bootstrap,
+            "topic_prefix": f"{name}.",
+            "group": name,
+            "partitions": PARTITIONS,
+            "session_timeout_seconds": session_seconds,
+        },
+        model={
+            "horizon_days": 5,
+            "every_days": 1,
+            "active_within_days": 12,
+            "grid_anchor": datetime.fromtimestamp(START / 1000, UTC).date(),
+            "allowed_lateness_hours": LATENESS_MS / 3_600_000,
+            "min_labels": 0 if learning else 1,
+        },
+        alerting={
+            # Nobody is below the first threshold; the others are passed as a customer stays away.
+            "medium": 0.001,
+            "high": 0.5,
+            "critical": 0.7,
+            "hysteresis": 0.0,
+            # A retry of a trigger is none; everything else is answered. Nothing is too old to act upon.
+            "trigger_cooldown_days": 1 / 86_400_000,
+            "act_within_days": 100_000,
+        },
+        interventions={"daily_budget": BUDGET},
+        # Silence is an accident of the storm, so it must not move the clock: ticks do.
+        worker={"state_dir": folder / "state", "http_port": 0, "idle_after_seconds": 1e9},
+    )
+
+
+async def weather(
+    bootstrap: str,
+    folder: Path,
+    trouble: Trouble,
+    *,
+    events: int,
+    arrivals: int,
+    backlog: int,
+    session_seconds: float = 10.0,
+    learning: bool = False,
+    program: tuple[str, ...] = WORKER,
+    members: Callable[[Storm], list[Member]] | None = None,
+) -> Outcome:
+    """Run the workers through `trouble` with at least `events` events, and judge what is left.
+
+    Without `learning` the models are frozen, and a calm run over the same input says what was to be raised.
+    """
+    began = time.monotonic()
+    settings = settings_of(bootstrap, folder, session_seconds=session_seconds, learning=learning)
+    await create(settings.kafka.topics(), settings.kafka.client_options())
+    if not learning:
+        program = (*program, "--model", str(_frozen_models(settings, folder)), "--no-learning")
+    with ExitStack() as stack:
+        feeder = stack.enter_context(Feeder(settings, Shop(arrivals), events=events, backlog=backlog))
+        storm = Storm(settings, folder, program, feeder)
+        fleet = (members or fleet_of)(storm)
+        await asyncio.gather(*(member.start() for member in fleet))
+        await trouble(storm, fleet)
+        await asyncio.to_thread(feeder.finish)
+        await _drained(settings, feeder, fleet)
+        await asyncio.gather(*(member.stop() for member in fleet))
+        found = await said.read(settings)
+        calm = None if learning else await _calm(storm)
+    truth = await asyncio.to_thread(_truth, settings)
+    verdict = judge(truth, found, Limits(BUDGET), calm)
+    return Outcome(verdict, storm.chronicle, truth, time.monotonic() - began)
+
+
+def fleet_of(storm: Storm, *, static: bool = False) -> list[Member]:
+    """WORKERS places; with `static` each has a name in the group that outlives its process."""
+    return [
+        Member(_named(storm.settings, f"w{i}") if static else storm.settings, storm.folder / f"w{i}", storm.chronicle, storm.program)
+        for i in range(WORKERS)
+    ]
+
+
+def _named(settings: Settings, name: str) -> Settings:
+    return settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"instance_id": name})})
+
+
+def _frozen_models(settings: Settings, folder: Path) -> Path:
+    """The return probability with its published prior, as if it had been learned from many labels."""
+    trainer = settings.trainer()
+    models = msgspec.structs.replace(initial_models("logistic", trainer.contenders, START), labels=1_000_000)
+    path = folder / "models.json"
+    path.write_bytes(msgspec.json.encode(models))
+    return path
+
+
+async def _drained(settings: Settings, feeder: Feeder, fleet: list[Member]) -> None:
+    """Wait until everything is consumed and nobody writes any more."""
+    await until(lambda: feeder.lag() == 0, _DRAIN_S, "reading the rest")
+    names, broker = settings.kafka.topics(), settings.kafka.bootstrap_servers
+    everything = [name for name, _ in names]
+    deadline = time.monotonic() + _DRAIN_S
+    before, since = -1, time.monotonic()
+    while time.monotonic() - since < _QUIET_S:
+        assert time.monotonic() < deadline, "the workers do not come to rest"
+        for member in fleet:
+            member.check()
+        if (now := await asyncio.to_thread(logs.ends, broker, everything)) != before:
+            before, since = now, time.monotonic()
+        await asyncio.sleep(1.0)
+
+
+async def _calm(storm: Storm) -> said.Said:
+    """What one worker makes of the same input when nobody disturbs it."""
+    kafka = storm.settings.kafka
+    inputs = {name: kafka.topics()[name] for name in TOPICS}
+    calm = storm.settings.model_copy(
+        update={
+            "kafka": kafka.model_copy(
+                update={
+                    "group": f"{kafka.group}-calm",
+                    "topic_prefix": f"{_CALM}{kafka.topic_prefix}",
+                    "topic_names": inputs,
+                }
+            )
+        }
+    )
+    topics: Topics = calm.kafka.topics()
+    await create(topics, calm.kafka.client_options())
+    worker = Member(calm, storm.folder / "calm", Chronicle(), storm.program)
+    await worker.start()
+    await worker.ready()
+    reader = Feeder(calm, Shop(0), events=0, backlog=0)
+    await _drained(calm, reader, [worker])
+    await worker.stop()
+    return await said.read(calm)
+
+
+def _truth(settings: Settings) -> Truth:
+    names = settings.kafka.topics()
+    model = settings.model
+    rules = Rules(
+        lateness_ms=LATENESS_MS,
+        horizon_days=model.horizon_days,
+        active_within_days=model.active_within_days,
+        salt=settings.salt.get_secret_value(),
+        holdout_share=settings.interventions.holdout_share,
+    )
+    logical = {names[name]: name for name in TOPICS}
+    records = logs.read(settings.kafka.bootstrap_servers, [names[name] for name in TOPICS])
+    return Truth((record._replace(topic=logical[record.topic]) for record in records), rules)
+
+
+def report(outcome: Outcome) -> str:
+    """Figures and faults, with the history of the first customer with whom something is wrong."""
+    lines = [orjson.dumps(outcome.figures(), option=orjson.OPT_INDENT_2).decode(), *outcome.verdict.faults]
+    if (user := outcome.verdict.first) is not None:
+        lines += [f"history of {user}:", outcome.truth.history(user).to_string()]
+    return "\n".join(lines)

@@ -1,0 +1,181 @@
+"""What must be true of a run, from the input topics alone: pandas, and nothing of churnwatch.
+
+The rules are those of the contract (docs/contracts.md), written down a second time. An event is late when its
+time lies below the newest time before it on its topic partition less the lateness, or below the newest tick;
+late ones do not count. A retry has the `event_id` of an earlier event. An erasure takes with it all that its
+customer did up to its time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import orjson
+import pandas as pd
+import xxhash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.storm.logs import Record
+
+DAY_MS: Final = 86_400_000
+FEATURED: Final = ("clickstream", "orders", "reviews")
+COUNTED_AS: Final = {
+    "view_item": "views",
+    "search": "searches",
+    "add_to_cart": "carts",
+    "begin_checkout": "checkouts",
+    "login": "logins",
+    "purchase": "orders",
+    "refund": "refunds",
+    "cancel": "cancels",
+    "delivery": "deliveries",
+    "review": "reviews",
+    "survey": "surveys",
+}
+#: Everything that is counted of a customer: whole numbers, so that one event more or less shows.
+COUNTS: Final = ("clicks", *COUNTED_AS.values(), "value_micros")
+CHANNELS: Final = {"email": "email", "sms": "sms", "call": "call", "coupon": "onsite"}
+_COLUMNS: Final = ["topic", "partition", "offset", "user", "type", "ts", "event_id", "amount", "body"]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings that the truth hangs on."""
+
+    lateness_ms: int
+    horizon_days: int
+    active_within_days: int
+    salt: str
+    holdout_share: float
+    low_rating: float = 2.0
+    low_survey: float = 3.0
+
+
+class Truth:
+    """What must be true after all of `records` (logical topics, each partition in log order)."""
+
+    def __init__(self, records: Iterable[Record], rules: Rules) -> None:
+        self.rules = rules
+        rows = [_row(record) for record in records]
+        everything = pd.DataFrame(rows, columns=_COLUMNS)
+        #: Every event that was sent, with `late` and `again` (a retry of an earlier one).
+        self.sent = _judged(everything, rules.lateness_ms)
+
+    @cached_property
+    def erased(self) -> set[str]:
+        """Customers who were erased: nothing of them may be left."""
+        return set(self.sent.user[self.sent.type == "erasure"])
+
+    @cached_property
+    def accepted(self) -> pd.DataFrame:
+        """The events that count, of customers who were not erased."""
+        sent = self.sent
+        return sent[~sent.again & ~(sent.late & sent.topic.isin(FEATURED)) & ~sent.user.isin(self.erased)]
+
+    @cached_property
+    def counts(self) -> pd.DataFrame:
+        """Counts of each customer: columns COUNTS, index user."""
+        events = self.accepted[self.accepted.topic.isin(FEATURED)]
+        found = pd.crosstab(events.user, events.type.map(COUNTED_AS))
+        found["clicks"] = events[events.topic == "clickstream"].groupby("user").size()
+        found["value_micros"] = self.purchases.groupby("user").amount.sum()
+        return found.reindex(columns=list(COUNTS)).fillna(0).astype("int64")
+
+    @cached_property
+    def purchases(self) -> pd.DataFrame:
+        """The purchases that count."""
+        return self.accepted[self.accepted.type == "purchase"]
+
+    @cached_property
+    def triggers(self) -> set[tuple[str, int]]:
+        """(user, ts) of every event that must be answered at once."""
+        events = self.accepted
+        said = events.amount.to_numpy()
+        speaks = (
+            events.type.isin(["refund", "cancel", "complained", "unsubscribed"])
+            | ((events.type == "review") & (said <= self.rules.low_rating))
+            | ((events.type == "survey") & (said <= self.rules.low_survey))
+        )
+        return set(zip(events.user[speaks], events.ts[speaks], strict=True))
+
+    def labels(self, until: int) -> dict[int, dict[int, bool]]:
+        """decision time → hash of each customer of the active base → churned, for all that mature by `until`."""
+        horizon, active = self.rules.horizon_days * DAY_MS, self.rules.active_within_days * DAY_MS
+        bought = self.purchases.sort_values("ts")
+        users, codes = np.unique(bought.user, return_inverse=True)
+        hashes = np.array([hash_of(user, self.rules.salt) for user in users], np.uint64)
+        times = bought.ts.to_numpy()
+        first = (self.sent.ts.min() // DAY_MS + 1) * DAY_MS
+        found = {}
+        for start in range(int(first), until - horizon + 1, DAY_MS):
+            recent = np.unique(codes[(times >= start - active) & (times < start)])
+            again = np.unique(codes[(times >= start) & (times < start + horizon)])
+            churned = ~np.isin(recent, again)
+            found[start] = dict(zip(hashes[recent].tolist(), churned.tolist(), strict=True))
+        return found
+
+    @cached_property
+    def consents(self) -> dict[tuple[str, str], list[tuple[int, bool]]]:
+        """(user, channel) → what was said about it, by time."""
+        said: dict[tuple[str, str], list[tuple[int, bool]]] = {}
+        for event in self.sent[self.sent.type.isin(["profile", "unsubscribed"])].itertuples():
+            body: Any = event.body
+            if event.type == "profile":
+                spoken = body.get("consent", {})
+            else:
+                spoken = dict.fromkeys([body["channel"]] if "channel" in body else ["email", "sms", "call"], False)
+            for channel, allowed in spoken.items():
+                said.setdefault((str(event.user), channel), []).append((int(event.ts), allowed))
+        return {place: sorted(each) for place, each in said.items()}
+
+    def may_contact(self, user: str, channel: str, ts: int) -> bool:
+        """Whether consent as of `ts`, or any given since, allows a command on `channel`."""
+        said = self.consents.get((user, CHANNELS[channel]), [])
+        before = [allowed for when, allowed in said if when < ts]
+        standing = before[-1] if before else channel == "coupon"
+        return standing or any(allowed for when, allowed in said if when >= ts)
+
+    def is_held_out(self, user: str) -> bool:
+        """Whether the customer must be left alone."""
+        code = hash_of(user, self.rules.salt)
+        drawn = xxhash.xxh3_64_intdigest(code.to_bytes(8, "big") + b"holdout")
+        return (drawn >> 11) * 2.0**-53 < self.rules.holdout_share
+
+    def history(self, user: str) -> pd.DataFrame:
+        """Everything that was sent of a customer, in the order of its topics' logs."""
+        return self.sent[self.sent.user == user].drop(columns=["user"])
+
+
+def hash_of(user: str, salt: str) -> int:
+    """The salted hash under which a customer is known where no user id may stand."""
+    return int.from_bytes(blake2b(user.encode(), digest_size=8, key=salt.encode()).digest(), "big")
+
+
+def _row(record: Record) -> tuple[Any, ...]:
+    body = orjson.loads(record.value or b"null")
+    name, amount = body["type"], np.nan
+    if name == "purchase":
+        amount = round(body["value"] * 1e6)
+    elif name in {"review", "survey"}:
+        amount = body.get("rating", body.get("score"))
+    kept = body if name in {"profile", "unsubscribed"} else None
+    place = record.topic, record.partition, record.offset
+    return (*place, body.get("user_id", ""), name, body["ts"], body.get("event_id", ""), amount, kept)
+
+
+def _judged(everything: pd.DataFrame, lateness_ms: int) -> pd.DataFrame:
+    tick = everything.type == "tick"
+    promised = everything.ts.where(tick, everything.ts - lateness_ms)
+    log = [everything.topic, everything.partition]
+    bound = promised.groupby(log, sort=False).cummax().groupby(log, sort=False).shift()
+    sent = everything.assign(late=everything.ts < bound)[~tick]
+    # What comes too late was never counted, so a retry of it is no retry; it is late as well.
+    counted = sent[~sent.late]
+    again = counted[counted.duplicated(["topic", "user", "event_id"])].index
+    return sent.assign(again=sent.index.isin(again))

@@ -1,0 +1,232 @@
+"""Truth against what was said: how much was lost, doubled, missed or should not have been."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import pandas as pd
+
+from tests.storm.truth import COUNTS, DAY_MS, hash_of
+
+if TYPE_CHECKING:
+    from tests.storm.said import Published, Said
+    from tests.storm.truth import Truth
+
+_SHOWN: Final = 5
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What commands must keep to, as the policy was told."""
+
+    daily_budget: float
+    cool_down_days: int = 14
+    window_days: int = 30
+    total: int = 2
+    of_a_channel: int = 2
+
+
+@dataclass
+class Verdict:
+    """Counts of what went wrong; all of them are zero when nothing did."""
+
+    events: int = 0
+    customers: int = 0
+    lost: int = 0
+    doubled: int = 0
+    labels: int = 0
+    labels_lost: int = 0
+    labels_doubled: int = 0
+    labels_wrong: int = 0
+    alerts: int = 0
+    alerts_missing: int = 0
+    alerts_unexpected: int = 0
+    alerts_contradicted: int = 0
+    triggers: int = 0
+    triggers_missing: int = 0
+    triggers_unexpected: int = 0
+    decisions: int = 0
+    decisions_missing: int = 0
+    decisions_doubled: int = 0
+    commands: int = 0
+    commands_missing: int = 0
+    commands_doubled: int = 0
+    commands_forbidden: int = 0
+    caps_exceeded: int = 0
+    budgets_exceeded: int = 0
+    dead_letters: int = 0
+    #: One line for each kind of fault, with the first few it befell.
+    faults: list[str] = field(default_factory=list)
+    #: The first customer with whom something is wrong.
+    first: str | None = None
+
+    def note(self, count: str, found: Any, user: str | None = None) -> None:
+        """Add `found`, a collection of what went wrong, to a count."""
+        if not (kept := list(found)):
+            return
+        setattr(self, count, getattr(self, count) + len(kept))
+        self.faults.append(f"{count} {len(kept)}: {kept[:_SHOWN]}")
+        self.first = self.first or user or _user_in(kept[0])
+
+    def figures(self) -> dict[str, int]:
+        """The counts."""
+        return {name: value for name, value in asdict(self).items() if isinstance(value, int)}
+
+
+def judge(truth: Truth, said: Said, limits: Limits, calm: Said | None = None) -> Verdict:
+    """Compare a run with the truth and, if its models are frozen, with a calm run over the same input."""
+    verdict = Verdict(
+        events=len(truth.sent),
+        customers=len(truth.counts),
+        alerts=len(said.alerts),
+        decisions=len(said.decisions),
+        commands=len(said.commands),
+        dead_letters=said.dead_letters,
+    )
+    _rows(truth, said, verdict)
+    _labels(truth, said, verdict)
+    _alerts(truth, said, calm, verdict)
+    _decisions(truth, said, verdict)
+    _limits(truth, said, limits, verdict)
+    verdict.note("alerts_contradicted", _contradicted(said.alerts))
+    verdict.note("decisions_doubled", _contradicted(said.decisions))
+    verdict.note("commands_doubled", _contradicted(said.commands))
+    return verdict
+
+
+def _user_in(found: Any) -> str | None:
+    if isinstance(found, dict):
+        return str(found["user_id"])
+    return str(found[0]) if isinstance(found, tuple) else None
+
+
+def _rows(truth: Truth, said: Said, verdict: Verdict) -> None:
+    """Every event is in its customer's row once: counts are whole numbers, money is in micros."""
+    expected = truth.counts
+    found = said.rows.reindex(columns=list(COUNTS))
+    users = expected.index.union(found.index)
+    more = found.reindex(users).fillna(0) - expected.reindex(users).fillna(0)
+    events = more.drop(columns=["value_micros"])
+    verdict.lost = int(-events.clip(upper=0)[[*_events_of(events)]].to_numpy().sum())
+    verdict.doubled = int(events.clip(lower=0)[[*_events_of(events)]].to_numpy().sum())
+    for user, row in more[(more != 0).any(axis=1)].head(_SHOWN).iterrows():
+        differing = {name: int(value) for name, value in row.items() if value}
+        verdict.faults.append(f"the row of {user} differs by {differing}")
+        verdict.first = verdict.first or str(user)
+    assert verdict.first is None or verdict.faults
+
+
+def _events_of(counts: pd.DataFrame) -> list[str]:
+    """Columns that count an event once each: a click of any kind counts as one besides its kind."""
+    browsing = {"views", "searches", "carts", "checkouts", "logins"}
+    return [name for name in counts.columns if name not in browsing]
+
+
+def _labels(truth: Truth, said: Said, verdict: Verdict) -> None:
+    """Every label is sent once: each customer of the active base, at each decision time that matured."""
+    until = max((ts for _, ts in said.parts), default=0)
+    sent: dict[int, Counter[int]] = {}
+    churned: dict[tuple[int, int], bool] = {}
+    for part in said.parts.values():
+        for matured in part.matured:
+            start = matured.cohort.decision_time
+            hashes = matured.cohort.hashes.tolist()
+            sent.setdefault(start, Counter()).update(hashes)
+            churned |= {(start, code): label for code, label in zip(hashes, matured.churned.tolist(), strict=True)}
+    erased = {hash_of(user, truth.rules.salt) for user in truth.erased}
+    expected = truth.labels(until)
+    verdict.labels = sum(map(len, expected.values()))
+    verdict.note(
+        "labels_lost", [(s, c) for s, codes in expected.items() for c in codes if c not in sent.get(s, ())]
+    )
+    verdict.note("labels_doubled", [(s, c) for s, codes in sent.items() for c, n in codes.items() if n > 1])
+    wrong = [
+        place
+        for place, label in churned.items()
+        if place[1] not in erased and expected.get(place[0], {}).get(place[1]) != label
+    ]
+    verdict.note("labels_wrong", wrong)
+
+
+def _alerts(truth: Truth, said: Said, calm: Said | None, verdict: Verdict) -> None:
+    """Each trigger is answered once, and the grid raises what it raises when nothing goes wrong."""
+    found = Counter((a["user_id"], a["ts"]) for a in _values(said.alerts) if a["kind"] == "trigger")
+    answered = Counter({place: n for place, n in found.items() if place[0] not in truth.erased})
+    expected = Counter(truth.triggers)
+    verdict.triggers = len(truth.triggers)
+    verdict.note("triggers_missing", sorted((expected - answered).elements()))
+    verdict.note("triggers_unexpected", sorted((answered - expected).elements()))
+    if calm is not None:
+        raised, due = _episodes(said, truth.erased), _episodes(calm, truth.erased)
+        verdict.note("alerts_missing", [orjson.loads(value) for value in sorted(due - raised)])
+        verdict.note("alerts_unexpected", [orjson.loads(value) for value in sorted(raised - due)])
+
+
+def _episodes(said: Said, erased: set[str]) -> set[bytes]:
+    return {
+        value
+        for values in said.alerts.values()
+        for value in values
+        if (alert := orjson.loads(value))["kind"] == "episode" and alert["user_id"] not in erased
+    }
+
+
+def _decisions(truth: Truth, said: Said, verdict: Verdict) -> None:
+    """One decision for each alert that asks for one, one command for each decision to act."""
+    asked = {
+        identity: alert
+        for identity, alert in zip(said.alerts, _values(said.alerts), strict=True)
+        if alert["status"] != "resolved" and alert["user_id"] not in truth.erased
+    }
+    verdict.note("decisions_missing", [asked[identity] for identity in asked.keys() - said.decisions.keys()])
+    unasked = [d for i, d in zip(said.decisions, _values(said.decisions), strict=True) if i not in said.alerts]
+    verdict.note("decisions_doubled", unasked)
+    ordered = {d["command_id"]: d for d in _values(said.decisions) if d["action"] != "none"}
+    sent = {identity[0] for identity in said.commands}
+    verdict.note("commands_missing", [d for command, d in ordered.items() if command not in sent])
+    orphans = [c for c in _values(said.commands) if c["command_id"] not in ordered]
+    verdict.note("commands_doubled", orphans)
+    several = Counter((d["user_id"], d["alert_id"], d["status"], d["tier"]) for d in _values(said.decisions))
+    verdict.note("decisions_doubled", [place for place, count in several.items() if count > 1])
+
+
+def _limits(truth: Truth, said: Said, limits: Limits, verdict: Verdict) -> None:
+    commands = _values(said.commands)
+    verdict.note("commands_forbidden", [c for c in commands if truth.is_held_out(c["user_id"])])
+    verdict.note(
+        "commands_forbidden",
+        [c for c in commands if not truth.may_contact(c["user_id"], c["channel"], c["ts"])],
+    )
+    spent: Counter[int] = Counter()
+    for decision in _values(said.decisions):
+        spent[decision["ts"] // DAY_MS] += round(decision["cost"] * 1e6)
+    verdict.note(
+        "budgets_exceeded", [f"day {day}: {s}" for day, s in spent.items() if s > limits.daily_budget * 1e6]
+    )
+    contacts: dict[str, list[tuple[int, str]]] = {}
+    for command in commands:
+        contacts.setdefault(command["user_id"], []).append((command["not_before"], command["channel"]))
+    verdict.note("caps_exceeded", [u for u, each in contacts.items() if not _keeps_caps(sorted(each), limits)])
+
+
+def _keeps_caps(contacts: list[tuple[int, str]], limits: Limits) -> bool:
+    times = [at for at, _ in contacts]
+    if any(b - a < limits.cool_down_days * DAY_MS for a, b in zip(times, times[1:], strict=False)):
+        return False
+    for i, start in enumerate(times):
+        near = [channel for at, channel in contacts[i:] if at - start < limits.window_days * DAY_MS]
+        if len(near) > limits.total or max(Counter(near).values()) > limits.of_a_channel:
+            return False
+    return True
+
+
+def _contradicted(published: Published) -> list[tuple[str, ...]]:
+    return [identity for identity, values in published.items() if len(values) > 1]
+
+
+def _values(published: Published) -> list[Any]:
+    """Each identity's value, decoded."""
+    return [orjson.loads(min(values)) for values in published.values()]
