@@ -141,6 +141,13 @@ class DurableRows:
         """The stored form of a row now, to be sent again over a foreign write; None if there is none."""
         return encode_row(self._state) if key == STATE_KEY else self._rows.get(key)
 
+    def touch(self, key: bytes) -> bool:
+        """Have the row of `key` written again with the next write; False if there is none."""
+        if key != STATE_KEY and key not in self._rows:
+            return False
+        self._dirty.add(key)
+        return True
+
     @property
     def seq(self) -> int:
         """Sequence of the rows handed out last: what `mark_published` is to be called with."""

@@ -77,11 +77,16 @@ def erased_row(code: int, erased: Erased) -> Row:
     return ERASED + _HASH.pack(code), _ERASED.pack(erased.ts, *erased.offsets)
 
 
+def read_erased_key(key: bytes) -> int:
+    """The hash of an erased customer; raises struct.error."""
+    (code,) = _HASH.unpack(key[1:])
+    return int(code)
+
+
 def read_erased(key: bytes, value: bytes) -> tuple[int, Erased]:
     """Hash and erasure of a stored row; raises struct.error."""
-    (code,) = _HASH.unpack(key[1:])
     ts, *offsets = _ERASED.unpack(value)
-    return code, Erased(ts, tuple(offsets))
+    return read_erased_key(key), Erased(ts, tuple(offsets))
 
 
 def read_partition_row(value: bytes) -> PartitionRow:

@@ -19,7 +19,7 @@ from models.restoring import Restorer, settled_sweep
 from models.rows import PARTITION_KEY, PartitionRow, Row, Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Set
 
     from numpy.typing import NDArray
 
@@ -191,3 +191,15 @@ class Storage:
         if (swept := settled_sweep(self.core)) is not None:
             self.core.swept_durably(swept)
             sweeping.evict(self.core, swept)
+
+    def rewrite(self, keys: Set[bytes]) -> None:
+        """Have the next write repeat what is true of the rows of `keys`, of some of which nothing is."""
+        core = self.core
+        for key in keys:
+            if key[:1] == rows.CUSTOMER:
+                core.dirty.add(key[1:].decode(errors="replace"))
+            elif key[:1] == rows.COHORT:
+                core.new_cohorts.add(rows.read_cohort_key(key)[0])
+            elif key[:1] == rows.ERASED:
+                self._written_erased.pop(rows.read_erased_key(key), None)
+        self._due |= {key for key in keys if key[:1] in {rows.CUSTOMER, rows.COHORT}}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from streams import checkpoint
 from streams.checkpoint import Identity
+from streams.fencing import claim
 from streams.logs import logger
 from streams.readers import end_offset
 from streams.recovery import byte_count, recover
@@ -103,6 +104,9 @@ class Engine:
         for key, why in found.broken:
             self._metrics.broken_rows.labels(self.table).inc()
             log.error("a stored row cannot be read and is left out", table=self.table, kind=key[:1], why=why)
+        if found.void:
+            self._metrics.void_rows.labels(self.table).inc(len(found.void))
+            self.state.rewrite(set(found.void))
         await self._publish()
 
     def accept(self, event: Acknowledgeable) -> None:
@@ -135,16 +139,21 @@ class Engine:
             self._checkpoint(snapshot)
 
     async def _write(self, rows: list[tuple[bytes, bytes | None]]) -> None:
-        messages = [Message(key, value) for key, value in rows]
+        place = self._next_offset
+        messages = [Message(key, value, claim(place + i)) for i, (key, value) in enumerate(rows)]
         with self._metrics.write_seconds.labels(self.table).time():
             sent = await self._sender.send(self._identity.topic, self.partition, messages)
         assert sent is not None, "no rows to write"
         first, end = sent
         self._metrics.rows_written.labels(self.table).inc(len(rows))
-        if first != self._next_offset:
-            self._metrics.foreign_writes.labels(self.table).inc(max(first - self._next_offset, 1))
-            place = f"{self._identity.topic}/{self.partition}"
-            raise ForeignWriteError(f"{place}: expected to write at {self._next_offset}, wrote at {first}")
+        # Also between two record batches of one write somebody else's may have come.
+        if (foreign := end - place - len(rows)) != 0:
+            self._metrics.foreign_writes.labels(self.table).inc(max(foreign, 1))
+            where = f"{self._identity.topic}/{self.partition}"
+            raise ForeignWriteError(
+                f"{where}: expected to write at {place}, wrote at {first}; {foreign} rows of another's stand "
+                "before or between ours"
+            )
         self._next_offset = end
 
     async def _publish(self) -> None:

@@ -16,6 +16,7 @@ from features.rowcodec import RowError
 from interventions.rows import RowError as LedgerRowError
 from streams import checkpoint
 from streams.checkpoint import CheckpointError, Identity
+from streams.fencing import is_void
 from streams.logs import logger
 from streams.readers import StuckError, bounds, read_until, reader
 
@@ -38,7 +39,8 @@ class Recovered:
     """What a recovery did: `next_offset` is where our next changelog row is expected.
 
     Rows are counted by where they came from; `tail_bytes` is what a new checkpoint would spare the next
-    recovery; `broken` are (key, why) of rows that were left out.
+    recovery; `broken` are (key, why) of rows that were left out, `void` the keys of rows whose writer was
+    late (`streams.fencing`), which have to be written again.
     """
 
     next_offset: int
@@ -46,6 +48,7 @@ class Recovered:
     from_changelog: int
     tail_bytes: int
     broken: list[tuple[bytes, str]]
+    void: list[bytes]
     seconds: float
 
 
@@ -63,16 +66,19 @@ async def recover(state: State, identity: Identity, path: Path, options: dict[st
             first, end = await bounds(consumer, tp)
             start, kept = _from_checkpoint(identity, path, first, end)
             broken, tail, size = state.restore(kept), 0, 0
+            void: list[bytes] = []
             consumer.seek(tp, start)
             async for records in read_until(consumer, tp, end):
-                rows = [(record.key or b"", record.value) for record in records]
+                rows = [(record.key or b"", record.value) for record in records if not is_void(record)]
+                if len(rows) < len(records):
+                    void += [record.key or b"" for record in records if is_void(record)]
                 broken += state.restore(rows)
                 tail += len(rows)
                 size += byte_count(rows)
         state.finish()
     except (RowError, LedgerRowError, StuckError) as error:
         raise RecoveryError(f"{identity.topic}/{identity.partition} cannot be recovered: {error}") from error
-    return Recovered(end, len(kept), tail, size, broken, asyncio.get_running_loop().time() - started)
+    return Recovered(end, len(kept), tail, size, broken, void, asyncio.get_running_loop().time() - started)
 
 
 def byte_count(rows: Iterable[Row]) -> int:

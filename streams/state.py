@@ -10,7 +10,7 @@ from interventions.rows import STATE_KEY, BrokenRowError
 from models.storage import Row, Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Set
 
     from interventions.ledger import LedgerPartition
     from models.core import PartitionCore
@@ -47,6 +47,9 @@ class State(Protocol):
 
     def finish(self) -> None:
         """All rows are restored. Raises a RowError when something is missing."""
+
+    def rewrite(self, keys: Set[bytes]) -> None:
+        """Have the next write repeat what is true of `keys`: void rows cover it up. After `finish`."""
 
     def everything(self) -> Iterator[Row]:
         """All rows for a checkpoint that stands right behind the last `take`."""
@@ -87,6 +90,10 @@ class CustomersState:
     def finish(self) -> None:
         """See `State`."""
         self._storage.finish()
+
+    def rewrite(self, keys: Set[bytes]) -> None:
+        """See `State`."""
+        self._storage.rewrite(keys)
 
     def everything(self) -> Iterator[Row]:
         """See `State`."""
@@ -146,6 +153,10 @@ class LedgerState:
     def finish(self) -> None:
         """See `State`."""
         self.ledger.finish_recovery()
+
+    def rewrite(self, keys: Set[bytes]) -> None:
+        """See `State`."""
+        self._tombstones += sorted(key for key in keys if not self.ledger.touch(key))
 
     def everything(self) -> Iterator[Row]:
         """See `State`."""

@@ -59,6 +59,11 @@ class Metrics:
         self.foreign_writes = self._counter(
             "foreign_writes", "Changelog rows of another owner found behind ours.", "table"
         )
+        self.void_rows = self._counter(
+            "void_rows",
+            "Changelog rows whose writer was late: left out by recoveries, written over.",
+            "table",
+        )
         self.recovery_seconds = self._gauge(
             "recovery_seconds", "Duration of the last recovery.", "table", "partition"
         )

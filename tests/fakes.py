@@ -16,7 +16,7 @@ from features.rowcodec import RowError
 from streams.state import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
     from aiokafka import TopicPartition
     from prometheus_client import CollectorRegistry
@@ -175,7 +175,7 @@ class Notebook:
     """The smallest state: a number by key. Every change is also something to publish, once it is durable.
 
     Rows are `key → number`, the partition row `p → sequence of the last publication known`. A key that is
-    not UTF-8 cannot be read back.
+    not UTF-8 cannot be read back, and no value is a tombstone.
     """
 
     def __init__(self) -> None:
@@ -183,6 +183,7 @@ class Notebook:
         self.pending: list[tuple[str, int]] = []
         self.finished = False
         self._dirty: set[str] = set()
+        self._gone: set[bytes] = set()
         self._taken: list[tuple[str, int]] = []
         self._confirmed: list[tuple[str, int]] = []
 
@@ -192,12 +193,13 @@ class Notebook:
         self.pending.append((key, self.numbers[key]))
 
     def take(self) -> list[tuple[bytes, bytes | None]]:
-        if not self._dirty:
+        if not self._dirty | self._gone:
             return []
         rows: list[tuple[bytes, bytes | None]] = [
-            (key.encode(), str(self.numbers[key]).encode()) for key in sorted(self._dirty)
+            *((key, None) for key in sorted(self._gone)),
+            *((key.encode(), str(self.numbers[key]).encode()) for key in sorted(self._dirty)),
         ]
-        self._dirty.clear()
+        self._dirty, self._gone = set(), set()
         self._taken, self.pending = [*self._taken, *self.pending], []
         return [*rows, (b"p", str(len(self.numbers)).encode())]
 
@@ -221,13 +223,21 @@ class Notebook:
                     raise RowError("the partition row is newer")
                 continue
             try:
-                self.numbers[key.decode()] = int(value or b"0")
+                name = key.decode()
+                if value is None:
+                    self.numbers.pop(name, None)
+                else:
+                    self.numbers[name] = int(value)
             except ValueError as error:
                 broken.append((key, str(error)))
         return broken
 
     def finish(self) -> None:
         self.finished = True
+
+    def rewrite(self, keys: Set[bytes]) -> None:
+        self._dirty |= {key.decode() for key in keys if key.decode() in self.numbers}
+        self._gone |= {key for key in keys if key.decode() not in self.numbers} - {b"p"}
 
     def everything(self) -> Iterator[tuple[bytes, bytes | None]]:
         yield from ((key.encode(), str(number).encode()) for key, number in sorted(self.numbers.items()))

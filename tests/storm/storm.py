@@ -156,7 +156,12 @@ async def weather(
 def fleet_of(storm: Storm, *, static: bool = False) -> list[Member]:
     """WORKERS places; with `static` each has a name in the group that outlives its process."""
     return [
-        Member(_named(storm.settings, f"w{i}") if static else storm.settings, storm.folder / f"w{i}", storm.chronicle, storm.program)
+        Member(
+            _named(storm.settings, f"w{i}") if static else storm.settings,
+            storm.folder / f"w{i}",
+            storm.chronicle,
+            storm.program,
+        )
         for i in range(WORKERS)
     ]
 

@@ -129,7 +129,9 @@ class Truth:
             if event.type == "profile":
                 spoken = body.get("consent", {})
             else:
-                spoken = dict.fromkeys([body["channel"]] if "channel" in body else ["email", "sms", "call"], False)
+                spoken = dict.fromkeys(
+                    [body["channel"]] if "channel" in body else ["email", "sms", "call"], False
+                )
             for channel, allowed in spoken.items():
                 said.setdefault((str(event.user), channel), []).append((int(event.ts), allowed))
         return {place: sorted(each) for place, each in said.items()}

@@ -135,7 +135,9 @@ def _labels(truth: Truth, said: Said, verdict: Verdict) -> None:
             start = matured.cohort.decision_time
             hashes = matured.cohort.hashes.tolist()
             sent.setdefault(start, Counter()).update(hashes)
-            churned |= {(start, code): label for code, label in zip(hashes, matured.churned.tolist(), strict=True)}
+            churned |= {
+                (start, code): label for code, label in zip(hashes, matured.churned.tolist(), strict=True)
+            }
     erased = {hash_of(user, truth.rules.salt) for user in truth.erased}
     expected = truth.labels(until)
     verdict.labels = sum(map(len, expected.values()))
@@ -182,7 +184,9 @@ def _decisions(truth: Truth, said: Said, verdict: Verdict) -> None:
         if alert["status"] != "resolved" and alert["user_id"] not in truth.erased
     }
     verdict.note("decisions_missing", [asked[identity] for identity in asked.keys() - said.decisions.keys()])
-    unasked = [d for i, d in zip(said.decisions, _values(said.decisions), strict=True) if i not in said.alerts]
+    unasked = [
+        d for i, d in zip(said.decisions, _values(said.decisions), strict=True) if i not in said.alerts
+    ]
     verdict.note("decisions_doubled", unasked)
     ordered = {d["command_id"]: d for d in _values(said.decisions) if d["action"] != "none"}
     sent = {identity[0] for identity in said.commands}
@@ -209,7 +213,9 @@ def _limits(truth: Truth, said: Said, limits: Limits, verdict: Verdict) -> None:
     contacts: dict[str, list[tuple[int, str]]] = {}
     for command in commands:
         contacts.setdefault(command["user_id"], []).append((command["not_before"], command["channel"]))
-    verdict.note("caps_exceeded", [u for u, each in contacts.items() if not _keeps_caps(sorted(each), limits)])
+    verdict.note(
+        "caps_exceeded", [u for u, each in contacts.items() if not _keeps_caps(sorted(each), limits)]
+    )
 
 
 def _keeps_caps(contacts: list[tuple[int, str]], limits: Limits) -> bool:

@@ -111,7 +111,9 @@ class _Customer:
     def _visit(self, day: int, hour: int) -> Iterator[tuple[str, dict[str, Any]]]:
         for _ in range(self.rng.randrange(2, 12)):
             name = self.rng.choice(_BROWSING)
-            detail = {"query": "red shoes"} if name == "search" else {"item_category": f"k{self.rng.randrange(8)}"}
+            detail = (
+                {"query": "red shoes"} if name == "search" else {"item_category": f"k{self.rng.randrange(8)}"}
+            )
             yield self._event("clickstream", name, day, hour, **detail)
         if self.rng.random() < 0.3:
             yield self._purchase(day, hour)

@@ -18,7 +18,7 @@ from random_logs import logs, payloads, settings
 from features.layout import DAY_MS
 from features.profile import Profile
 from features.rowcodec import RowError
-from models import cohorts, trainer
+from models import cohorts, rows, trainer
 from models.rows import PartitionRow, Row
 from models.storage import Storage
 from tests.building import (
@@ -423,6 +423,25 @@ def test_a_checkpoint_restores_everything():
     same_core(after.core, life.core)
     assert after.core.seq == life.core.seq
     assert after.core.pending == life.core.pending != {}
+
+
+def test_rows_that_void_ones_cover_up_are_written_again_and_what_is_not_there_is_deleted():
+    life = Life()
+    life.feed.buys("anna", 0.5)
+    life.feed(event("erasure", "carl", day(0.7)))
+    life.feed.decide(day(6), MODELS)
+    life.write()
+    life.write()  # the tombstone of carl's row
+    kept = dict(life.storage.everything())
+    foreign = {b"uzombie's", rows.cohort_key(day(99), 0), rows.cohort_key(day(6), 7)}
+
+    life.storage.rewrite(kept.keys() | foreign)
+
+    written = dict(life.storage.take())
+    partition_row = rows.PARTITION_KEY
+    assert written.keys() == kept.keys() | foreign
+    assert {key: value for key, value in written.items() if value is None} == dict.fromkeys(foreign)
+    assert all(written[key] == kept[key] for key in kept.keys() - {partition_row})
 
 
 def test_rows_that_cannot_be_read_are_left_out_and_named():

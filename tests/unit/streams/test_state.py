@@ -102,6 +102,21 @@ def test_an_erased_customer_leaves_a_tombstone_and_no_output():
     assert again.ledger.history(USER) is None
 
 
+def test_rows_that_void_ones_cover_up_are_written_again_and_what_is_not_there_is_deleted():
+    state = ledger_state()
+    state.ledger.step([(0, alert(dry_run=False))], {USER: VIEW})
+    written = dict(state.take())
+    known = b"u" + USER.encode()
+
+    state.rewrite({known, b"uzombie's", STATE_KEY})
+
+    rows = dict(state.take())
+    assert rows.keys() == {known, b"uzombie's", STATE_KEY}
+    assert rows[known] == written[known]
+    assert rows[b"uzombie's"] is None
+    assert state.take() == []
+
+
 def test_a_broken_ledger_row_is_left_out_and_told():
     state = ledger_state()
 

@@ -1,0 +1,35 @@
+"""Fencing without a fence: a changelog row says at which offset its writer expects it to stand.
+
+A worker that was paused longer than its session wakes up as a zombie: it does not know yet that its partitions
+are another's, and writes rows older than the new owner's over them. Nothing in Kafka's group protocol stops it
+(docs/operations.md, *the zombie*). So the log itself decides, as by compare-and-swap: whoever writes at the
+offset that the rest of the log let them expect goes on from that log, and is right, whoever owns the partition;
+whoever does not is late, and those rows are *void*. Readers leave void rows out. A writer whose rows turn out
+void drops its state, reads the log again, and writes anew what the void rows cover up, because compaction
+keeps the newest row of a key, void or not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from features.observing import RecordLike
+
+_HEADER: Final = "at"
+_BYTES: Final = 8
+
+
+def claim(offset: int) -> tuple[tuple[str, bytes], ...]:
+    """Headers of a row that is expected to stand at `offset`."""
+    return ((_HEADER, offset.to_bytes(_BYTES, "big")),)
+
+
+def is_void(record: RecordLike) -> bool:
+    """Whether a row stands elsewhere than its writer expected. One that says nothing is taken as it is."""
+    headers: Sequence[tuple[str, bytes]] = record.headers
+    return bool(headers) and any(
+        name == _HEADER and int.from_bytes(place, "big") != record.offset for name, place in headers
+    )
