@@ -19,7 +19,8 @@ from models.restoring import Restorer, settled_sweep
 from models.rows import PARTITION_KEY, PartitionRow, Row, Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Set
+    from collections.abc import Iterable, Iterator
+    from collections.abc import Set as AbstractSet
 
     from numpy.typing import NDArray
 
@@ -192,7 +193,7 @@ class Storage:
             self.core.swept_durably(swept)
             sweeping.evict(self.core, swept)
 
-    def rewrite(self, keys: Set[bytes]) -> None:
+    def rewrite(self, keys: AbstractSet[bytes]) -> None:
         """Have the next write repeat what is true of the rows of `keys`, of some of which nothing is."""
         core = self.core
         for key in keys:

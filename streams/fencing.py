@@ -1,12 +1,12 @@
 """Fencing without a fence: a changelog row says at which offset its writer expects it to stand.
 
-A worker that was paused longer than its session wakes up as a zombie: it does not know yet that its partitions
-are another's, and writes rows older than the new owner's over them. Nothing in Kafka's group protocol stops it
-(docs/operations.md, *the zombie*). So the log itself decides, as by compare-and-swap: whoever writes at the
-offset that the rest of the log let them expect goes on from that log, and is right, whoever owns the partition;
-whoever does not is late, and those rows are *void*. Readers leave void rows out. A writer whose rows turn out
-void drops its state, reads the log again, and writes anew what the void rows cover up, because compaction
-keeps the newest row of a key, void or not.
+A worker that was paused longer than its session wakes up as a zombie: it does not know yet that its
+partitions are another's, and writes rows older than the new owner's over them. Nothing in Kafka's group
+protocol stops it (docs/operations.md). So the log itself decides, as by compare-and-swap: whoever writes at
+the offset that the rest of the log let them expect goes on from that log, and is right, whoever owns the
+partition; whoever does not is late, and those rows are *void*. Readers leave void rows out. A writer whose
+rows turn out void drops its state, reads the log again, and writes anew what void rows cover up, because
+compaction keeps the newest row of a key, void or not.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ from interventions.rows import STATE_KEY, BrokenRowError
 from models.storage import Row, Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Set
+    from collections.abc import Iterable, Iterator
+    from collections.abc import Set as AbstractSet
 
     from interventions.ledger import LedgerPartition
     from models.core import PartitionCore
@@ -48,7 +49,7 @@ class State(Protocol):
     def finish(self) -> None:
         """All rows are restored. Raises a RowError when something is missing."""
 
-    def rewrite(self, keys: Set[bytes]) -> None:
+    def rewrite(self, keys: AbstractSet[bytes]) -> None:
         """Have the next write repeat what is true of `keys`: void rows cover it up. After `finish`."""
 
     def everything(self) -> Iterator[Row]:
@@ -91,7 +92,7 @@ class CustomersState:
         """See `State`."""
         self._storage.finish()
 
-    def rewrite(self, keys: Set[bytes]) -> None:
+    def rewrite(self, keys: AbstractSet[bytes]) -> None:
         """See `State`."""
         self._storage.rewrite(keys)
 
@@ -154,7 +155,7 @@ class LedgerState:
         """See `State`."""
         self.ledger.finish_recovery()
 
-    def rewrite(self, keys: Set[bytes]) -> None:
+    def rewrite(self, keys: AbstractSet[bytes]) -> None:
         """See `State`."""
         self._tombstones += sorted(key for key in keys if not self.ledger.touch(key))
 

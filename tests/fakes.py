@@ -16,7 +16,8 @@ from features.rowcodec import RowError
 from streams.state import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Set as AbstractSet
 
     from aiokafka import TopicPartition
     from prometheus_client import CollectorRegistry
@@ -235,7 +236,7 @@ class Notebook:
     def finish(self) -> None:
         self.finished = True
 
-    def rewrite(self, keys: Set[bytes]) -> None:
+    def rewrite(self, keys: AbstractSet[bytes]) -> None:
         self._dirty |= {key.decode() for key in keys if key.decode() in self.numbers}
         self._gone |= {key for key in keys if key.decode() not in self.numbers} - {b"p"}
 

@@ -1,4 +1,4 @@
-"""What a run has said and kept: its output topics and rows, read with the product's own codecs, as plain values."""
+"""What a run has said and kept: output topics and rows, read with the product's own codecs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.storm import logs
 
 if TYPE_CHECKING:
     from models.parts import Part
+    from models.versions import ModelSet
     from streams.settings import Settings
 
 Identity = tuple[str, ...]
@@ -40,8 +41,8 @@ class Said:
     parts: dict[tuple[int, int], Part] = field(default_factory=dict)
     #: One row a customer: index user, counts and times.
     rows: pd.DataFrame = field(default_factory=pd.DataFrame)
-    #: Labels that the newest model version has learned.
-    labels_learned: int = 0
+    #: The newest model version, if the run has learned.
+    models: ModelSet | None = None
 
 
 async def read(settings: Settings) -> Said:
@@ -54,7 +55,8 @@ async def read(settings: Settings) -> Said:
     said.parts = _parts(broker, names["examples"])
     frames = [await _rows(settings, partition) for partition in range(settings.kafka.partitions)]
     said.rows = pd.concat(frames)
-    said.labels_learned = (await read_models(settings)).labels
+    models = await read_models(settings)
+    said.models = models if models.number else None
     return said
 
 

@@ -60,6 +60,7 @@ class Outcome:
     verdict: Verdict
     chronicle: Chronicle
     truth: Truth
+    said: said.Said
     seconds: float
 
     def figures(self) -> dict[str, Any]:
@@ -150,7 +151,7 @@ async def weather(
         calm = None if learning else await _calm(storm)
     truth = await asyncio.to_thread(_truth, settings)
     verdict = judge(truth, found, Limits(BUDGET), calm)
-    return Outcome(verdict, storm.chronicle, truth, time.monotonic() - began)
+    return Outcome(verdict, storm.chronicle, truth, found, time.monotonic() - began)
 
 
 def fleet_of(storm: Storm, *, static: bool = False) -> list[Member]:

@@ -105,7 +105,7 @@ class Truth:
         return set(zip(events.user[speaks], events.ts[speaks], strict=True))
 
     def labels(self, until: int) -> dict[int, dict[int, bool]]:
-        """decision time → hash of each customer of the active base → churned, for all that mature by `until`."""
+        """decision time → hash of each of the active base → churned, for all that mature by `until`."""
         horizon, active = self.rules.horizon_days * DAY_MS, self.rules.active_within_days * DAY_MS
         bought = self.purchases.sort_values("ts")
         users, codes = np.unique(bought.user, return_inverse=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-import pandas as pd
 
 from tests.storm.truth import COUNTS, DAY_MS, hash_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tests.storm.said import Published, Said
     from tests.storm.truth import Truth
 
@@ -41,6 +43,9 @@ class Verdict:
     labels_lost: int = 0
     labels_doubled: int = 0
     labels_wrong: int = 0
+    #: Labels in the newest model version, and how many more or fewer than were sent to be learned by then.
+    labels_learned: int = 0
+    labels_learned_off: int = 0
     alerts: int = 0
     alerts_missing: int = 0
     alerts_unexpected: int = 0
@@ -70,6 +75,11 @@ class Verdict:
         setattr(self, count, getattr(self, count) + len(kept))
         self.faults.append(f"{count} {len(kept)}: {kept[:_SHOWN]}")
         self.first = self.first or user or _user_in(kept[0])
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing at all went wrong."""
+        return not self.faults and not self.lost and not self.doubled
 
     def figures(self) -> dict[str, int]:
         """The counts."""
@@ -110,13 +120,12 @@ def _rows(truth: Truth, said: Said, verdict: Verdict) -> None:
     users = expected.index.union(found.index)
     more = found.reindex(users).fillna(0) - expected.reindex(users).fillna(0)
     events = more.drop(columns=["value_micros"])
-    verdict.lost = int(-events.clip(upper=0)[[*_events_of(events)]].to_numpy().sum())
-    verdict.doubled = int(events.clip(lower=0)[[*_events_of(events)]].to_numpy().sum())
+    events = events[_events_of(events)].to_numpy()
+    verdict.lost, verdict.doubled = int(-events.clip(max=0).sum()), int(events.clip(min=0).sum())
     for user, row in more[(more != 0).any(axis=1)].head(_SHOWN).iterrows():
         differing = {name: int(value) for name, value in row.items() if value}
         verdict.faults.append(f"the row of {user} differs by {differing}")
         verdict.first = verdict.first or str(user)
-    assert verdict.first is None or verdict.faults
 
 
 def _events_of(counts: pd.DataFrame) -> list[str]:
@@ -151,6 +160,12 @@ def _labels(truth: Truth, said: Said, verdict: Verdict) -> None:
         if place[1] not in erased and expected.get(place[0], {}).get(place[1]) != label
     ]
     verdict.note("labels_wrong", wrong)
+    if (models := said.models) is not None:
+        due = sum(len(m.cohort) for (_, ts), p in said.parts.items() if ts <= models.as_of for m in p.matured)
+        verdict.labels_learned = models.labels
+        verdict.labels_learned_off = abs(models.labels - due)
+        if models.labels != due:
+            verdict.faults.append(f"{models.labels} labels were learned of {due}")
 
 
 def _alerts(truth: Truth, said: Said, calm: Said | None, verdict: Verdict) -> None:
@@ -220,7 +235,7 @@ def _limits(truth: Truth, said: Said, limits: Limits, verdict: Verdict) -> None:
 
 def _keeps_caps(contacts: list[tuple[int, str]], limits: Limits) -> bool:
     times = [at for at, _ in contacts]
-    if any(b - a < limits.cool_down_days * DAY_MS for a, b in zip(times, times[1:], strict=False)):
+    if any(b - a < limits.cool_down_days * DAY_MS for a, b in pairwise(times)):
         return False
     for i, start in enumerate(times):
         near = [channel for at, channel in contacts[i:] if at - start < limits.window_days * DAY_MS]

@@ -1,0 +1,98 @@
+"""Three workers under kill -9, and an independent verifier: nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.storm.fleet import PATIENCE_S
+from tests.storm.record import record
+from tests.storm.storm import fleet_of, report, weather
+from tests.storm.troubles import kills
+
+if TYPE_CHECKING:
+    from tests.storm.fleet import Member
+    from tests.storm.storm import Storm, Trouble
+
+pytestmark = [pytest.mark.broker, pytest.mark.kafka]
+
+UNGUARDED = (str(Path(__file__).with_name("unguarded_worker.py")),)
+
+
+async def test_a_few_kills_lose_nothing_and_double_nothing(bootstrap: str, tmp_path: Path) -> None:
+    outcome = await weather(
+        bootstrap, tmp_path, kills(4, 2), events=40_000, arrivals=400, backlog=40_000, session_seconds=3
+    )
+
+    assert outcome.verdict.is_clean, report(outcome)
+    assert outcome.chronicle.kills >= 4
+    assert min(outcome.verdict.alerts, outcome.verdict.commands, outcome.verdict.labels) > 1_000
+
+
+@pytest.mark.slow
+async def test_a_hundred_kills_among_a_million_events_lose_nothing_and_double_nothing(
+    bootstrap: str, tmp_path: Path
+) -> None:
+    outcome = await weather(
+        bootstrap, tmp_path, kills(100, 80), events=1_000_000, arrivals=1_200, backlog=250_000
+    )
+
+    print(report(outcome))
+    record("kill storm", outcome)
+    assert outcome.verdict.is_clean, report(outcome)
+    assert outcome.verdict.events >= 1_000_000
+    assert outcome.chronicle.kills_while_processing >= 80
+
+
+@pytest.mark.slow
+async def test_workers_that_keep_their_names_survive_kills_too(bootstrap: str, tmp_path: Path) -> None:
+    """Static membership: who is back within the session finds its partitions; the others never stop."""
+    outcome = await weather(
+        bootstrap,
+        tmp_path,
+        kills(30, 20, seed=2),
+        events=300_000,
+        arrivals=1_200,
+        backlog=250_000,
+        members=lambda storm: fleet_of(storm, static=True),
+    )
+
+    print(report(outcome))
+    record("kill storm, static members", outcome)
+    assert outcome.verdict.is_clean, report(outcome)
+
+
+@pytest.mark.slow
+async def test_the_verifier_finds_what_is_lost_without_the_hole_guard(bootstrap: str, tmp_path: Path) -> None:
+    """Else a clean verdict would prove nothing."""
+    outcome = await weather(
+        bootstrap,
+        tmp_path,
+        _rebalances(12),
+        events=200_000,
+        arrivals=1_200,
+        backlog=250_000,
+        session_seconds=3,
+        program=UNGUARDED,
+    )
+
+    print(report(outcome))
+    assert outcome.verdict.lost > 0
+    assert outcome.verdict.first in "".join(outcome.verdict.faults)
+
+
+def _rebalances(count: int) -> Trouble:
+    """Workers come and go while the others read: each time the group deals the partitions anew."""
+
+    async def trouble(_: Storm, fleet: list[Member]) -> None:
+        for number in range(count):
+            await asyncio.gather(*(member.ready() for member in fleet))
+            victim = fleet[number % len(fleet)]
+            await victim.processing(PATIENCE_S)
+            await victim.kill()
+            await victim.start()
+
+    return trouble

@@ -1,0 +1,69 @@
+"""What befalls the workers of a storm."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tests.storm.fleet import Member
+    from tests.storm.storm import Storm, Trouble
+
+#: Longest wait before a kill once a worker reads, before a restart, and the rare wait beyond a session.
+_KILL_AFTER_S: Final = 4.0
+_REST_S: Final = 3.0
+_LONG_REST_S: Final = 14.0
+
+
+def kills(count: int, busy: int, seed: int = 1) -> Trouble:
+    """Kill until `count` kills have been, `busy` of them of workers that were reading.
+
+    In each round one, two or all workers are killed, at moments of their own, and come back after a while;
+    one in ten is killed again before it is ready.
+    """
+
+    async def trouble(storm: Storm, fleet: list[Member]) -> None:
+        rng, seen = random.Random(seed), storm.chronicle
+        while seen.kills < count or seen.kills_while_processing < busy:
+            await asyncio.gather(*(member.ready() for member in fleet))
+            victims = rng.sample(fleet, rng.choice((1, 1, 2, 2, 3)))
+            await asyncio.gather(*(_kill(victim, rng) for victim in victims))
+
+    return trouble
+
+
+async def _kill(victim: Member, rng: random.Random) -> None:
+    await victim.processing()
+    await victim.kill_busy(rng.random() * _KILL_AFTER_S)
+    await asyncio.sleep(_LONG_REST_S if rng.random() < 0.1 else rng.random() * _REST_S)
+    await victim.start()
+    if rng.random() < 0.1:
+        await asyncio.sleep(rng.random() * _REST_S)
+        await victim.kill()
+        await victim.start()
+
+
+def comings_and_goings(rounds: int, pause_seconds: float, seed: int = 1) -> Trouble:
+    """Workers leave and join every few seconds; others sleep beyond their session and wake up as zombies."""
+
+    async def trouble(storm: Storm, fleet: list[Member]) -> None:
+        rng = random.Random(seed)
+        await asyncio.gather(*(member.ready() for member in fleet))
+        for number in range(rounds):
+            sleeper, goer = rng.sample(fleet, 2)
+            await sleeper.processing()
+            await asyncio.gather(
+                sleeper.pause(pause_seconds) if number % 2 else asyncio.sleep(rng.random() * _REST_S),
+                _come_and_go(goer, rng),
+            )
+            await asyncio.gather(*(member.ready() for member in fleet))
+
+    return trouble
+
+
+async def _come_and_go(member: Member, rng: random.Random) -> None:
+    await asyncio.sleep(rng.random() * _REST_S)
+    await member.stop()
+    await asyncio.sleep(rng.random() * _REST_S)
+    await member.start()

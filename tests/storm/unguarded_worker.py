@@ -1,0 +1,22 @@
+"""The worker without its hole guard, as stock Faust delivers: whatever was fetched last is the truth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from streams.bulk import HoleGuard
+from streams.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def _admit(guard: HoleGuard, tp: Any, records: Sequence[Any]) -> tuple[Sequence[Any], None]:
+    guard.next[tp] = records[-1].offset + 1
+    return records, None
+
+
+HoleGuard.admit = _admit  # type: ignore[method-assign]
+
+if __name__ == "__main__":
+    main(["worker"], standalone_mode=True)
