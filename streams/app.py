@@ -12,6 +12,7 @@ from streams.bulk import BulkApp
 from streams.context import Context
 from streams.deadletters import DeadLetters
 from streams.engine import EngineConfig
+from streams.greeting import keep_greeting
 from streams.logs import logger
 from streams.model_store import FrozenModels, ModelStore
 from streams.outputs import Publisher
@@ -116,7 +117,7 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
         app.on_partitions_assigned.connect(lambda _, assigned, **__: worker.assigned(assigned))
         app.on_partitions_revoked.connect(lambda _, revoked, **__: worker.revoked(revoked))
         await stack.enter_async_context(serve(settings, metrics, worker, app))
-        for task in (context.models.follow(), worker.heartbeat()):
+        for task in (context.models.follow(), worker.heartbeat(), keep_greeting(options)):
             stack.push_async_callback(_cancel, _watched(task, worker))
         log.info("starting", group=topics.group, broker=settings.kafka.bootstrap_servers)
         await app.start()

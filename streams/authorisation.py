@@ -179,7 +179,7 @@ async def named(error: BaseException, role: Role, topics: Topics, options: Clien
 def sentence(rights: Iterable[Right]) -> str:
     """The missing rights in one line, with the way out."""
     named = "; ".join(f"{' and '.join(right.operations)} on {right.kind} {right.name}" for right in rights)
-    return f"this user lacks the right {named}: grant it (docs/operations.md, Rights)"
+    return f"this user lacks the right {named}: docs/rights.md says who needs what"
 
 
 def _without(right: Right, allowed: int | None) -> Right:

@@ -144,11 +144,10 @@ def features(file: Path | None, out: Path) -> None:
 @main.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("docs"), show_default=True)
 def contracts(out: Path) -> None:
-    """Write docs/contracts.md and the AsyncAPI 3 document from the types."""
+    """Write docs/contracts.md, docs/rights.md and the AsyncAPI 3 document from the code."""
     from streams.contracts import write_contracts  # noqa: PLC0415
 
-    write_contracts(out)
-    click.echo(f"written: {out}/contracts.md, {out}/asyncapi.json")
+    click.echo(f"written: {', '.join(map(str, write_contracts(out)))}")
 
 
 if __name__ == "__main__":

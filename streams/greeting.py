@@ -54,6 +54,23 @@ async def greet(options: ClientOptions) -> None:
         raise refused
 
 
+async def keep_greeting(options: ClientOptions, seconds: float = 30.0) -> None:
+    """Greet again and again, until cancelled or refused twice in a row; raises RefusedError.
+
+    Certificates expire and passwords change while a worker runs. Its clients would try for ever to come back.
+    """
+    if options["security_protocol"] == "PLAINTEXT":
+        return
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await greet(options)
+        except RefusedError:
+            # A broker may have been caught while it went down.
+            await asyncio.sleep(seconds / 10)
+            await greet(options)
+
+
 async def _meet(host: str, port: int, options: ClientOptions) -> set[tuple[str, int]] | None:
     """The brokers that one of them names; None if it is not there. Raises RefusedError."""
     wire = {name: value for name, value in options.items() if name != "bootstrap_servers"}

@@ -22,7 +22,7 @@ from aiokafka.errors import (
 from streams.authorisation import missing_rights, sentence
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from streams.rights import Role
     from streams.topics import Topic, Topics
@@ -114,7 +114,7 @@ async def _compare_rights(
 
 
 def _compare_counts(
-    topics: Topics, present: Mapping[str, int | str], findings: Findings, besides: set[str]
+    topics: Topics, present: Mapping[str, int | str], findings: Findings, besides: Collection[str] = ()
 ) -> None:
     for name, wanted in topics.partition_counts().items():
         found = present.get(name)

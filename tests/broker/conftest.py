@@ -37,7 +37,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKafka]:
 
 @pytest.fixture(scope="session")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
-    """Real Kafka with TLS, users and rights, always on this machine's Java: the only one that is ours to set."""
+    """Real Kafka with TLS, users and rights: on this machine's Java, for nobody else's is ours to set up."""
     if (lack := missing()) is not None:
         pytest.skip(f"no secured Kafka: {lack}")
     with secured_kafka(tmp_path_factory.mktemp("secured")) as found:

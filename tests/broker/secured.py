@@ -16,6 +16,9 @@ from confluent_kafka.admin import (
     AclPermissionType,
     ResourcePatternType,
     ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
 )
 
 from deploy.kafka import ADMIN, HOST, Authority, KafkaCluster, Security
@@ -90,6 +93,14 @@ class SecuredKafka:
         """Settings of a deployment of its own, with `access` to this cluster."""
         return shop_settings(folder, kafka=access)
 
+    def set_password(self, user: str, password: str) -> None:
+        """Make a user, or change how they come in from now on."""
+        self._passwords[user] = password
+        scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+        change = UserScramCredentialUpsertion(user, scram, password.encode())
+        for done in self._admin.alter_user_scram_credentials([change]).values():
+            done.result(30)
+
     async def topics_of(self, settings: Settings) -> Topics:
         """Make the topics of these settings, as the super user."""
         topics = settings.kafka.topics()
@@ -147,9 +158,10 @@ async def churnwatch(settings: Settings, *arguments: str, seconds: float = 120.0
     )
     try:
         out, err = await asyncio.wait_for(child.communicate(), seconds)
-    except TimeoutError:
-        child.kill()
-        raise
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
     assert child.returncode is not None
     return Ended(child.returncode, out.decode(), err.decode())
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import TopicAuthorizationFailedError
+from pydantic import SecretStr
 
-from features.layout import DAY_MS
-from streams.authorisation import RightsError, require
 from streams.rights import BY_NAME, ROLES, WORKER, Right
 from streams.topic_admin import check
 from tests.broker.cluster import WorkerProcess
@@ -35,11 +34,17 @@ async def deployment(secured: SecuredKafka, folder: Path, user: str = "worker") 
     return settings, topics
 
 
+def as_user(settings: Settings, user: str) -> Settings:
+    """The same deployment for another user."""
+    mine = {"sasl_username": user, "sasl_password": SecretStr(PASSWORDS[user])}
+    return settings.model_copy(update={"kafka": settings.kafka.model_copy(update=mine)})
+
+
 def told(right: Right) -> str:
     (operation,) = right.operations
     return (
         f"this user lacks the right {operation} on {right.kind} {right.name}: "
-        "grant it (docs/operations.md, Rights)"
+        "docs/rights.md says who needs what"
     )
 
 
@@ -64,7 +69,60 @@ async def test_the_check_names_each_right_of_a_worker_that_is_taken_away(
         await eventually(problems, [told(right)])
         secured.grant("worker", [right])
         await eventually(problems, [])
-    assert len(each) == len(list(topics)) + len(("churn-alerts", "examples", "models", "two changelogs", 1)) + 1
+    assert len(each) == 24
+
+
+async def test_each_role_can_do_its_work_with_its_rights_and_not_the_work_of_others(
+    secured: SecuredKafka, tmp_path: Path
+) -> None:
+    worker = secured.settings(tmp_path, secured.access("SASL_SSL", "worker"))
+    topics = worker.kafka.topics()
+    for role in ROLES:
+        secured.grant(role.name, role.rights(topics))
+    history = tmp_path / "history.jsonl"
+    events = shop_log(60, 12)
+    history.write_bytes(b"".join(event.value + b"\n" for event in events))
+
+    made = await churnwatch(as_user(worker, "operator"), "topics", "create")
+    process = WorkerProcess(worker, tmp_path)
+    await process.start()
+    await process.ready(90)
+    replayed = await churnwatch(as_user(worker, "replayer"), "replay", str(history))
+    inspected = await churnwatch(as_user(worker, "operator"), "inspect", events[0].user_id)
+    exported = await churnwatch(
+        as_user(worker, "operator"), "features", "--out", str(tmp_path / "out.parquet")
+    )
+    not_mine = await churnwatch(as_user(worker, "shop"), "inspect", events[0].user_id)
+
+    assert [each.code for each in (made, replayed, inspected, exported)] == [0] * 4, inspected.said
+    assert await process.stop() == 0
+    assert not_mine.code == 1
+    await writes(as_user(worker, "shop"), topics["orders"])
+    await writes(as_user(worker, "marketing"), topics["outcomes"])
+    assert await reads(
+        as_user(worker, "marketing"), topics["churn-alerts"], f"{topics.prefix}marketing-mails"
+    )
+    for user, topic in (
+        ("shop", "churn-alerts"),
+        ("marketing", "orders"),
+        ("replayer", "customers-changelog"),
+    ):
+        with pytest.raises(TopicAuthorizationFailedError):
+            await writes(as_user(worker, user), topics[topic])
+    with pytest.raises(TopicAuthorizationFailedError):
+        await reads(as_user(worker, "monitoring"), topics["churn-alerts"], None)
+
+
+async def writes(settings: Settings, topic: str) -> None:
+    async with AIOKafkaProducer(**settings.kafka.client_options(), enable_idempotence=True) as producer:
+        await producer.send_and_wait(topic, b"{}", partition=0)
+
+
+async def reads(settings: Settings, topic: str, group: str | None) -> Any:
+    """The first record of a topic."""
+    options = {**settings.kafka.client_options(), "group_id": group, "auto_offset_reset": "earliest"}
+    async with AIOKafkaConsumer(topic, **options) as consumer:
+        return await asyncio.wait_for(consumer.getone(), 60)
 
 
 @pytest.mark.parametrize(
@@ -116,20 +174,12 @@ async def test_a_worker_that_loses_a_right_stops_with_one_line_that_names_it(
     settings, topics = await deployment(secured, tmp_path)
     secured.grant("replayer", BY_NAME["replayer"].rights(topics))
     history = tmp_path / "history.jsonl"
-    events = [event for event in shop_log(40, 12)]
-    history.write_bytes(b"".join(event.value + b"\n" for event in events))
-    replayer = settings.model_copy(
-        update={
-            "kafka": settings.kafka.model_copy(
-                update={"sasl_username": "replayer", "sasl_password": BY_NAME and _secret("replayer")}
-            )
-        }
-    )
+    history.write_bytes(b"".join(event.value + b"\n" for event in shop_log(100, 30)))
     right = Right(*(("topic", topics[topic]) if topic else ("group", topics.group)), (operation,))  # type: ignore[arg-type]
     worker = WorkerProcess(settings, tmp_path)
     await worker.start()
     await worker.ready(90)
-    replaying = asyncio.create_task(churnwatch(replayer, "replay", str(history)))
+    replaying = asyncio.create_task(churnwatch(as_user(settings, "replayer"), "replay", str(history)))
     await asyncio.sleep(2)
 
     secured.revoke("worker", right)
@@ -137,6 +187,7 @@ async def test_a_worker_that_loses_a_right_stops_with_one_line_that_names_it(
         code = await worker.ended(90)
     finally:
         replaying.cancel()
+        await asyncio.wait([replaying])
         if worker.child.returncode is None:
             await worker.kill()
 

@@ -48,8 +48,7 @@ async def test_a_worker_with_the_rights_of_its_role_runs_on_a_secured_kafka_and_
     assert await worker.stop() == 0
     assert refused.code == 1
     assert refused.err == (
-        f"Error: this user lacks the right Read on group {topics.group}: "
-        "grant it (docs/operations.md, Rights)\n"
+        f"Error: this user lacks the right Read on group {topics.group}: docs/rights.md says who needs what\n"
     )
     assert PASSWORDS["worker"] not in worker.said() + refused.said
 
@@ -163,7 +162,9 @@ async def test_a_broker_that_is_not_there_or_says_nothing_refuses_nobody(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [("worker",), ("worker", "--check"), ("topics", "check"), ("inspect", "u")])
+@pytest.mark.parametrize(
+    "command", [("worker",), ("worker", "--check"), ("topics", "check"), ("inspect", "u")]
+)
 @pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[4], FAULTS[8]], ids=["password", "expired", "no TLS"])
 async def test_a_command_that_is_kept_out_ends_with_one_line(
     secured: SecuredKafka, tmp_path: Path, command: tuple[str, ...], fault: tuple[str, dict[str, Any], str]
@@ -178,3 +179,23 @@ async def test_a_command_that_is_kept_out_ends_with_one_line(
     assert line.startswith("Error: the broker at 127.0.0.1:")
     assert why in line
     assert "wrong-word" not in line
+
+
+@pytest.mark.slow
+async def test_a_worker_whose_password_is_changed_while_it_runs_stops_with_one_line(
+    secured: SecuredKafka, tmp_path: Path
+) -> None:
+    secured.set_password("leaver", "first-word")
+    settings = secured.settings(tmp_path, secured.access("SASL_SSL", "leaver"))
+    secured.grant("leaver", WORKER.rights(await secured.topics_of(settings)))
+    worker = WorkerProcess(settings, tmp_path)
+    await worker.start()
+    await worker.ready(90)
+
+    secured.set_password("leaver", "second-word")
+
+    assert await worker.ended(120) == 1, worker.said()
+    line = worker.said().splitlines()[-1]
+    assert line.startswith("Error: the broker at ")
+    assert line.endswith(" does not accept user 'leaver' with this password")
+    assert "first-word" not in worker.said()
