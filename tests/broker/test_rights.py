@@ -72,6 +72,19 @@ async def test_the_check_names_each_right_of_a_worker_that_is_taken_away(
     assert len(each) == 24
 
 
+async def test_a_group_that_may_be_seen_and_not_used_is_told_apart(
+    secured: SecuredKafka, tmp_path: Path
+) -> None:
+    settings, topics = await deployment(secured, tmp_path)
+    secured.grant("worker", [Right("group", topics.group, ("Describe",))])
+    secured.revoke("worker", right := Right("group", topics.group, ("Read",)))
+
+    async def problems() -> list[str]:
+        return (await check(topics, settings.kafka.client_options(), WORKER)).problems
+
+    await eventually(problems, [told(right)])
+
+
 async def test_each_role_can_do_its_work_with_its_rights_and_not_the_work_of_others(
     secured: SecuredKafka, tmp_path: Path
 ) -> None:
@@ -193,3 +206,4 @@ async def test_a_worker_that_loses_a_right_stops_with_one_line_that_names_it(
 
     assert code == 1, worker.said()
     assert worker.said().splitlines()[-1] == f"Error: {told(right)}"
+    assert "recovering after a failed write" not in worker.said()
