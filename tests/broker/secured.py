@@ -90,8 +90,9 @@ class SecuredKafka:
         return found
 
     def settings(self, folder: Path, access: dict[str, Any]) -> Settings:
-        """Settings of a deployment of its own, with `access` to this cluster."""
-        return shop_settings(folder, kafka=access)
+        """Settings of a deployment of its own, with `access` to this cluster; all that can be logged is."""
+        found = shop_settings(folder, kafka=access)
+        return found.model_copy(update={"worker": found.worker.model_copy(update={"log_level": "debug"})})
 
     def set_password(self, user: str, password: str) -> None:
         """Make a user, or change how they come in from now on."""
