@@ -89,10 +89,10 @@ class SecuredKafka:
             }
         return found
 
-    def settings(self, folder: Path, access: dict[str, Any]) -> Settings:
-        """Settings of a deployment of its own, with `access` to this cluster; all that can be logged is."""
+    def settings(self, folder: Path, access: dict[str, Any], log_level: str = "info") -> Settings:
+        """Settings of a deployment of its own, with `access` to this cluster."""
         found = shop_settings(folder, kafka=access)
-        return found.model_copy(update={"worker": found.worker.model_copy(update={"log_level": "debug"})})
+        return found.model_copy(update={"worker": found.worker.model_copy(update={"log_level": log_level})})
 
     def set_password(self, user: str, password: str) -> None:
         """Make a user, or change how they come in from now on."""

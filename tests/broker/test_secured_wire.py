@@ -59,7 +59,7 @@ async def test_every_command_and_every_client_of_a_worker_comes_in_this_way(
     secured: SecuredKafka, tmp_path: Path, listener: str, mechanism: str
 ) -> None:
     access = secured.access(listener, "operator", mechanism)
-    settings = secured.settings(tmp_path, access)
+    settings = secured.settings(tmp_path, access, log_level="debug")
     topics = settings.kafka.topics()
     user = ANONYMOUS if listener == "SSL" else "operator"
     for role in ("operator", "worker", "replayer"):
