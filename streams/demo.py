@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from features.layout import DAY_MS
+from streams.greeting import greet
 from streams.processes import broker_process, read_metrics, worker_process
 from streams.replaying import replay_events
 from streams.settings import Settings, load
@@ -100,6 +101,7 @@ async def _hosted(work: Path, bootstrap: str | None) -> AsyncIterator[dict[str, 
     kafka = {"bootstrap_servers": bootstrap, "topic_prefix": f"{name}.", "group": name}
     chosen = load(None, kafka={**kafka, "partitions": _PARTITIONS}).kafka
     topics, options = chosen.topics(), chosen.client_options()
+    await greet(options)
     await create(topics, options)
     try:
         yield kafka

@@ -11,6 +11,7 @@ import abc
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+from streams.authorisation import RightsError, denied
 from streams.engine import Engine, ForeignWriteError, RevokedError
 from streams.logs import logger
 from streams.sending import SendError
@@ -138,7 +139,7 @@ class Partition(abc.ABC):
                 self._apply(self._take_waiting())
                 await self.flush()
                 self.engine.checkpoint_now()
-            except (SendError, ForeignWriteError, RevokedError) as error:
+            except (SendError, ForeignWriteError, RevokedError, RightsError) as error:
                 log.warning("left without a last write", partition=self.number, why=str(error))
         await self.give_up()
 
@@ -209,8 +210,10 @@ class Partition(abc.ABC):
             self._failures += 1
             try:
                 await self._recover(waiting)
-            except Exception as error:  # noqa: BLE001 - raised above when it does not pass
-                why = error
+            except Exception as error:
+                if denied(error):
+                    raise
+                why = error  # raised above when it does not pass
 
     async def _recover(self, waiting: list[Any]) -> None:
         self.engine = self.make_engine()

@@ -28,7 +28,8 @@ def environment(settings: Settings) -> dict[str, str]:
             for name, value in values.items():
                 text = value if isinstance(value, str) else orjson.dumps(value).decode()
                 found[f"CHURNWATCH_{part.upper()}__{name.upper()}"] = text
-    found["CHURNWATCH_KAFKA__SASL_PASSWORD"] = settings.kafka.sasl_password.get_secret_value()
+    for name in ("sasl_password", "ssl_key_password"):  # masked above
+        found[f"CHURNWATCH_KAFKA__{name.upper()}"] = getattr(settings.kafka, name).get_secret_value()
     return found
 
 

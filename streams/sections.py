@@ -5,9 +5,9 @@ from __future__ import annotations
 import ssl
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from streams.topics import Topics
 
@@ -27,6 +27,8 @@ class Kafka(_Part):
     ssl_ca_file: Path | None = None
     ssl_cert_file: Path | None = None
     ssl_key_file: Path | None = None
+    #: Of an encrypted key.
+    ssl_key_password: SecretStr = SecretStr("")
     group: str = "churnwatch"
     #: Static membership: a name of this worker that stays the same over restarts.
     instance_id: str | None = None
@@ -40,6 +42,21 @@ class Kafka(_Part):
     fetch_wait_ms: int = Field(default=20, ge=1)
     commit_interval_seconds: float = Field(default=1.0, gt=0)
 
+    @model_validator(mode="after")
+    def _protocol_has_what_it_needs(self) -> Self:
+        protocol, sasl = self.security_protocol, self.security_protocol.startswith("SASL")
+        if sasl and not self.sasl_username:
+            raise ValueError(f"security_protocol {protocol} needs sasl_username")
+        if self.sasl_username and not sasl:
+            raise ValueError(f"sasl_username is set, but security_protocol {protocol} has no users")
+        files = ("ssl_ca_file", "ssl_cert_file", "ssl_key_file")
+        named = [name for name in files if getattr(self, name) is not None]
+        if named and not protocol.endswith("SSL"):
+            raise ValueError(f"{named[0]} is set, but security_protocol {protocol} is without TLS")
+        if self.ssl_key_file is not None and self.ssl_cert_file is None:
+            raise ValueError("ssl_key_file is set without its ssl_cert_file")
+        return self
+
     def topics(self) -> Topics:
         """Names on the broker."""
         return Topics(
@@ -47,26 +64,42 @@ class Kafka(_Part):
         )
 
     def client_options(self) -> dict[str, Any]:
-        """What every aiokafka client needs to connect."""
+        """What every aiokafka client needs to connect; raises ValueError when something is missing."""
         options: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap_servers,
             "security_protocol": self.security_protocol,
         }
         if self.security_protocol.startswith("SASL"):
+            if not (password := self.sasl_password.get_secret_value()):
+                raise ValueError(
+                    f"user {self.sasl_username} has no password: set CHURNWATCH_KAFKA__SASL_PASSWORD"
+                )
             options |= {
                 "sasl_mechanism": self.sasl_mechanism,
                 "sasl_plain_username": self.sasl_username,
-                "sasl_plain_password": self.sasl_password.get_secret_value(),
+                "sasl_plain_password": password,
             }
         if self.security_protocol.endswith("SSL"):
             options["ssl_context"] = self.ssl_context()
         return options
 
     def ssl_context(self) -> ssl.SSLContext:
-        """The TLS context of the files named; raises OSError or ssl.SSLError when they cannot be used."""
-        context = ssl.create_default_context(cafile=self.ssl_ca_file)
+        """The TLS context of the files named; raises ValueError, which names a file that cannot be used."""
+        try:
+            context = ssl.create_default_context(cafile=self.ssl_ca_file)
+        except OSError as error:
+            raise ValueError(f"kafka.ssl_ca_file {self.ssl_ca_file} cannot be used: {error}") from error
         if self.ssl_cert_file is not None:
-            context.load_cert_chain(self.ssl_cert_file, self.ssl_key_file)
+            try:
+                # Without a password OpenSSL would ask for one on the terminal.
+                context.load_cert_chain(
+                    self.ssl_cert_file, self.ssl_key_file, self.ssl_key_password.get_secret_value()
+                )
+            except OSError as error:
+                raise ValueError(
+                    f"kafka.ssl_cert_file {self.ssl_cert_file} cannot be used: {error} "
+                    "(is its key there, and CHURNWATCH_KAFKA__SSL_KEY_PASSWORD right?)"
+                ) from error
         return context
 
 

@@ -7,7 +7,10 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
+
+from streams.authorisation import RightsError, sentence
+from streams.rights import Right
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +62,8 @@ class Sender:
         """Send `messages` to a full topic name.
 
         Returns (offset of the first, offset behind the last), None for no messages. Raises SendError when
-        it takes longer than the limit or the broker refuses; some may be on the topic by then.
+        it takes longer than the limit or the broker refuses, RightsError when this user may not write there;
+        some may be on the topic by then.
         """
         if not messages:
             return None
@@ -67,6 +71,8 @@ class Sender:
             try:
                 async with asyncio.timeout(self._seconds):
                     return await self._send(topic, partition, messages)
+            except TopicAuthorizationFailedError as error:
+                raise RightsError(sentence([Right("topic", topic, ("Write",))])) from error
             except (TimeoutError, KafkaError) as error:
                 raise SendError(
                     f"{topic}/{partition}: {len(messages)} records not confirmed: {error!r}"

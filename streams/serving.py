@@ -11,7 +11,9 @@ import msgspec
 
 from models.versions import ModelSet
 from streams.app import running
+from streams.authorisation import named
 from streams.logs import logger
+from streams.rights import WORKER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,9 +54,12 @@ async def run_worker(settings: Settings, model: Path | None = None) -> None:
         ends: list[asyncio.Future[Any]] = [stopped, worker.error]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
-        if worker.error.done():
-            log.error("the worker cannot go on", why=str(worker.error.exception()))
+        error = worker.error.exception() if worker.error.done() else None
+        if error is not None:
+            kafka = settings.kafka
+            error = await named(error, WORKER, kafka.topics(), kafka.client_options())
+            log.error("the worker cannot go on", why=str(error))
         else:
             log.info("stopping")
-    if worker.error.done():
-        await worker.error
+    if error is not None:
+        raise error

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 FILE_VARIABLE: Final = "CHURNWATCH_SETTINGS"
-_SECRETS: Final = ("salt", "signing_key", "sasl_password")
+_SECRETS: Final = ("salt", "signing_key", "sasl_password", "ssl_key_password")
 
 
 class SettingsError(ValueError):

@@ -19,9 +19,12 @@ from aiokafka.errors import (
     for_code,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+from streams.authorisation import missing_rights, sentence
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+
+    from streams.rights import Role
     from streams.topics import Topic, Topics
 
 #: Options that every aiokafka client takes: bootstrap_servers, security_protocol, ssl_context, sasl_….
@@ -80,27 +83,43 @@ async def delete(topics: Topics, client_options: ClientOptions) -> list[str]:
         return names
 
 
-async def check(topics: Topics, client_options: ClientOptions) -> Findings:
+async def check(topics: Topics, client_options: ClientOptions, role: Role | None = None) -> Findings:
     """Compare the broker's topics with the catalogue, without creating any by asking for it.
 
-    Looks at existence, partition counts, cleanup policies and at the rights to see topics and to use
-    the group. A broker without DescribeConfigs (the embedded one) gets a note instead of the
-    policies. The right to write shows only at the first write. Raises `TopicsError` when no broker
-    answers.
+    Looks at existence, partition counts, cleanup policies, and at the rights of `role`, or without one at
+    that to use the group. A broker without DescribeConfigs (the embedded one) gets a note instead of the
+    policies, one that tells no rights another. Raises `TopicsError` when no broker answers.
     """
     findings = Findings([], [])
     async with _admin(client_options) as admin:
         present = await _partition_counts(admin)
-        _compare_counts(topics, present, findings)
+        denied = await _compare_rights(admin, role, topics, findings) if role is not None else set()
+        _compare_counts(topics, present, findings, besides=denied)
         wanted = {name: topic for name, topic in topics if name in present}
         _compare_configs(wanted, await _configs(admin, list(wanted)), findings)
-        await _try_group(admin, topics.group, findings)
+        if topics.group not in denied:
+            await _try_group(admin, topics.group, findings)
     return findings
 
 
-def _compare_counts(topics: Topics, present: Mapping[str, int | str], findings: Findings) -> None:
+async def _compare_rights(
+    admin: AIOKafkaAdminClient, role: Role, topics: Topics, findings: Findings
+) -> set[str]:
+    """The topics and groups on which something is not allowed."""
+    missing = await missing_rights(admin, role, topics)
+    if missing is None:
+        findings.notes.append("this broker tells no rights: they are unchecked")
+    findings.problems.extend(sentence([right]) for right in missing or ())
+    return {right.name for right in missing or ()}
+
+
+def _compare_counts(
+    topics: Topics, present: Mapping[str, int | str], findings: Findings, besides: Collection[str] = ()
+) -> None:
     for name, wanted in topics.partition_counts().items():
         found = present.get(name)
+        if found is None and name in besides:
+            continue  # the reason has been told
         if found is None:
             findings.problems.append(
                 f"topic {name} is missing, or this user may not see it: churnwatch topics create"

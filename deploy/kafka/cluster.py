@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from deploy.kafka.security import Security
+
 HOST: Final = "127.0.0.1"
-START_SECONDS: Final = 60.0
+#: A node that ends is noticed at once; this is for one that hangs, and for a machine with other things to do.
+START_SECONDS: Final = 180.0
 _REPLICAS: Final = 3
 #: Below what Linux gives to outgoing connections (32768 and up): there a client that knocks at the port of a
 #: broker that is down can come to be connected with itself, and the broker does not get its port back.
@@ -36,7 +39,8 @@ class KafkaCluster:
     """Kafka with its data and logs under `folder`, which must be empty and is left to the caller.
 
     The nodes listen on `port` and the ones after it, on any free ports if it is 0. `properties` are server
-    properties besides or instead of ours. Use it as a context manager, or `start` and `stop` it; its `nodes`
+    properties besides or instead of ours; with `security` the cluster is a secured one, which can be reached
+    in several ways (`at`). Use it as a context manager, or `start` and `stop` it; its `nodes`
     can be started, stopped, killed and paused one by one.
 
     Raises KafkaUnavailableError when this machine cannot run Kafka, RuntimeError when a port is taken or a
@@ -51,39 +55,61 @@ class KafkaCluster:
         port: int = 0,
         heap_mb: int = 1024,
         properties: Mapping[str, str] | None = None,
+        security: Security | None = None,
     ) -> None:
         if brokers < 1:
             raise ValueError(f"a cluster has at least one broker, not {brokers}")
         ports = [port + i for i in range(brokers)] if port else free_ports(brokers)
         if taken := [str(each) for each in ports if not _is_free(each)]:
             raise RuntimeError(f"port {', '.join(taken)} of {HOST} is not free: choose another, or 0 for any")
-        controllers = free_ports(brokers, besides=ports)
+        self._security = security
+        first, *others = ("PLAINTEXT", "CONTROLLER") if security is None else security.listeners
+        free = iter(free_ports(brokers * len(others), besides=ports))
+        #: Ports of all nodes, by the name of the listener.
+        self._ports = {first: ports, **{name: [next(free) for _ in ports] for name in others}}
+        common = {
+            **_common(self._ports["CONTROLLER"]),
+            **({} if security is None else security.properties()),
+            **(properties or {}),
+        }
         java = ["java", "-Xms256m", f"-Xmx{heap_mb}m", "-cp", classpath()]
-        self.nodes: list[Node] = []
-        for number, (broker, controller) in enumerate(zip(ports, controllers, strict=True), start=1):
-            home = folder / f"node-{number}"
-            home.mkdir(parents=True)
-            settings = {
-                **_common(controllers),
-                "node.id": str(number),
-                "listeners": f"PLAINTEXT://{HOST}:{broker},CONTROLLER://{HOST}:{controller}",
-                "log.dirs": str(home / "data"),
-                **(properties or {}),
-            }
-            lines = "".join(f"{name}={value}\n" for name, value in settings.items())
-            (home / "server.properties").write_text(lines)
-            self.nodes.append(Node(number, f"{HOST}:{broker}", home, java))
+        self.nodes = [self._node(i, folder / f"node-{i + 1}", common, java) for i in range(brokers)]
+
+    def _node(self, index: int, home: Path, common: Mapping[str, str], java: list[str]) -> Node:
+        home.mkdir(parents=True)
+        settings = {
+            "node.id": str(index + 1),
+            "listeners": ",".join(f"{name}://{HOST}:{found[index]}" for name, found in self._ports.items()),
+            "log.dirs": str(home / "data"),
+            **common,
+        }
+        lines = "".join(f"{name}={value}\n" for name, value in settings.items())
+        file = home / "server.properties"
+        # It may hold passwords.
+        file.touch(mode=0o600)
+        file.write_text(lines)
+        return Node(index + 1, f"{HOST}:{next(iter(self._ports.values()))[index]}", home, java)
 
     @property
     def bootstrap(self) -> str:
         """Addresses of all brokers, as clients take them."""
         return ",".join(node.address for node in self.nodes)
 
+    def at(self, listener: str) -> str:
+        """Addresses of all brokers at one of their listeners, which `deploy.kafka.security` names."""
+        return ",".join(f"{HOST}:{port}" for port in self._ports[listener])
+
+    def admin(self, bootstrap: str) -> AdminClient:
+        """A librdkafka client at `bootstrap`, with the rights of the super user."""
+        access = {} if self._security is None else self._security.admin
+        return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, **access})
+
     def start(self) -> None:
         """Format and start all nodes and wait until they are up."""
         cluster_id = uuid.uuid4().hex[:22]
         with ThreadPoolExecutor(len(self.nodes)) as threads:
-            for formatted in [threads.submit(node.format, cluster_id) for node in self.nodes]:
+            options = [] if self._security is None else self._security.format_options
+            for formatted in [threads.submit(node.format, cluster_id, options) for node in self.nodes]:
                 formatted.result()
         for node in self.nodes:
             node.start()
@@ -97,7 +123,7 @@ class KafkaCluster:
         deadline = time.monotonic() + seconds
         for node in [node for node in self.nodes if node.running]:
             # Each is asked itself: the others take a node that was killed for alive until its session ends.
-            admin = AdminClient({"bootstrap.servers": node.address, "log_level": 0})
+            admin = self.admin(node.address)
             while not _answers(admin):
                 if not node.running or time.monotonic() > deadline:
                     end = node.log.read_text()[-2000:]

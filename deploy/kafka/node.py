@@ -29,9 +29,9 @@ class Node:
         self._process: subprocess.Popen[bytes] | None = None
         self._paused = False
 
-    def format(self, cluster_id: str) -> None:
+    def format(self, cluster_id: str, options: Sequence[str] = ()) -> None:
         """Prepare the data folder, once. Raises RuntimeError with what Kafka said."""
-        tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties)]
+        tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties), *options]
         done = subprocess.run([*self._java, *tool], capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"node {self.number} was not formatted: {(done.stdout + done.stderr)[-2000:]}")

@@ -17,6 +17,7 @@ from features.layout import Layout
 from interventions import commands
 from models.alerts import ModelRef, Reason
 from streams.contracts.examples import EXAMPLES
+from streams.contracts.tables import Row, table
 from streams.contracts.words import Schema, kind, literal_comments, meaning, schemas
 from streams.sections import Kafka, Model, Worker
 from streams.topics import CATALOGUE, FOREVER, Topic
@@ -44,14 +45,12 @@ _DAY_MS: Final = 86_400_000
 _ENVELOPE: Final = ("type", *Event.__struct_fields__)
 _COLUMNS: Final = ("field", "value", "required", "meaning")
 
-Row = tuple[str, ...]
-
 
 def page() -> str:
     """The page in Markdown."""
     template = Template(files(__package__).joinpath("page.template.md").read_text(encoding="utf-8"))
     return template.substitute(
-        topics=_table(("topic", "key", "written by", "kept"), map(_topic, _public())),
+        topics=table(("topic", "key", "written by", "kept"), map(_topic, _public())),
         **_numbers(),
         envelope=_envelope(),
         aliases=", ".join(f"`{name}` ({type_name(owner)})" for name, owner in ALIASES.items()),
@@ -97,7 +96,7 @@ def _topic(topic: Topic) -> Row:
 def _envelope() -> str:
     schema = schemas((PageView,))["PageView"]
     rows = [_row(name, schema) for name in _ENVELOPE if name != "type"]
-    return _table(_COLUMNS, [("`type`", "text", "yes", "one of those below"), *rows])
+    return table(_COLUMNS, [("`type`", "text", "yes", "one of those below"), *rows])
 
 
 def _input(topic: str) -> str:
@@ -108,10 +107,10 @@ def _input(topic: str) -> str:
     shared = [row for row in rows[types[0]] if all(row in others for others in rows.values())]
     parts = ["\n".join(f"- `{type_name(owner)}`: {found[owner.__name__]['description']}" for owner in types)]
     if shared:
-        parts += ["All of them carry:", _table(_COLUMNS, shared)]
+        parts += ["All of them carry:", table(_COLUMNS, shared)]
     for owner in types:
         if own := [row for row in rows[owner] if row not in shared]:
-            parts += [f"`{type_name(owner)}` carries{' besides' if shared else ''}:", _table(_COLUMNS, own)]
+            parts += [f"`{type_name(owner)}` carries{' besides' if shared else ''}:", table(_COLUMNS, own)]
     parts += [_struct(found[part.__name__]) for part in (Item, Consent) if part.__name__ in found]
     return "\n\n".join([*parts, _json(map(msgspec.json.encode, EXAMPLES[topic]))])
 
@@ -121,7 +120,7 @@ def _output(topic: str, *parts: type[msgspec.Struct]) -> str:
     owner = type(EXAMPLES[topic][0])
     found = schemas((owner, *parts))
     shown = [
-        _table(_COLUMNS, _rows(found[owner.__name__])),
+        table(_COLUMNS, _rows(found[owner.__name__])),
         *(_struct(found[each.__name__]) for each in parts),
     ]
     pretty = (msgspec.json.format(msgspec.json.encode(each)) for each in EXAMPLES[topic])
@@ -129,7 +128,7 @@ def _output(topic: str, *parts: type[msgspec.Struct]) -> str:
 
 
 def _struct(schema: Schema) -> str:
-    return f"#### {schema['title']}\n\n{schema['description']}\n\n{_table(_COLUMNS, _rows(schema))}"
+    return f"#### {schema['title']}\n\n{schema['description']}\n\n{table(_COLUMNS, _rows(schema))}"
 
 
 def _rows(schema: Schema) -> list[Row]:
@@ -146,13 +145,8 @@ def _row(name: str, schema: Schema) -> Row:
 
 
 def _members(title: str, comments: Mapping[str, str]) -> str:
-    return _table((f"`{title}`", "meaning"), [(f"`{name}`", text) for name, text in comments.items()])
+    return table((f"`{title}`", "meaning"), [(f"`{name}`", text) for name, text in comments.items()])
 
 
 def _json(values: Iterable[bytes]) -> str:
     return "\n".join(["```json", *(value.decode() for value in values), "```"])
-
-
-def _table(titles: Row, rows: Iterable[Row]) -> str:
-    lines = [titles, ("---",) * len(titles), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)

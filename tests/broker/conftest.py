@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.kafka import KafkaUnavailableError
+from deploy.kafka import KafkaUnavailableError, missing
 from tests import real_kafka
 from tests.broker.brokers import Broker, Embedded, RealKafka
 from tests.broker.cluster import run_shop
+from tests.broker.secured import secured_kafka
 from tests.broker.shop import DAYS, shop_log
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from streams.sources import SourceEvent
     from tests.broker.leftovers import Left
+    from tests.broker.secured import SecuredKafka
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +33,15 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKafka]:
             yield asyncio.run(RealKafka.at(bootstrap))
     except KafkaUnavailableError as error:
         pytest.skip(f"no real Kafka: {error}")
+
+
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
+    """Real Kafka with TLS, users and rights: on this machine's Java, for nobody else's is ours to set up."""
+    if (lack := missing()) is not None:
+        pytest.skip(f"no secured Kafka: {lack}")
+    with secured_kafka(tmp_path_factory.mktemp("secured")) as found:
+        yield found
 
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])

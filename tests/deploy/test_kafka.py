@@ -14,7 +14,15 @@ import pytest
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from deploy.kafka import KafkaCluster, KafkaUnavailableError, distribution, missing
+from deploy.kafka import (
+    HOST,
+    Authority,
+    KafkaCluster,
+    KafkaUnavailableError,
+    Security,
+    distribution,
+    missing,
+)
 
 ROOT = Path(__file__).parents[2]
 needs_java = pytest.mark.skipif(missing() is not None, reason=missing() or "")
@@ -169,3 +177,36 @@ def write(cluster: KafkaCluster, what: str) -> None:
         producer.produce("t", what, partition=partition, on_delivery=lambda error, _: failed.append(error))
     assert producer.flush(60) == 0
     assert failed == [None] * 6
+
+
+@needs_java
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_a_secured_kafka_gives_a_command_all_it_takes_to_come_in_and_nobody_else():
+    inside = run("--secure", "--port", "0", "--", sys.executable, "-m", "streams.cli", "topics", "create")
+    drop = "import os; os.environ.pop('CHURNWATCH_KAFKA__SASL_PASSWORD')"
+    cli = "import sys; sys.argv = ['churnwatch', 'topics', 'check']; from streams.cli import main; main()"
+    outside = run("--secure", "--port", "0", "--", sys.executable, "-c", f"{drop}; {cli}")
+
+    assert inside.returncode == 0, inside.stderr
+    assert "created clickstream" in inside.stdout
+    assert outside.returncode == 1
+    assert outside.stderr == "Error: user admin has no password: set CHURNWATCH_KAFKA__SASL_PASSWORD\n"
+
+
+@needs_java
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_three_secured_brokers_replicate_and_no_file_of_passwords_is_open_to_others(tmp_path: Path):
+    security = Security(Authority(tmp_path / "tls"), HOST)
+    with KafkaCluster(tmp_path / "kafka", 3, heap_mb=512, security=security) as cluster:
+        admin = cluster.admin(cluster.bootstrap)
+        admin.create_topics([NewTopic("t", num_partitions=3)])["t"].result(30)
+        in_sync = [0]
+        while min(in_sync) < 3:
+            partitions = admin.list_topics("t", timeout=30).topics["t"].partitions.values()
+            in_sync = [len(partition.isrs) for partition in partitions]
+
+    secrets = [*(tmp_path / "kafka").glob("*/server.properties"), *(tmp_path / "tls").glob("*.key.pem")]
+    assert len(secrets) == 4
+    assert {path.stat().st_mode & 0o777 for path in secrets} == {0o600}

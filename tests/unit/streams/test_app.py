@@ -59,9 +59,8 @@ async def test_faust_gets_brokers_group_and_times_from_the_settings():
 
 
 async def test_credentials_follow_the_security_protocol():
-    sasl = {"sasl_username": "cw", "sasl_password": "hunter2"}
-
     def credentials(protocol: str) -> Any:
+        sasl = {"sasl_username": "cw", "sasl_password": "hunter2"} if protocol.startswith("SASL") else {}
         return faust_app(load(None, kafka={"security_protocol": protocol, **sasl})).conf.broker_credentials
 
     assert credentials("PLAINTEXT") is None

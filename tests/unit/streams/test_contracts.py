@@ -42,7 +42,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["contracts.md", "asyncapi.json"])
+@pytest.mark.parametrize("name", ["contracts.md", "asyncapi.json", "rights.md"])
 def test_the_committed_contracts_are_those_of_the_types(written: Path, name: str):
     assert (written / name).read_text() == (DOCS / name).read_text(), "run `churnwatch contracts`"
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
+from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatch
 
+from streams.authorisation import RightsError
 from streams.sending import BATCH_BYTES, Message, Sender, SendError, _batches
 from tests.fakes import FakeBroker
 
@@ -55,6 +58,15 @@ async def test_a_refusal_is_a_send_error_that_names_topic_and_partition():
 
     with pytest.raises(SendError, match=r"t/3: 2 records not confirmed: KafkaConnectionError"):
         await Sender(broker, 1.0).send("t", 3, messages(b"a", b"b"))
+
+
+async def test_a_write_that_is_not_allowed_names_the_right_and_is_no_send_error_that_passes():
+    class Denying(FakeBroker):
+        async def send_batch(self, batch: Any, topic: str, partition: int) -> Any:
+            raise TopicAuthorizationFailedError(topic)
+
+    with pytest.raises(RightsError, match="lacks the right Write on topic t: "):
+        await Sender(Denying(), 1.0).send("t", 0, messages(b"a"))
 
 
 async def test_an_answer_that_does_not_come_in_time_is_a_send_error():

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
+from deploy.kafka import Authority
 from features.layout import DAY_MS
 from streams.settings import SettingsError, load
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from deploy.kafka import Certificate
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +132,7 @@ def test_what_does_not_fit_together_is_said_in_one_line(file: Path, content: Any
         '[kafka]\nsasl_password = "s"',
         'kafka.sasl_password = "s"',
         'kafka = { sasl_password = "s" }',
+        '[kafka]\nssl_key_password = "s"',
         '"salt" = "s"',
     ],
 )
@@ -141,9 +145,9 @@ def test_a_file_that_holds_a_secret_is_refused(file: Path, content: Any):
 
 
 def test_a_word_in_a_comment_or_a_value_is_no_secret(file: Path):
-    file.write_text('# salt = "not here"\n[kafka]\nsasl_username = "salt"\n')
+    file.write_text('# salt = "not here"\n[kafka]\ngroup = "salt"\n')
 
-    assert load(file).kafka.sasl_username == "salt"
+    assert load(file).kafka.group == "salt"
 
 
 @pytest.mark.parametrize("content", [b"[model", b"\xff\xfe"])
@@ -215,3 +219,76 @@ def test_there_is_a_decoder_for_each_input_topic_and_a_mapped_one_where_a_file_s
 
     assert set(plain) == set(mapped) == {"clickstream", "orders", "reviews", "customers", "outcomes"}
     assert type(mapped["clickstream"]) is not type(plain["clickstream"])
+
+
+@pytest.mark.parametrize(
+    ("kafka", "what"),
+    [
+        ('security_protocol = "SASL_SSL"', "security_protocol SASL_SSL needs sasl_username"),
+        ('sasl_username = "cw"', "sasl_username is set, but security_protocol PLAINTEXT has no users"),
+        (
+            'security_protocol = "SSL"\nsasl_username = "cw"',
+            "sasl_username is set, but security_protocol SSL has no users",
+        ),
+        ('ssl_ca_file = "ca.pem"', "ssl_ca_file is set, but security_protocol PLAINTEXT is without TLS"),
+        (
+            'security_protocol = "SASL_PLAINTEXT"\nsasl_username = "cw"\nssl_cert_file = "c.pem"',
+            "ssl_cert_file is set, but security_protocol SASL_PLAINTEXT is without TLS",
+        ),
+        (
+            'security_protocol = "SSL"\nssl_key_file = "k.pem"',
+            "ssl_key_file is set without its ssl_cert_file",
+        ),
+    ],
+)
+def test_a_protocol_without_what_it_needs_or_with_what_it_has_no_use_for_is_refused(
+    file: Path, kafka: str, what: str
+):
+    file.write_text(f"[kafka]\n{kafka}\n")
+
+    assert faults(file) == [f"kafka: {what}"]
+
+
+def test_a_user_without_password_is_told_where_it_comes_from_by_whoever_connects():
+    kafka = load(None, kafka={"security_protocol": "SASL_PLAINTEXT", "sasl_username": "cw"}).kafka
+
+    with pytest.raises(ValueError, match="user cw has no password: set CHURNWATCH_KAFKA__SASL_PASSWORD"):
+        kafka.client_options()
+
+
+@pytest.fixture
+def shown(tmp_path: Path) -> Certificate:
+    return Authority(tmp_path / "tls").issue("worker", password="key-word")
+
+
+def test_an_encrypted_key_opens_with_its_password(shown: Certificate):
+    files = {"ssl_cert_file": shown.cert_file, "ssl_key_file": shown.key_file, "ssl_key_password": "key-word"}
+
+    load(None, kafka={"security_protocol": "SSL", **files}).kafka.client_options()
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ({"ssl_ca_file": "nowhere.pem"}, "kafka.ssl_ca_file nowhere.pem cannot be used: "),
+        ({"ssl_ca_file": "{key}"}, "kafka.ssl_ca_file {key} cannot be used: "),
+        ({"ssl_cert_file": "{cert}"}, "kafka.ssl_cert_file {cert} cannot be used: "),
+        ({"ssl_cert_file": "{cert}", "ssl_key_file": "{key}"}, "kafka.ssl_cert_file {cert} cannot be used: "),
+        (
+            {"ssl_cert_file": "{cert}", "ssl_key_file": "{key}", "ssl_key_password": "wrong-word"},
+            "kafka.ssl_cert_file {cert} cannot be used: ",
+        ),
+        ({"ssl_cert_file": "{cert}", "ssl_key_file": "nowhere.pem"}, "kafka.ssl_cert_file {cert} cannot be"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_and_nobody_is_asked_for_a_password(
+    shown: Certificate, files: dict[str, str], named: str
+):
+    paths = {"cert": str(shown.cert_file), "key": str(shown.key_file)}
+    kafka = {name: value.format(**paths) for name, value in files.items()}
+
+    with pytest.raises(ValueError, match=r"^kafka\.ssl_") as caught:
+        load(None, kafka={"security_protocol": "SSL", **kafka}).kafka.client_options()
+
+    assert str(caught.value).startswith(named.format(**paths))
+    assert "wrong-word" not in str(caught.value)

@@ -1,0 +1,122 @@
+"""The catalogue of rights: who may do what on which topic and group. Documents and resources come from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from streams.topics import CATALOGUE, INPUTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from streams.topics import Topics
+
+#: Kafka's own words. Read and Write bring Describe along.
+Operation = Literal[
+    "Read", "Write", "Describe", "DescribeConfigs", "Create", "Alter", "AlterConfigs", "Delete"
+]
+Kind = Literal["topic", "group"]
+
+
+@dataclass(frozen=True)
+class Right:
+    """What a role may do on one topic or group, by its full name; with `prefix` on all that begin so."""
+
+    kind: Kind
+    name: str
+    operations: tuple[Operation, ...]
+    prefix: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """One kind of user. `topics` are operations by logical name, `group` those on the workers' group."""
+
+    name: str
+    who: str
+    topics: Mapping[str, tuple[Operation, ...]]
+    group: tuple[Operation, ...] = ()
+    #: May read with consumer groups of its own, whose names begin with that of the role.
+    own_groups: bool = False
+
+    def rights(self, topics: Topics) -> Iterator[Right]:
+        """The rights under the names of one deployment."""
+        for logical, operations in self.topics.items():
+            yield Right("topic", topics[logical], operations)
+        if self.group:
+            yield Right("group", topics.group, self.group)
+        if self.own_groups:
+            yield Right("group", f"{topics.prefix}{self.name}", ("Read",), prefix=True)
+
+
+def _each(names: Iterable[str], *operations: Operation) -> dict[str, tuple[Operation, ...]]:
+    return dict.fromkeys(names, operations)
+
+
+_OUTCOMES: Final = "outcomes"
+_COMMANDS: Final = tuple(name for name in CATALOGUE if name.startswith("commands."))
+#: What a worker reads again: its state, and what one part of it tells another.
+_READ_AGAIN: Final = ("churn-alerts", "examples", "models", "customers-changelog", "ledger-changelog")
+
+#: Every role. The worker's DescribeConfigs serve `worker --check` only.
+ROLES: Final = (
+    Role(
+        name="shop",
+        who="shop platform: sends events",
+        topics=_each((name for name in INPUTS if name != _OUTCOMES), "Write"),
+    ),
+    Role(
+        name="worker",
+        who="`churnwatch worker`",
+        topics={
+            **_each(INPUTS, "Read", "DescribeConfigs"),
+            **_each(
+                (name for name in CATALOGUE if name not in {*INPUTS, *_READ_AGAIN}),
+                "Write",
+                "DescribeConfigs",
+            ),
+            **_each(_READ_AGAIN, "Read", "Write", "DescribeConfigs"),
+        },
+        group=("Read",),
+    ),
+    Role(
+        name="marketing",
+        who="marketing tools and gateways: follow alerts and commands, send outcomes",
+        topics={
+            **_each(("churn-alerts", "scores", "decisions", *_COMMANDS), "Read"),
+            _OUTCOMES: ("Write",),
+        },
+        own_groups=True,
+    ),
+    Role(
+        name="replayer",
+        who="`churnwatch replay`",
+        topics={**_each(INPUTS, "Write"), "progress": ("Read",)},
+    ),
+    Role(
+        name="operator",
+        who="`churnwatch topics`, `inspect` and `features`; looks into dead letters",
+        topics=_each(
+            CATALOGUE,
+            "Create",
+            "Describe",
+            "DescribeConfigs",
+            "Alter",
+            "AlterConfigs",
+            "Delete",
+            "Read",
+        ),
+        group=("Describe", "Read", "Delete"),
+        own_groups=True,
+    ),
+    Role(
+        name="monitoring",
+        who="lag exporters",
+        topics=_each(CATALOGUE, "Describe"),
+        group=("Describe",),
+    ),
+)
+
+BY_NAME: Final[Mapping[str, Role]] = {role.name: role for role in ROLES}
+WORKER: Final = BY_NAME["worker"]

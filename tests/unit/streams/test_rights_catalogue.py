@@ -1,0 +1,66 @@
+"""The catalogue of rights: complete, no wider than it must be, under the names of the deployment."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.authorisation import sentence
+from streams.rights import BY_NAME, ROLES, WORKER, Right, Role
+from streams.topics import CATALOGUE, INPUTS, Topics
+
+NAMED = Topics(prefix="eu.", overrides={"orders": "shop.sales"}, group="blue")
+
+
+def may(role: Role, operation: str) -> set[str]:
+    return {topic for topic, operations in role.topics.items() if operation in operations}
+
+
+def test_every_topic_that_is_written_is_written_by_one_kind_of_user_besides_the_replayer():
+    writers = {
+        topic: [role.name for role in ROLES if role.name != "replayer" and topic in may(role, "Write")]
+        for topic in CATALOGUE
+    }
+
+    assert {topic: len(found) for topic, found in writers.items()} == dict.fromkeys(CATALOGUE, 1)
+    assert writers["outcomes"] == ["marketing"]
+    assert writers["orders"] == ["shop"]
+
+
+def test_the_worker_reads_the_inputs_and_writes_none_of_them():
+    assert set(INPUTS) <= may(WORKER, "Read")
+    assert not may(WORKER, "Write") & set(INPUTS)
+    assert may(WORKER, "Read") | may(WORKER, "Write") == set(CATALOGUE)
+
+
+@pytest.mark.parametrize("operation", ["Create", "Alter", "AlterConfigs", "Delete"])
+def test_only_the_operator_changes_topics(operation: str):
+    assert [role.name for role in ROLES if may(role, operation)] == ["operator"]
+
+
+def test_nobody_outside_reads_state_or_what_a_worker_tells_itself():
+    internal = {name for name, topic in CATALOGUE.items() if topic.role == "internal"}
+
+    readers = {role.name for role in ROLES if may(role, "Read") & (internal - {"progress"})}
+
+    assert readers == {"worker", "operator"}
+    assert may(BY_NAME["shop"], "Read") == set()
+
+
+def test_rights_carry_the_names_of_the_deployment():
+    rights = list(WORKER.rights(NAMED))
+
+    assert Right("topic", "shop.sales", ("Read", "DescribeConfigs")) in rights
+    assert Right("topic", "eu.blue-customers-changelog", ("Read", "Write", "DescribeConfigs")) in rights
+    assert rights[-1] == Right("group", "blue", ("Read",))
+    assert list(BY_NAME["marketing"].rights(NAMED))[-1] == Right(
+        "group", "eu.marketing", ("Read",), prefix=True
+    )
+
+
+def test_missing_rights_are_one_line():
+    said = sentence([Right("topic", "orders", ("Read",)), Right("topic", "models", ("Read", "Write"))])
+
+    assert said == (
+        "this user lacks the right Read on topic orders; Read and Write on topic models: "
+        "docs/rights.md says who needs what"
+    )
