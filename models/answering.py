@@ -18,12 +18,13 @@ from models.judging import judge, reasons
 from models.triggers import Trigger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from features.table import Slots
     from models.core import PartitionCore
+    from models.triggers import Held
     from models.versions import ModelSet
 
 
@@ -40,16 +41,25 @@ def answer(core: PartitionCore, found: Sequence[Trigger], models: ModelSet, olde
 
 
 def answer_held(core: PartitionCore, ts: int, models: ModelSet) -> Counter[str]:
-    """Answer the held triggers before decision time `ts` as of it, in the order of their times."""
-    due = sorted((held, user) for user, waiting in core.held.items() for held in waiting if held.ts < ts)
-    core.dirty |= (users := {user for _, user in due})
-    found = [Trigger(user, held.event_id, held.ts, replayed=True) for held, user in due]
+    """Answer the replayed triggers before decision time `ts` as of it, in the order of their times."""
+    found = _release(core, lambda held: held.replayed and held.ts < ts)
     counts, admitted, slots = _admit(core, found, models)
-    for user in users:
-        rest = [held for held in core.held.pop(user) if held.ts >= ts]
+    return counts + _judge(core, admitted, core.table.as_of(slots, ts), ts, models)
+
+
+def release(core: PartitionCore) -> list[Trigger]:
+    """The live triggers that were held, in the order of their times; they are held no more."""
+    return _release(core, lambda held: not held.replayed)
+
+
+def _release(core: PartitionCore, due: Callable[[Held], bool]) -> list[Trigger]:
+    found = sorted((held, user) for user, waiting in core.held.items() for held in waiting if due(held))
+    for user in {user for _, user in found}:
+        core.dirty.add(user)
+        rest = [held for held in core.held.pop(user) if not due(held)]
         if rest:
             core.held[user] = rest
-    return counts + _judge(core, admitted, core.table.as_of(slots, ts), ts, models)
+    return [Trigger(user, held.event_id, held.ts, held.replayed) for held, user in found]
 
 
 def _admit(

@@ -89,7 +89,7 @@ class PartitionCore:
         self.cohorts: dict[int, Cohort] = {}
         self.erased: dict[int, Erased] = {}
         self.pending: dict[str, list[Pending]] = {}
-        #: Replayed triggers that wait for the next sweep.
+        #: Triggers that wait: replayed ones for the next sweep, live ones until consent is known.
         self.held: dict[str, list[Held]] = {}
         self.seq = 0
         self.published_seq = 0
@@ -170,8 +170,7 @@ class PartitionCore:
             self._personal(batch, slots, observed)
         for trigger in find(self.config, batch, replayed):
             if trigger.replayed:
-                self.held.setdefault(trigger.user, []).append(Held(trigger.ts, trigger.event_id))
-                self.dirty.add(trigger.user)
+                self.hold(trigger)
             else:
                 observed.triggered.append(trigger)
 
@@ -259,6 +258,13 @@ class PartitionCore:
     def enough_data(self, models: ModelSet) -> bool:
         """Whether the models have seen enough labels to act upon."""
         return models.labels >= self.config.min_labels
+
+    def hold(self, trigger: Trigger) -> None:
+        """Keep a trigger in its customer's row until it may be answered; nothing if the customer is gone."""
+        if trigger.user in self.table.index:
+            held = Held(trigger.ts, trigger.event_id, trigger.replayed)
+            self.held.setdefault(trigger.user, []).append(held)
+            self.dirty.add(trigger.user)
 
     def add_pending(self, user: str, value: bytes) -> None:
         """Keep an encoded alert in the customer's row until it is published."""

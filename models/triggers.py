@@ -1,7 +1,8 @@
 """Events that speak for themselves: a bad review, refund, cancel, complaint or unsubscription.
 
 Triggers of a replay are held until the next sweep: what a micro-batch holds is an accident of polling, and a
-replay must end the same however it was polled (DESIGN 4.6). What follows from them is in `models.answering`.
+replay must end the same however it was polled (DESIGN 4.6). Live ones are held while consent is not known: a
+command must not overtake a withdrawal that was sent before it. What follows is in `models.answering`.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ class Trigger(NamedTuple):
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True, order=True):
-    """A replayed trigger that waits for the next sweep, kept in its customer's row."""
+    """A trigger that waits, kept in its customer's row: a replayed one for the next sweep."""
 
     ts: int
     event_id: str
+    replayed: bool = True
 
 
 def find(config: CoreConfig, batch: Columns, replayed: NDArray[np.bool_]) -> list[Trigger]:

@@ -6,7 +6,7 @@ import pytest
 
 from features.layout import DAY_MS
 from models.alerts import alert_id
-from models.answering import answer
+from models.answering import answer, release
 from models.storage import Storage
 from tests.building import Feed, alerts, config, constant_models, core, day, event, models_by
 
@@ -189,6 +189,49 @@ class TestReplayed:
         feed.replayed = True
         feed(event("cancel", "anna", day(1)))
         feed(event("erasure", "anna", day(1.5)))
+
+        assert target.held == {}
+
+
+class TestHeldBack:
+    """A live trigger waits while it is not known what the customer consents to."""
+
+    def test_no_sweep_answers_it(self):
+        target, feed = customer()
+        (trigger,) = feed(event("cancel", "anna", day(1))).triggered
+        target.hold(trigger)
+        (*_, (_, sweep)) = feed.decide(day(2), SURE)
+
+        assert sweep.triggers == {}
+        assert list(target.held) == ["anna"]
+
+    def test_it_is_given_back_once_as_it_was_also_after_a_crash(self):
+        target, feed = customer()
+        (trigger,) = feed(event("cancel", "anna", day(1))).triggered
+        target.hold(trigger)
+        successor = core(target.config)
+        restored = Storage(successor)
+        restored.restore(Storage(target).take())
+        restored.finish()
+
+        assert release(target) == [trigger]
+        assert release(successor) == [trigger]
+        assert release(successor) == []
+        assert successor.dirty == {"anna"}
+
+    def test_replayed_ones_are_none_of_them(self):
+        target, feed = customer()
+        feed.replayed = True
+        feed(event("cancel", "anna", day(1)))
+
+        assert release(target) == []
+        assert list(target.held) == ["anna"]
+
+    def test_who_is_gone_is_not_waited_for(self):
+        target, feed = customer()
+        (trigger,) = feed(event("cancel", "anna", day(1))).triggered
+        feed(event("erasure", "anna", day(1.5)))
+        target.hold(trigger)
 
         assert target.held == {}
 

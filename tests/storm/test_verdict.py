@@ -1,0 +1,262 @@
+"""The verifier itself: of a run in which all is right it says so, and it names whatever is not."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+import pytest
+
+from features.returns import ReturnHistogram
+from models.cohorts import Cohort
+from models.parts import Matured, Part
+from tests.storm.logs import Record
+from tests.storm.said import Said
+from tests.storm.truth import DAY_MS, Rules, Truth
+from tests.storm.verdict import Limits, Verdict, judge
+from tests.storm.workload import DISORDER_MS, LATENESS_MS, START, TOPICS, Shop, day_start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DAYS = 12
+RULES = Rules(LATENESS_MS, horizon_days=3, active_within_days=6, salt="churnwatch", holdout_share=0.1)
+LIMITS = Limits(daily_budget=10.0)
+
+
+@pytest.fixture(scope="module")
+def truth() -> Truth:
+    return Truth(_sent(), RULES)
+
+
+def _sent() -> Iterator[Record]:
+    """A fortnight of the shop, in one partition of each topic."""
+    shop, ends = Shop(30), dict.fromkeys(TOPICS, 0)
+    days = [shop.day(number) for number in range(DAYS)]
+    for topic in TOPICS:
+        for number, day in enumerate(days):
+            tick = orjson.dumps({"type": "tick", "ts": day_start(number + 1) - DISORDER_MS})
+            for value in [*(each.value for each in day if each.topic == topic), tick]:
+                yield Record(topic, 0, ends[topic], None, value)
+                ends[topic] += 1
+
+
+@pytest.fixture
+def said(truth: Truth) -> Said:
+    """What a run says in which nothing goes wrong."""
+    found = Said(rows=truth.counts.copy())
+    for start, labels in truth.labels(day_start(DAYS)).items():
+        found.parts[0, start + RULES.horizon_days * DAY_MS] = _part(start, labels)
+    treated = defaultdict(int)
+    for user, ts in sorted(truth.triggers):
+        decision = alert(user, ts) | {"action": "none", "cost": 0.0}
+        free = not treated[user] and not truth.is_held_out(user)
+        if free and truth.may_contact(user, "email", ts):
+            treated[user] += 1
+            decision |= {"action": "email", "cost": 0.002, "command_id": f"{user}{ts}"}
+            publish(found.commands, command(decision), "command_id")
+        publish(found.alerts, alert(user, ts), "alert_id", "status", "tier")
+        publish(found.decisions, decision, "alert_id", "status", "tier")
+    return found
+
+
+def _part(start: int, labels: dict[int, bool]) -> Part:
+    n, none = len(labels), ReturnHistogram.from_arrays([], [], [])
+    hashes = np.array(sorted(labels), np.uint64)
+    cohort = Cohort(
+        decision_time=start,
+        contenders=("logistic",),
+        champion="logistic",
+        hashes=hashes,
+        inputs=np.zeros((n, 1), np.float32),
+        issued=np.zeros((n, 1), np.uint32),
+        recency=np.zeros(n, np.uint16),
+    )
+    churned = np.array([labels[code] for code in hashes.tolist()], bool)
+    matured = Matured(cohort, churned, np.zeros(n, bool))
+    return Part(0, start + RULES.horizon_days * DAY_MS, (matured,), none)
+
+
+def alert(user: str, ts: int, **changes: Any) -> dict[str, Any]:
+    name = f"{user}/{ts}"
+    return {
+        "alert_id": name,
+        "status": "opened",
+        "tier": "high",
+        "kind": "trigger",
+        "user_id": user,
+        "ts": ts,
+    } | changes
+
+
+def command(decision: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    kept = {name: decision[name] for name in ("command_id", "alert_id", "user_id", "ts")}
+    return kept | {"channel": "email", "not_before": decision["ts"]} | changes
+
+
+def publish(topic: Any, value: dict[str, Any], *identity: str) -> None:
+    topic[tuple(value[name] for name in identity)].add(orjson.dumps(value))
+
+
+def test_a_run_in_which_all_is_right_is_clean(truth: Truth, said: Said) -> None:
+    verdict = judge(truth, said, LIMITS, calm=said)
+
+    assert verdict.is_clean, verdict.faults
+    assert min(verdict.events, verdict.labels, verdict.triggers, verdict.decisions) > 20
+    assert verdict.commands > 5
+    assert truth.erased or truth.sent.late.any()
+    assert truth.sent.again.any()
+
+
+def _lose_an_event(said: Said) -> None:
+    said.rows.iloc[3, said.rows.columns.get_loc("clicks")] -= 1
+
+
+def _double_an_order(said: Said) -> None:
+    said.rows.iloc[5, said.rows.columns.get_loc("orders")] += 1
+
+
+def _miscount_money(said: Said) -> None:
+    said.rows.iloc[5, said.rows.columns.get_loc("value_micros")] += 1
+
+
+def _learn_twice(said: Said) -> None:
+    (place, part), *_ = said.parts.items()
+    said.parts[1, place[1]] = replace(part, partition=1)
+
+
+def _forget_a_label(said: Said) -> None:
+    place, part = next((p, each) for p, each in said.parts.items() if len(each.matured[0].cohort) > 1)
+    (matured,) = part.matured
+    fewer = Matured(matured.cohort.take(np.arange(1)), matured.churned[:1], matured.treated[:1])
+    said.parts[place] = replace(part, matured=(fewer,))
+
+
+def _mislabel(said: Said) -> None:
+    place, part = next((p, each) for p, each in said.parts.items() if len(each.matured[0].cohort))
+    (matured,) = part.matured
+    said.parts[place] = replace(part, matured=(replace(matured, churned=~matured.churned),))
+
+
+def _miss_a_trigger(said: Said) -> None:
+    identity = next(iter(said.alerts))
+    del said.alerts[identity], said.decisions[identity]
+
+
+def _answer_twice(said: Said) -> None:
+    (value,) = next(iter(said.alerts.values()))
+    publish(said.alerts, orjson.loads(value) | {"alert_id": "another"}, "alert_id", "status", "tier")
+
+
+def _contradict(said: Said) -> None:
+    identity, values = next(iter(said.alerts.items()))
+    said.alerts[identity] = values | {b" " + next(iter(values))}
+
+
+def _leave_undecided(said: Said) -> None:
+    none = next(i for i, values in said.decisions.items() if b'"none"' in min(values))
+    del said.decisions[none]
+
+
+def _decide_otherwise(said: Said) -> None:
+    identity, values = next(iter(said.decisions.items()))
+    other = orjson.loads(min(values)) | {"action": "none", "cost": 0.0, "twice": True}
+    said.decisions[identity] = values | {orjson.dumps(other)}
+
+
+def _drop_a_command(said: Said) -> None:
+    del said.commands[next(iter(said.commands))]
+
+
+def _command_twice(said: Said) -> None:
+    (value,) = next(iter(said.commands.values()))
+    publish(said.commands, orjson.loads(value) | {"command_id": "another"}, "command_id")
+
+
+def _overspend(said: Said) -> None:
+    for identity, values in said.decisions.items():
+        said.decisions[identity] = {orjson.dumps(orjson.loads(min(values)) | {"cost": 11.0})}
+
+
+def _crowd(said: Said) -> None:
+    (value,) = next(iter(said.commands.values()))
+    soon = orjson.loads(value)
+    publish(said.commands, soon | {"command_id": "soon", "not_before": soon["ts"] + DAY_MS}, "command_id")
+
+
+def _raise_an_unexpected_episode(said: Said) -> None:
+    value = alert("c1-1", START, kind="episode", status="resolved")
+    publish(said.alerts, value, "alert_id", "status", "tier")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "count"),
+    [
+        (_lose_an_event, "lost"),
+        (_double_an_order, "doubled"),
+        (_miscount_money, ""),
+        (_forget_a_label, "labels_lost"),
+        (_learn_twice, "labels_doubled"),
+        (_mislabel, "labels_wrong"),
+        (_miss_a_trigger, "triggers_missing"),
+        (_answer_twice, "triggers_unexpected"),
+        (_contradict, "alerts_contradicted"),
+        (_leave_undecided, "decisions_missing"),
+        (_decide_otherwise, "decisions_doubled"),
+        (_drop_a_command, "commands_missing"),
+        (_command_twice, "commands_doubled"),
+        (_overspend, "budgets_exceeded"),
+        (_crowd, "caps_exceeded"),
+        (_raise_an_unexpected_episode, "alerts_unexpected"),
+    ],
+)
+def test_whatever_goes_wrong_is_named(
+    truth: Truth, said: Said, spoil: Callable[[Said], None], count: str
+) -> None:
+    calm = replace(said, alerts=dict(said.alerts))
+    spoil(said)
+
+    verdict = judge(truth, said, LIMITS, calm)
+
+    assert not verdict.is_clean
+    assert not count or verdict.figures()[count] > 0, verdict.faults
+
+
+def test_an_alert_that_a_calm_run_raises_is_missed(truth: Truth, said: Said) -> None:
+    calm = replace(said, alerts=defaultdict(set, said.alerts))
+    _raise_an_unexpected_episode(calm)
+
+    assert judge(truth, said, LIMITS, calm).alerts_missing == 1
+
+
+@pytest.mark.parametrize("reason", ["held out", "no consent"])
+def test_commands_to_whom_they_must_not_reach_are_named(truth: Truth, said: Said, reason: str) -> None:
+    everybody = sorted(truth.triggers)
+    user, ts = next(
+        (user, ts)
+        for user, ts in everybody
+        if (truth.is_held_out(user) if reason == "held out" else not truth.may_contact(user, "email", ts))
+    )
+    decision = alert(user, ts) | {"action": "email", "cost": 0.002, "command_id": "wrong"}
+    said.decisions[decision["alert_id"], "opened", "high"] = {orjson.dumps(decision)}
+    publish(said.commands, command(decision), "command_id")
+
+    verdict: Verdict = judge(truth, said, LIMITS)
+
+    assert verdict.commands_forbidden >= 1
+    assert verdict.first == user
+
+
+def test_the_truth_knows_nothing_of_churnwatch() -> None:
+    import tests.storm.truth as module
+
+    ours = {"features", "models", "interventions", "streams"}
+    source = Path(module.__file__).read_text()
+    imported = {
+        line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))
+    }
+    assert imported & ours == set()
