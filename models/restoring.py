@@ -11,11 +11,11 @@ import numpy as np
 from features import rowcodec
 from features.clock import TopicClock
 from features.layout import TOPICS
-from features.rowcodec import RowError
+from features.rowcodec import NewerRowError, RowError
 from models import rows
 from models.cohorts import Cohort, read_chunk
 from models.rows import PARTITION_KEY, PartitionRow, Row, Tail
-from models.wire import WireError
+from models.wire import NewerError, WireError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +32,7 @@ class Restorer:
         self.core = core
         self._partition_row: PartitionRow | None = None
         self._pieces: dict[int, dict[int, Cohort]] = {}
+        self._unreadable: set[bytes] = set()
         self._owed: set[bytes] = set()
 
     def restore(self, found: Iterable[Row]) -> list[tuple[bytes, str]]:
@@ -49,8 +50,11 @@ class Restorer:
                     plain.append((key[1:].decode(), value[len(head) :]))
                 else:
                     self._restore_one(key, value)
+            except (NewerRowError, NewerError) as error:
+                raise NewerRowError(str(error)) from error
             except (RowError, WireError, msgspec.MsgspecError, struct.error, UnicodeDecodeError) as error:
                 broken.append((key, str(error)))
+                self._unreadable.add(key)
         if plain:
             self._restore_plain(plain)
         return broken
@@ -70,6 +74,7 @@ class Restorer:
             self._restore_customer(key[1:].decode(), value)
         elif kind == rows.COHORT:
             start, number = rows.read_cohort_key(key)
+            self._unreadable.discard(key)
             if value is None:
                 self._pieces.get(start, {}).pop(number, None)
             else:
@@ -108,8 +113,16 @@ class Restorer:
             core.swept, core.matured, core.replaying = row.swept, row.matured, row.replaying
             core.clocks = {topic: row.clocks.get(topic, TopicClock()) for topic in core.clocks}
             chunks = row.chunks
+            if row.partitions not in {0, core.config.partitions}:
+                raise RowError(
+                    f"its customers were spread over {row.partitions} partitions, and kafka.partitions is "
+                    f"{core.config.partitions}"
+                )
         for start, count in chunks.items():
-            core.cohorts[start] = self._joined(start, count)
+            if self._unreadable.isdisjoint(rows.cohort_key(start, number) for number in range(count)):
+                core.cohorts[start] = self._joined(start, count)
+            else:
+                core.new_cohorts.add(start)  # so that its pieces are deleted
         _finish_erasures(core)
         owed = self._owed | self._leftovers(chunks)
         self._pieces, self._owed = {}, set()

@@ -10,7 +10,7 @@ import msgspec
 from features.clock import TopicClock
 from features.layout import TOPICS
 from features.profile import Profile
-from features.rowcodec import RowError
+from features.rowcodec import NewerRowError, RowError
 from models.core import Pending
 from models.erasure import Erased
 from models.triggers import Held
@@ -51,6 +51,8 @@ class PartitionRow(msgspec.Struct):
     replaying: bool
     clocks: dict[str, TopicClock]
     chunks: dict[int, int]
+    #: Over how many partitions customers were spread when this was written; 0 in rows of old releases.
+    partitions: int = 0
 
 
 _partition_decoder: Final = msgspec.msgpack.Decoder(PartitionRow)
@@ -91,7 +93,7 @@ def read_partition_row(value: bytes) -> PartitionRow:
     except msgspec.MsgspecError as error:
         raise RowError(f"the partition row cannot be read: {error}") from error
     if row.version > ROW_VERSION:
-        raise RowError(
+        raise NewerRowError(
             f"partition row version {row.version} is newer than {ROW_VERSION}: upgrade this worker"
         )
     return row

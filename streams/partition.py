@@ -12,6 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.engine import Engine, ForeignWriteError, RevokedError
+from streams.flood import TooManyDeadLettersError
 from streams.logs import logger
 from streams.sending import SendError
 
@@ -133,12 +134,13 @@ class Partition(abc.ABC):
     async def close(self) -> None:
         """Stop gracefully: one last round and a checkpoint."""
         await self._stop_task()
-        if self.owned and self.ready.is_set():
+        # What failed may be applied by half: only the changelog knows what is true of it.
+        if self.owned and self.ready.is_set() and not self.failed.done():
             try:
                 self._apply(self._take_waiting())
                 await self.flush()
                 self.engine.checkpoint_now()
-            except (SendError, ForeignWriteError, RevokedError) as error:
+            except (SendError, ForeignWriteError, RevokedError, TooManyDeadLettersError) as error:
                 log.warning("left without a last write", partition=self.number, why=str(error))
         await self.give_up()
 

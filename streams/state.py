@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from interventions.rows import STATE_KEY, BrokenRowError
 from models.storage import Row, Storage
+from streams.outputs import Output, is_rehearsed, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from features.rejection import Rejected
     from interventions.ledger import LedgerPartition
     from models.core import PartitionCore
-
-
-class Output(NamedTuple):
-    """One record to publish: logical topic, Kafka key, value."""
-
-    topic: str
-    key: bytes
-    value: bytes
 
 
 class State(Protocol):
@@ -93,13 +87,6 @@ class CustomersState:
         return self._storage.everything()
 
 
-class _Command(msgspec.Struct):
-    dry_run: bool
-
-
-_command = msgspec.json.Decoder(_Command)
-
-
 class LedgerState:
     """The ledger of one partition. Commands from replayed history go out only with `live_commands`."""
 
@@ -107,6 +94,9 @@ class LedgerState:
         self.ledger = ledger
         self._live_commands = live_commands
         self._tombstones: list[bytes] = []
+        #: Outputs that this release cannot publish, and why; for dead letters.
+        self.refused: list[tuple[Output, Rejected]] = []
+        self._withheld: list[tuple[Output, Rejected]] = []
 
     def erase(self, user: str, user_hash: int, ts: int) -> None:
         """Forget a customer; the tombstone goes out with the next write."""
@@ -122,13 +112,17 @@ class LedgerState:
 
     def outputs(self) -> list[Output]:
         """See `State`: decisions and commands in the order they were made."""
-        return [Output(*each) for each in self.ledger.pending() if self._goes_out(each.topic, each.value)]
+        judged = [(output, refusal(output)) for output in map(Output._make, self.ledger.pending())]
+        self._withheld = [(output, why) for output, why in judged if why is not None]
+        return [output for output, why in judged if why is None and self._goes_out(output)]
 
-    def _goes_out(self, topic: str, value: bytes) -> bool:
-        return self._live_commands or not topic.startswith("commands.") or not _command.decode(value).dry_run
+    def _goes_out(self, output: Output) -> bool:
+        return self._live_commands or not is_rehearsed(output)
 
     def published(self) -> None:
-        """See `State`."""
+        """See `State`. What cannot be published is `refused` instead, once."""
+        self.refused += self._withheld
+        self._withheld = []
         self.ledger.mark_published(self.ledger.seq)
 
     def restore(self, rows: Iterable[Row]) -> list[tuple[bytes, str]]:

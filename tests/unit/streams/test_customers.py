@@ -14,8 +14,8 @@ from features.layout import TOPICS
 from models.alerts import Alert
 from models.parts import read_part_chunk
 from streams.customers import CustomerPartition
-from streams.deadletters import TooManyDeadLettersError
 from streams.engine import RevokedError
+from streams.flood import TooManyDeadLettersError
 from streams.progress import ProgressBoard
 from streams.scores import Score
 from streams.watermarks import Idleness
@@ -50,8 +50,9 @@ class Shop:
         self.forgotten.append((number, customers))
 
     def batch(self, topic: str, *payloads: dict[str, Any], replayed: bool = False) -> Batched:
-        offsets = self._offsets[topic]
-        return Batched(topic, [record(next(offsets), p, replayed=replayed) for p in payloads])
+        records = [record(next(self._offsets[topic]), p, replayed=replayed) for p in payloads]
+        self.broker.logs[topic, 0].end = records[-1].offset + 1
+        return Batched(topic, records)
 
     async def send(self, topic: str, *payloads: dict[str, Any], replayed: bool = False) -> Batched:
         batch = self.batch(topic, *payloads, replayed=replayed)
