@@ -81,11 +81,14 @@ class FloodGuard:
             if window.is_full and self._is_flood(*poll) and self._is_flood(window.records, window.refused):
                 self._windows = {topic: _Window(self._size, kept) for topic, kept in before.items()}
                 replace(self._path, msgspec.json.encode(before))
-                raise TooManyDeadLettersError(
-                    f"{window.refused} of the last {window.records} records of {topic} were refused, more "
-                    f"than {self._share:.0%}: look into dead letters and mend the producer. A restart stops here "
-                    "again; to let the rest pass into dead letters, raise worker.max_dead_share meanwhile"
-                )
+                raise TooManyDeadLettersError(self._said(topic, window))
+
+    def _said(self, topic: str, window: _Window) -> str:
+        return (
+            f"{window.refused} of the last {window.records} records of {topic} were refused, more than "
+            f"{self._share:.0%}: look into dead letters, mend the producer. A restart stops here again; to let "
+            "the rest pass into dead letters, raise worker.max_dead_share meanwhile"
+        )
 
     def _add(self, window: _Window, poll: Poll) -> None:
         knew = window.knows_earlier

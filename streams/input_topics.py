@@ -68,7 +68,7 @@ class InputTopics:
             full, found = self._topics[topic], self.ids.get(topic, "")
             if clock.offset >= ends[topic]:
                 raise InputTopicError(
-                    f"input topic {full} was recreated or has lost records: partition {partition} was read up "
+                    f"input topic {full} was recreated or lost records: partition {partition} was read up "
                     f"to offset {clock.offset} and now ends at {ends[topic]}; nothing new would count. "
                     f"Way out: {START_ANEW}"
                 )

@@ -31,7 +31,9 @@ log = logger(__name__)
 
 
 #: The way out where a group's state is lost: nothing of the old group stands in the way of the new one.
-START_ANEW: Final = "set another kafka.group and run `churnwatch topics create`: its state is built anew from the input topics"
+START_ANEW: Final = (
+    "set another kafka.group and run `churnwatch topics create`: it starts anew from the input topics"
+)
 
 
 class RecoveryError(RuntimeError):
