@@ -17,6 +17,11 @@ from models.triggers import Held
 
 Row = tuple[bytes, bytes | None]
 
+
+class PartitionRowError(RowError):
+    """The partition row cannot be read: nothing can be right without it, so it is never left out."""
+
+
 #: First byte of a key: what kind of row it is.
 CUSTOMER: Final = b"u"
 COHORT: Final = b"c"
@@ -87,11 +92,11 @@ def read_erased(key: bytes, value: bytes) -> tuple[int, Erased]:
 
 
 def read_partition_row(value: bytes) -> PartitionRow:
-    """The partition row; raises RowError. Nothing can be right without it, so it is never left out."""
+    """The partition row; raises PartitionRowError, NewerRowError for one of a newer release."""
     try:
         row = _partition_decoder.decode(value)
     except msgspec.MsgspecError as error:
-        raise RowError(f"the partition row cannot be read: {error}") from error
+        raise PartitionRowError(f"the partition row cannot be read: {error}") from error
     if row.version > ROW_VERSION:
         raise NewerRowError(
             f"partition row version {row.version} is newer than {ROW_VERSION}: upgrade this worker"

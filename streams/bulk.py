@@ -90,6 +90,13 @@ class HoleGuard:
             self._read_again.pop(tp, None)
         self._armed -= tps
 
+    def doubt(self, tp: TP) -> int | None:
+        """Where to read again, because what was fetched last may have been dropped; None if not, or done."""
+        if tp not in self._armed or self._read_again.get(tp) == self.next[tp]:
+            return None
+        self._read_again[tp] = self.next[tp]
+        return self.next[tp]
+
     def admit(self, tp: TP, records: Sequence[ConsumerRecord]) -> tuple[Sequence[ConsumerRecord], int | None]:
         """(records to deliver, offset to read again from): at most one of them is anything."""
         expected = self.next.get(tp)
@@ -200,7 +207,8 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
     async def places(self, tps: Collection[TP]) -> dict[TP, tuple[int, int]]:
         """(committed offset, log end) of partitions as the broker knows them; raises KafkaError.
 
-        Where nothing was committed yet, the log start stands for it.
+        Where nothing was committed yet, the log start stands for it. A log may end with what is never
+        delivered (markers of transactions, and what was aborted); having read that is being at the end.
         """
         if not tps:
             return {}
@@ -211,8 +219,22 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
         found = {}
         for tp, each in asked.items():
             committed = await call(consumer.committed, each)
-            found[tp] = (starts[each] if committed is None else committed, ends[each])
+            place = starts[each] if committed is None else committed
+            at_end = place < ends[each] and await self._has_read(tp, ends[each])
+            found[tp] = (ends[each] if at_end else place, ends[each])
         return found
+
+    async def _has_read(self, tp: TP, end: int) -> bool:
+        """Whether all before `end` was read, and what of it was delivered is committed."""
+        if self._inflight[tp] or tp not in self.guard.next:
+            return False
+        call, consumer = self._thread.call_thread, self._thread._ensure_consumer()  # noqa: SLF001
+        if await call(consumer.position, TopicPartition(tp.topic, tp.partition)) < end:
+            return False
+        again = self.guard.doubt(tp)
+        if again is not None:
+            await self._thread.seek_wait({tp: again})
+        return again is None
 
     async def perform_seek(self) -> None:
         """Go to the committed offsets; what was delivered and not committed is delivered again."""

@@ -86,8 +86,8 @@ class FloodGuard:
     def _said(self, topic: str, window: _Window) -> str:
         return (
             f"{window.refused} of the last {window.records} records of {topic} were refused, more than "
-            f"{self._share:.0%}: look into dead letters, mend the producer. A restart stops here again; to let "
-            "the rest pass into dead letters, raise worker.max_dead_share meanwhile"
+            f"{self._share:.0%}: look into dead letters, mend the producer. A restart stops here again; to "
+            "let the rest pass into dead letters, raise worker.max_dead_share meanwhile"
         )
 
     def _add(self, window: _Window, poll: Poll) -> None:

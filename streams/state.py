@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from interventions.rows import STATE_KEY, BrokenRowError
+from interventions.rows import STATE_KEY, NewerRowError, RowError
 from models.storage import Row, Storage
 from streams.outputs import Output, is_rehearsed, refusal
 
@@ -34,13 +34,10 @@ class State(Protocol):
         """What `outputs` gave is on its topics."""
 
     def restore(self, rows: Iterable[Row]) -> list[tuple[bytes, str]]:
-        """Take rows in log order; (key, why) of those that cannot be read and are left out.
-
-        Raises a RowError for a row without which nothing can be right.
-        """
+        """Take rows in log order; (key, why) of those that cannot be read and are left out."""
 
     def finish(self) -> None:
-        """All rows are restored. Raises a RowError when something is missing."""
+        """All rows are restored. Raises a RowError for a row without which nothing can be right."""
 
     def everything(self) -> Iterator[Row]:
         """All rows for a checkpoint that stands right behind the last `take`."""
@@ -94,6 +91,8 @@ class LedgerState:
         self.ledger = ledger
         self._live_commands = live_commands
         self._tombstones: list[bytes] = []
+        #: By key: what cannot be left out, unless something better follows.
+        self._fatal: dict[bytes, RowError] = {}
         #: Outputs that this release cannot publish, and why; for dead letters.
         self.refused: list[tuple[Output, Rejected]] = []
         self._withheld: list[tuple[Output, Rejected]] = []
@@ -126,19 +125,23 @@ class LedgerState:
         self.ledger.mark_published(self.ledger.seq)
 
     def restore(self, rows: Iterable[Row]) -> list[tuple[bytes, str]]:
-        """See `State`; a newer churnwatch's rows are not left out: customers would be contacted again."""
+        """See `State`."""
         broken = []
         for key, value in rows:
             try:
                 self.ledger.restore(key, value)
-            except BrokenRowError as error:
-                if key == STATE_KEY:
-                    raise
-                broken.append((key, str(error)))
+                self._fatal.pop(key, None)
+            except RowError as error:
+                if key == STATE_KEY or isinstance(error, NewerRowError):
+                    self._fatal[key] = error
+                else:
+                    broken.append((key, str(error)))
         return broken
 
     def finish(self) -> None:
-        """See `State`."""
+        """See `State`; a newer churnwatch's rows are not left out: customers would be contacted again."""
+        for error in self._fatal.values():
+            raise error
         self.ledger.finish_recovery()
 
     def everything(self) -> Iterator[Row]:

@@ -63,7 +63,10 @@ class Training:
         self._restore()
         if self.trainer.as_of is not None and self.trainer.as_of > self._published:
             await self._publish()  # the topic was emptied, or what stands on it is refused
+        known = self.trainer.as_of
         await self._catch_up()
+        if self.trainer.as_of != known:
+            self._checkpoint()  # learned again, perhaps, and published before
         self._ready.set()
 
     async def take(self, event: Any) -> None:

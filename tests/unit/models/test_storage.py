@@ -451,7 +451,7 @@ def test_rows_that_cannot_be_read_are_left_out_and_named():
 @pytest.mark.parametrize("value", [b"", b"\xc1", b"\x90"])
 def test_without_its_partition_row_nothing_is_right(value: bytes):
     with pytest.raises(RowError, match="partition row"):
-        Life().storage.restore([(b"p", value)])
+        Life().again([(b"p", value)])
 
 
 def test_a_row_of_a_newer_version_stops_the_worker():
@@ -462,7 +462,7 @@ def test_a_row_of_a_newer_version_stops_the_worker():
     newer = msgspec.structs.replace(msgspec.msgpack.decode(value, type=PartitionRow), version=99)
 
     with pytest.raises(RowError, match="newer"):
-        Life().storage.restore([(b"p", msgspec.msgpack.encode(newer))])
+        Life().again([(b"p", msgspec.msgpack.encode(newer))])
 
 
 @pytest.mark.parametrize("key", [b"uanna", b"c" + bytes(10)])
@@ -470,7 +470,20 @@ def test_a_customer_or_cohort_of_a_newer_release_stops_the_worker_too(key: bytes
     newer = bytes([max(layout.VERSION, wire.VERSION) + 1]) + bytes(20)
 
     with pytest.raises(RowError, match="upgrade this worker"):
-        Life().storage.restore([(key, newer)])
+        Life().again([(key, newer)])
+
+
+def test_a_row_of_a_newer_release_that_was_written_over_is_no_reason_to_stop():
+    life = Life()
+    life.feed.buys("anna", 0.5)
+    life.write()
+    after = Life()
+    for key in (b"uanna", b"p"):
+        after.storage.restore([(key, bytes([layout.VERSION + 1]) + bytes(20))])
+    after.storage.restore(life.changelog)
+    after.storage.finish()
+
+    assert set(after.core.table.index) == {"anna"}
 
 
 def test_customers_that_were_spread_over_another_number_of_partitions_are_refused():
