@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.broker.leftovers import Outputs
 
 #: Nothing takes this long unless it hangs.
-SECONDS = 60.0
+SECONDS = 120.0
 
 
 async def put(settings: Settings, topic: str, partition: int, messages: Sequence[Message | Row]) -> None:
