@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import faust
 from aiokafka import TopicPartition
-from aiokafka.consumer import fetcher
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
+
+from streams import fetching
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -23,19 +24,7 @@ if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
 
 
-class PlainRecords(fetcher.PartitionRecords):  # type: ignore[misc]
-    """Hands out records as they were parsed: key, value, offset, timestamp and headers.
-
-    aiokafka copies each into a frozen dataclass of eleven fields, which takes longer than parsing it, and
-    longer than most of what we do with it. There is no setting for this.
-    """
-
-    def _consumer_record(self, _: TopicPartition, record: Any) -> Any:
-        return record
-
-
-# What every consumer of this process makes of a fetch.
-fetcher.PartitionRecords = PlainRecords
+fetching.use_plain_records()
 
 
 class BulkMessage(ConsumerMessage):  # type: ignore[misc]

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from streams import fetching
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from aiokafka import ConsumerRecord
+
+fetching.use_plain_records()
 
 _POLL_MS: Final = 200
 _POLL_ROWS: Final = 20_000

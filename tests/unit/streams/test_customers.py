@@ -227,12 +227,19 @@ async def test_dead_letters_that_are_refused_hold_their_batch_back(shop: Shop, b
     assert len(broker.values("dead-letters")) == 1
 
 
-async def test_mostly_dead_letters_are_an_error(shop: Shop):
+async def test_mostly_dead_letters_are_an_error_and_nothing_of_them_is_kept_by_a_graceful_stop(
+    shop: Shop, broker: FakeBroker
+):
     batch = await shop.send("orders", *[{"type": "purchase"}] * 20)
 
     with pytest.raises(TooManyDeadLettersError):
         await asyncio.wait_for(shop.partition.failed, 1)
+    before = broker.values("g-customers-changelog")
+    await shop.partition.close()
+
     assert batch.acked == 0
+    assert broker.values("g-customers-changelog") == before
+    assert broker.values("dead-letters") == []
 
 
 async def test_polls_of_one_topic_that_gathered_are_applied_together(
