@@ -13,7 +13,6 @@ from streams.checkpoint import Identity
 from streams.processes import read_metrics
 from streams.readers import end_offset
 from streams.reading import read_core
-from tests.broker.brokers import KAFKA_IN_PROOF
 from tests.broker.cluster import Cluster, cluster
 from tests.broker.hands import buy, rows
 
@@ -41,7 +40,7 @@ async def restart(running: Cluster) -> tuple[int, int, str]:
     return checkpointed, read, worker.said()
 
 
-@KAFKA_IN_PROOF
+@pytest.mark.slow
 async def test_a_checkpoint_that_is_torn_stale_foreign_or_gone_falls_back_on_the_changelog(
     broker: Broker, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ from features.rejection import Reason
 from streams.deadletters import KEPT_BYTES
 from streams.reading import read_core
 from streams.sending import Message, Sender
+from tests.broker.brokers import KAFKA_IN_PROOF
 from tests.broker.cluster import Cluster, cluster
 from tests.broker.hands import last_words
 from tests.broker.leftovers import Outputs
@@ -164,6 +165,7 @@ def _check_letter(letter: Any, original: Fuzzed) -> None:
     assert letter.value == value[:KEPT_BYTES]
 
 
+@KAFKA_IN_PROOF
 async def test_a_flood_of_junk_stops_the_worker_also_when_it_is_restarted_until_it_is_let_through(
     broker: Broker, tmp_path: Path
 ) -> None:

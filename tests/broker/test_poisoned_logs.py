@@ -20,7 +20,6 @@ from models.rows import PARTITION_KEY, customer_key
 from models.versions import VersionReader
 from streams.processes import read_metrics
 from streams.reading import read_core
-from tests.broker.brokers import KAFKA_IN_PROOF
 from tests.broker.cluster import Cluster, cluster
 from tests.broker.hands import SECONDS, buy, last_words, part, put, rows, seen, users
 from tests.broker.leftovers import Outputs
@@ -100,7 +99,7 @@ async def _abort(running: Cluster, topic: str) -> None:
         await producer.abort_transaction()
 
 
-@KAFKA_IN_PROOF
+@pytest.mark.slow
 async def test_a_row_of_a_newer_release_stops_the_worker_with_what_to_do_until_it_is_gone(
     broker: Broker, tmp_path: Path
 ) -> None:

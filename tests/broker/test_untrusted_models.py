@@ -112,7 +112,7 @@ async def test_workers_take_what_their_trainer_signs(broker: Broker, tmp_path: P
     assert left.state["models"]["number"] > 5
 
 
-@KAFKA_IN_PROOF
+@pytest.mark.slow
 async def test_a_trainer_does_not_open_a_checkpoint_that_it_did_not_sign(
     broker: Broker, tmp_path: Path
 ) -> None:
