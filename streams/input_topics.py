@@ -56,7 +56,7 @@ class InputTopics:
             await asyncio.sleep(_LOOK_SECONDS)
             try:
                 await self.look()
-            except KafkaError as error:
+            except (KafkaError, OSError) as error:
                 log.warning("topic ids are not known: the broker does not answer", why=repr(error))
 
     def check(self, partition: int, clocks: Mapping[str, TopicClock], ends: Mapping[str, int]) -> None:
