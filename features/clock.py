@@ -23,6 +23,8 @@ class TopicClock(msgspec.Struct):
 
     offset: int = -1
     bound: int = BEGINNING
+    #: Which log `offset` counts in, as the shell names it; empty if that is not known.
+    log: str = ""
 
     def pass_over(self, promises: Times) -> Times:
         """The bound in force before each entry, shape (n,), in log order; moves the clock behind the last.

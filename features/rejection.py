@@ -17,6 +17,8 @@ Reason = Literal[
     "unknown_currency",  # there is no rate for it
     "bad_value",  # any other field has the wrong type or lies outside its range
     "misrouted",  # the key is absent, is not the user's, or the partition is not the key's
+    "unknown_channel",  # an output that another release stored, for a topic that this one does not know
+    "bad_example",  # a message of `examples` that cannot be learned from
 ]
 
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)

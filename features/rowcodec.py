@@ -24,8 +24,16 @@ _HEADER: Final = struct.Struct("<6BI")
 HEADER_BYTES: Final = _HEADER.size
 
 
+#: A version byte further ahead than this is no newer release's, but garbage.
+_NEAR: Final = 15
+
+
 class RowError(ValueError):
     """A stored customer row cannot be read: torn, foreign, or of a newer version."""
+
+
+class NewerRowError(RowError):
+    """A row was written by a newer release; whoever left it out would overwrite it with less."""
 
 
 def header(layout: Layout, records: int = 1, tail: int = 0) -> bytes:
@@ -68,12 +76,14 @@ def encode_many(
 
 
 def decode(layout: Layout, value: bytes) -> tuple[NDArray[np.void], bytes]:
-    """Records (converted to `layout`) and tail of a row; raises RowError."""
+    """Records (converted to `layout`) and tail of a row; raises RowError, NewerRowError among them."""
     if len(value) < HEADER_BYTES:
         raise RowError(f"a row of {len(value)} bytes is torn")
     version, clicks, orders, reviews, words, count, tail = _HEADER.unpack_from(value)
-    if version > VERSION:
-        raise RowError(f"row version {version} is newer than {VERSION}: upgrade this worker")
+    if VERSION < version <= VERSION + _NEAR:
+        raise NewerRowError(f"row version {version} is newer than {VERSION}: upgrade this worker")
+    if not 1 <= version <= VERSION:
+        raise RowError(f"there is no row version {version}")
     try:
         stored = Layout(purchase_words=words, clickstream_ids=clicks, order_ids=orders, review_ids=reviews)
     except ValueError as error:
@@ -81,7 +91,7 @@ def decode(layout: Layout, value: bytes) -> tuple[NDArray[np.void], bytes]:
     dtype, part = stored.dtype_at(version), stored.rolling_dtype_at(version)
     first = HEADER_BYTES + dtype.itemsize
     end = first + (count - 1) * part.itemsize
-    if version < 1 or count < 1 or len(value) != end + tail:
+    if count < 1 or len(value) != end + tail:
         raise RowError(f"a row of {len(value)} bytes does not hold {count} records and a tail of {tail}")
     records = np.zeros(count, layout.dtype)
     _convert(np.frombuffer(value[HEADER_BYTES:first], dtype), records[:1])

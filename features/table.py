@@ -20,7 +20,7 @@ from features.layout import LIVE, TOPIC_INDEX, Layout, rolling
 from features.updates import Facts, Money, facts, update
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from features.grid import DecisionGrid
     from features.profile import Profile
@@ -101,22 +101,35 @@ class UserTable:
             self.names[slot] = name
             return slot
         slot = len(self.names)
-        if slot == len(self.rows):
-            self._grow()
         self.names.append(name)
+        self._make_room()
         return slot
+
+    def _allocate_many(self, users: list[str]) -> None:
+        """Give slots to customers (distinct) who have none."""
+        reused, start = len(self._free), len(self.names)
+        for user in users[:reused]:
+            self.index[user] = self._allocate(user)
+        self.names += users[reused:]
+        self.index.update(zip(users[reused:], range(start, len(self.names)), strict=True))
+        self._make_room()
 
     def _allocate_forks(self, n: int) -> Slots:
         reused = [self._free.pop() for _ in range(min(n, len(self._free)))]
         start = len(self.names)
         self.names += [None] * (n - len(reused))
-        while len(self.names) > len(self.rows):
-            self._grow()
+        self._make_room()
         return np.array([*reused, *range(start, len(self.names))], np.intp)
 
-    def _grow(self) -> None:
+    def _make_room(self) -> None:
+        used = size = len(self.rows)
+        while size < len(self.names):
+            size *= 2
+        if size > used:
+            self._grow(used, size)
+
+    def _grow(self, used: int, size: int) -> None:
         # Pages of zeros take no memory until they are written to.
-        used, size = len(self.rows), len(self.rows) * 2
         rows, older = np.zeros(size, self.layout.dtype), np.full(size, _NONE, np.int32)
         # As plain bytes: numpy copies records field by field otherwise.
         plain = f"V{self.layout.dtype.itemsize}"
@@ -267,16 +280,13 @@ class UserTable:
             self.older[newer], newer = fork, fork
         return slot
 
-    def put_many(self, users: Iterable[str], records: NDArray[np.void]) -> Slots:
-        """Replace customers that have no forks, one record each: the bulk path of recovery."""
-        slots = []
-        for user in users:
-            slot = self.index.get(user)
-            if slot is None:
-                slot = self.index[user] = self._allocate(user)
-            elif self.older[slot] != _NONE:
-                self._release_chain(slot)
-            slots.append(slot)
-        found = np.array(slots, np.intp)
-        self.rows[found] = records
-        return found
+    def put_many(self, users: Sequence[str], records: NDArray[np.void]) -> Slots:
+        """Replace customers (distinct) that have no forks, one record each: the bulk path of recovery."""
+        self._allocate_many([user for user in users if user not in self.index])
+        slots = np.fromiter(map(self.index.__getitem__, users), np.intp, len(users))
+        for slot in slots[self.older[slots] != _NONE].tolist():
+            self._release_chain(slot)
+        # As plain bytes: numpy copies records field by field otherwise.
+        plain = f"V{self.layout.dtype.itemsize}"
+        self.rows.view(plain)[slots] = records.view(plain)
+        return slots

@@ -14,7 +14,7 @@ import numpy as np
 import xxhash
 
 from features.returns import ReturnHistogram
-from models.cohorts import Cohort, chunk_slices, read_chunk
+from models.cohorts import MILLION, Cohort, chunk_slices, read_chunk
 from models.wire import WireError, pack, unpack
 
 if TYPE_CHECKING:
@@ -78,6 +78,11 @@ class PartChunk(msgspec.Struct):
     histogram: dict[str, list[Any]] | None = None
     labelled: _Labelled | None = None
 
+    def hollow(self) -> PartChunk:
+        """The same message without what it carries: its part is complete without that."""
+        histogram: dict[str, list[Any]] | None = None if self.histogram is None else {"cells": [], "sums": []}
+        return msgspec.structs.replace(self, histogram=histogram, labelled=None)
+
 
 def read_part_chunk(value: bytes) -> PartChunk:
     """A message of the `examples` topic; raises WireError."""
@@ -88,17 +93,36 @@ def read_part_chunk(value: bytes) -> PartChunk:
     return chunk
 
 
+def require_learnable(chunk: PartChunk, width: int) -> None:
+    """Raises WireError when a trainer of `width` columns cannot learn from this message."""
+    if chunk.labelled is not None:
+        cohort = _matured(chunk.labelled).cohort
+        if cohort.inputs.shape[1] != width:
+            raise WireError(f"vectors of {cohort.inputs.shape[1]} columns instead of {width}")
+        if not np.isfinite(cohort.inputs).all():
+            raise WireError("a vector that is not finite")
+        if (cohort.issued > MILLION).any():
+            raise WireError("a probability above 1")
+    if chunk.histogram is not None:
+        try:
+            found = ReturnHistogram.from_json(chunk.histogram)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise WireError(f"no histogram of buying rhythms: {error!r}") from error
+        if (found.sums < 0).any() or (found.sums[:, 0] == 0).any():
+            raise WireError("a histogram of buying rhythms that counts nobody or less")
+
+
 @dataclass
 class PartAssembly:
     """Chunks of one part as they arrive, in any order and any number of times; the first whole try counts."""
 
-    _tries: dict[int, dict[int, PartChunk]] = field(default_factory=dict)
+    _tries: dict[tuple[int, int], dict[int, PartChunk]] = field(default_factory=dict)
     _whole: dict[int, PartChunk] | None = None
 
     def add(self, chunk: PartChunk) -> None:
         """Take one chunk; a repetition changes nothing, and nothing is added to a complete part."""
         if self._whole is None:
-            chunks = self._tries.setdefault(chunk.content, {})
+            chunks = self._tries.setdefault((chunk.content, chunk.total), {})
             chunks[chunk.number] = chunk
             if len(chunks) == chunk.total:
                 self._whole = chunks
@@ -110,7 +134,7 @@ class PartAssembly:
         return self._whole is not None
 
     def part(self) -> Part:
-        """The part, once complete. Raises WireError when a chunk's labels do not fit its cohort."""
+        """The part, once complete. Raises WireError for a chunk that is not learnable."""
         chunks = self._whole
         assert chunks is not None, "a part without all its chunks"
         head = chunks[0]

@@ -11,11 +11,11 @@ import numpy as np
 from features import rowcodec
 from features.clock import TopicClock
 from features.layout import TOPICS
-from features.rowcodec import RowError
+from features.rowcodec import NewerRowError, RowError
 from models import rows
 from models.cohorts import Cohort, read_chunk
-from models.rows import PARTITION_KEY, PartitionRow, Row, Tail
-from models.wire import WireError
+from models.rows import PARTITION_KEY, PartitionRow, PartitionRowError, Row, Tail
+from models.wire import NewerError, WireError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,37 +32,62 @@ class Restorer:
         self.core = core
         self._partition_row: PartitionRow | None = None
         self._pieces: dict[int, dict[int, Cohort]] = {}
+        #: Keys whose newest row cannot be read, and those without which nothing is right.
+        self._unreadable: set[bytes] = set()
+        self._fatal: dict[bytes, Exception] = {}
         self._owed: set[bytes] = set()
 
     def restore(self, found: Iterable[Row]) -> list[tuple[bytes, str]]:
         """See `Storage.restore`."""
         newest = dict(found)  # the last of equal keys wins, as in a compacted log
+        self._restore_plain(newest)
         broken: list[tuple[bytes, str]] = []
-        plain: list[tuple[str, bytes]] = []
-        head = rowcodec.header(self.core.table.layout)
-        size = len(head) + self.core.table.layout.dtype.itemsize
-        if (value := newest.pop(PARTITION_KEY, None)) is not None:
-            self._partition_row = rows.read_partition_row(value)
         for key, value in newest.items():
             try:
-                if key[:1] == rows.CUSTOMER and value and len(value) == size and value.startswith(head):
-                    plain.append((key[1:].decode(), value[len(head) :]))
-                else:
-                    self._restore_one(key, value)
+                self._restore_one(key, value)
+            except (NewerRowError, NewerError, PartitionRowError) as error:
+                # Only if nothing better follows under the same key.
+                self._fatal[key] = error
             except (RowError, WireError, msgspec.MsgspecError, struct.error, UnicodeDecodeError) as error:
                 broken.append((key, str(error)))
-        if plain:
-            self._restore_plain(plain)
+                self._unreadable.add(key)
+            else:
+                self._heal(key)
         return broken
 
-    def _restore_plain(self, plain: list[tuple[str, bytes]]) -> None:
-        core = self.core
-        records = np.frombuffer(b"".join(data for _, data in plain), core.table.layout.dtype)
-        slots = core.table.put_many([user for user, _ in plain], records)
-        for (user, _), slot in zip(plain, slots.tolist(), strict=True):
-            core.pending.pop(user, None)
-            core.held.pop(user, None)
-            core.table.profiles.pop(slot, None)
+    def _heal(self, key: bytes) -> None:
+        """A row under this key was read: what was there before does not matter."""
+        self._fatal.pop(key, None)
+        self._unreadable.discard(key)
+
+    def _restore_plain(self, newest: dict[bytes, bytes | None]) -> None:
+        """Take the customers who have neither forks nor a tail out of `newest`, all at once."""
+        core, layout = self.core, self.core.table.layout
+        head = rowcodec.header(layout)
+        size = len(head) + layout.dtype.itemsize
+        plain = [
+            key
+            for key, value in newest.items()
+            if value is not None
+            and len(value) == size
+            and value.startswith(head)
+            and key[:1] == rows.CUSTOMER
+        ]
+        try:
+            users = [key[1:].decode() for key in plain]
+        except UnicodeDecodeError:
+            return  # one by one, so that all but this one are restored
+        data = np.frombuffer(b"".join([newest.pop(key) or b"" for key in plain]), np.uint8)
+        records = np.ascontiguousarray(data.reshape(-1, size)[:, len(head) :]).view(layout.dtype)[:, 0]
+        slots = core.table.put_many(users, records)
+        if self._fatal or self._unreadable:
+            for key in plain:
+                self._heal(key)
+        if core.pending or core.held or core.table.profiles:
+            for user, slot in zip(users, slots.tolist(), strict=True):
+                core.pending.pop(user, None)
+                core.held.pop(user, None)
+                core.table.profiles.pop(slot, None)
 
     def _restore_one(self, key: bytes, value: bytes | None) -> None:
         kind = key[:1]
@@ -79,6 +104,9 @@ class Restorer:
             self.core.erased[code] = erased
         elif kind == rows.OWED:
             self._owed.add(key[1:])
+        elif key == PARTITION_KEY:
+            if value is not None:
+                self._partition_row = rows.read_partition_row(value)
         else:
             raise RowError(f"unknown kind of row {kind!r}")
 
@@ -101,6 +129,8 @@ class Restorer:
 
     def finish(self) -> tuple[dict[int, int], set[bytes]]:
         """Complete the core; returns the number of stored pieces by cohort, and the keys to be deleted."""
+        for error in self._fatal.values():
+            raise NewerRowError(str(error)) if isinstance(error, NewerError) else error
         core, row = self.core, self._partition_row
         chunks: dict[int, int] = {}
         if row is not None:
@@ -108,8 +138,16 @@ class Restorer:
             core.swept, core.matured, core.replaying = row.swept, row.matured, row.replaying
             core.clocks = {topic: row.clocks.get(topic, TopicClock()) for topic in core.clocks}
             chunks = row.chunks
+            if row.partitions not in {0, core.config.partitions}:
+                raise RowError(
+                    f"its customers were spread over {row.partitions} partitions, and kafka.partitions is "
+                    f"{core.config.partitions}"
+                )
         for start, count in chunks.items():
-            core.cohorts[start] = self._joined(start, count)
+            if self._unreadable.isdisjoint(rows.cohort_key(start, number) for number in range(count)):
+                core.cohorts[start] = self._joined(start, count)
+            else:
+                core.new_cohorts.add(start)  # so that its pieces are deleted
         _finish_erasures(core)
         owed = self._owed | self._leftovers(chunks)
         self._pieces, self._owed = {}, set()

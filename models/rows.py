@@ -10,12 +10,17 @@ import msgspec
 from features.clock import TopicClock
 from features.layout import TOPICS
 from features.profile import Profile
-from features.rowcodec import RowError
+from features.rowcodec import NewerRowError, RowError
 from models.core import Pending
 from models.erasure import Erased
 from models.triggers import Held
 
 Row = tuple[bytes, bytes | None]
+
+
+class PartitionRowError(RowError):
+    """The partition row cannot be read: nothing can be right without it, so it is never left out."""
+
 
 #: First byte of a key: what kind of row it is.
 CUSTOMER: Final = b"u"
@@ -51,6 +56,8 @@ class PartitionRow(msgspec.Struct):
     replaying: bool
     clocks: dict[str, TopicClock]
     chunks: dict[int, int]
+    #: Over how many partitions customers were spread when this was written; 0 in rows of old releases.
+    partitions: int = 0
 
 
 _partition_decoder: Final = msgspec.msgpack.Decoder(PartitionRow)
@@ -90,13 +97,13 @@ def read_erased(key: bytes, value: bytes) -> tuple[int, Erased]:
 
 
 def read_partition_row(value: bytes) -> PartitionRow:
-    """The partition row; raises RowError. Nothing can be right without it, so it is never left out."""
+    """The partition row; raises PartitionRowError, NewerRowError for one of a newer release."""
     try:
         row = _partition_decoder.decode(value)
     except msgspec.MsgspecError as error:
-        raise RowError(f"the partition row cannot be read: {error}") from error
+        raise PartitionRowError(f"the partition row cannot be read: {error}") from error
     if row.version > ROW_VERSION:
-        raise RowError(
+        raise NewerRowError(
             f"partition row version {row.version} is newer than {ROW_VERSION}: upgrade this worker"
         )
     return row

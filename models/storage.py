@@ -169,22 +169,22 @@ class Storage:
             replaying=core.replaying,
             clocks=core.clocks,
             chunks=self._stored_chunks,
+            partitions=core.config.partitions,
         )
         return msgspec.msgpack.encode(row)
 
     # -- reading
 
     def restore(self, found: Iterable[Row]) -> list[tuple[bytes, str]]:
-        """Apply rows in log order; returns (key, why) of those that cannot be read, which are left out.
-
-        Raises RowError for a partition row that cannot be read.
-        """
+        """Apply rows in log order; returns (key, why) of those that cannot be read, which are left out."""
         return self._restorer.restore(found)
 
     def finish(self) -> None:
         """Make the core whole once all rows are applied: rows may be ahead of the partition row.
 
-        Raises RowError when a pending cohort misses pieces.
+        Raises RowError when the partition row cannot be read, a pending cohort misses pieces, or customers
+        were spread over another number of partitions, and NewerRowError for any row of a newer release, which
+        would be overwritten if it was left out. A cohort of which a piece cannot be read is given up whole.
         """
         self._stored_chunks, self._due = self._restorer.finish()
         self._written_erased = dict(self.core.erased)

@@ -16,10 +16,10 @@ from features.returns import PRIOR, ReturnHistogram, ReturnModel, fit
 from models import record
 from models.contenders import new_learner
 from models.learners import LEARNERS, StateMismatchError
-from models.parts import Part, PartAssembly, PartChunk, read_part_chunk
+from models.parts import Part, PartAssembly, PartChunk, read_part_chunk, require_learnable
 from models.record import CHAMPION, CohortQuality, Record
-from models.scorers import require_finite
 from models.versions import COLUMNS, TREATED, ModelSet
+from models.wire import WireError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -86,9 +86,22 @@ class Trainer:
     # -- receiving
 
     def receive(self, chunk: PartChunk, offset: int | None = None) -> None:
-        """Take one message of `examples`, read at `offset`; what was learned already is ignored."""
+        """Take one message of `examples`, read at `offset`; what was learned already is ignored.
+
+        Raises WireError for one that cannot be learned from; its part counts as complete without it.
+        """
+        if chunk.partition not in range(self.config.partitions):
+            raise WireError(f"a part of partition {chunk.partition}, and there are {self.config.partitions}")
         if self.as_of is not None and chunk.ts <= self.as_of:
             return
+        try:
+            require_learnable(chunk, len(COLUMNS))
+        except WireError:
+            self._wait_for_rest(chunk.hollow(), offset)
+            raise
+        self._wait_for_rest(chunk, offset)
+
+    def _wait_for_rest(self, chunk: PartChunk, offset: int | None) -> None:
         waiting = self._waiting.setdefault(chunk.ts, _Waiting(offset=offset))
         if offset is not None and waiting.offset is not None:
             waiting.offset = min(waiting.offset, offset)
@@ -103,14 +116,14 @@ class Trainer:
     def ready(self) -> int | None:
         """The earliest decision time whose parts are all here, unless an earlier one still waits.
 
-        A partition sends its decision times in rising order. One that has sent a later time and nothing
-        for this one began later on the grid: it has no part of this time and is not waited for.
+        A partition sends its decision times in rising order. One that has sent a later time and no whole
+        part of this one began later on the grid, or its part cannot be read: it is not waited for.
         """
         if not self._waiting:
             return None
         ts = min(self._waiting)
         parts = self._waiting[ts].parts
-        expected = (p for p in range(self.config.partitions) if p in parts or self._newest.get(p, ts) <= ts)
+        expected = (p for p in range(self.config.partitions) if self._newest.get(p, ts) <= ts)
         return ts if all(p in parts and parts[p].complete for p in expected) else None
 
     def resume_offset(self, next_offset: int) -> int:
@@ -126,14 +139,10 @@ class Trainer:
     def learn(self, ts: int) -> Iterator[int]:
         """Learn all parts of `ts`; yields the labels learned so far after each slice, for a break.
 
-        Afterwards `models()` is the version as of `ts`. Raises WireError or NonFiniteError before anything
-        is learned when a part holds what cannot be learned; NonFiniteError also when a learner diverges,
-        after which only a `restore` makes this trainer whole.
+        Afterwards `models()` is the version as of `ts`. Raises NonFiniteError when a learner diverges, after
+        which only a `restore` makes this trainer whole.
         """
-        parts = [part.part() for _, part in sorted(self._waiting[ts].parts.items())]
-        for part in parts:
-            for matured in part.matured:
-                require_finite("the vectors of a cohort", matured.cohort.inputs)
+        parts = [part.part() for _, part in sorted(self._waiting[ts].parts.items()) if part.complete]
         for decision_time, group in _by_decision_time(parts):
             self._judge(decision_time, group)
             yield from self._learn(*_in_hash_order(group))

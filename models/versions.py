@@ -14,6 +14,7 @@ import msgspec
 from features.catalogue import NAMES, OFFSET
 from features.returns import PRIOR, ReturnModel
 from models.scorers import LinearScorer, Scorer
+from models.signing import check_signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,18 +108,24 @@ def initial_models(champion: str, contenders: tuple[str, ...], as_of: int) -> Mo
 
 
 class VersionReader:
-    """Builds model sets from the records of the `models` topic, in log order."""
+    """Builds model sets from the records of the `models` topic, in log order.
 
-    def __init__(self) -> None:
+    With a `secret` only what is signed with it is read, tombstones too.
+    """
+
+    def __init__(self, secret: bytes = b"") -> None:
+        self._secret = secret
         self._versions: dict[bytes, VersionRecord] = {}
         self.latest: ModelSet | None = None
 
-    def read(self, key: bytes, value: bytes | None) -> ModelSet | None:
-        """Take one record; returns the new model set when it completes one.
+    def read(self, key: bytes, value: bytes | None, signed: bytes | None = None) -> ModelSet | None:
+        """Take one record and its signature, if any; returns the new model set when it completes one.
 
-        Raises msgspec.ValidationError or DecodeError for a record that is no sound version (the models in
-        force stay), KeyError when a champion names a version that was not read.
+        Raises SignatureError, msgspec.ValidationError or DecodeError for a record that is no sound version
+        (the models in force stay), KeyError when a champion names a version that was not read.
         """
+        if self._secret:
+            check_signature(signed, key, value, self._secret)
         if value is None:
             self._versions.pop(key, None)
             return None

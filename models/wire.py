@@ -16,8 +16,16 @@ _LEVEL: Final = 1  # most of the gain: feature matrices are full of zeros
 T = TypeVar("T")
 
 
+#: A version byte further ahead than this is no newer release's, but garbage.
+_NEAR: Final = 15
+
+
 class WireError(ValueError):
     """A stored or received value is torn, foreign or of a newer version."""
+
+
+class NewerError(WireError):
+    """A value was written by a newer release: this one cannot say what it would lose without it."""
 
 
 def pack(value: msgspec.Struct) -> bytes:
@@ -26,9 +34,11 @@ def pack(value: msgspec.Struct) -> bytes:
 
 
 def unpack(data: bytes, kind: type[T]) -> T:
-    """The struct of type `kind` in `data`; raises WireError."""
+    """The struct of type `kind` in `data`; raises WireError, NewerError for one of a newer release."""
     if not data or data[0] != VERSION:
-        raise WireError(f"version {data[0] if data else 'none'}, this code reads {VERSION}")
+        newer = bool(data) and VERSION < data[0] <= VERSION + _NEAR
+        why = f"version {data[0] if data else 'none'}, this code reads {VERSION}"
+        raise NewerError(f"{why}: upgrade this worker") if newer else WireError(why)
     try:
         return msgspec.msgpack.decode(zlib.decompress(data[1:]), type=kind)
     except (zlib.error, msgspec.MsgspecError) as error:

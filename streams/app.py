@@ -12,7 +12,9 @@ from streams.bulk import BulkApp
 from streams.context import Context
 from streams.deadletters import DeadLetters
 from streams.engine import EngineConfig
+from streams.flood import FloodGuard
 from streams.greeting import keep_greeting
+from streams.input_topics import InputTopics
 from streams.logs import logger
 from streams.model_store import FrozenModels, ModelStore
 from streams.outputs import Publisher
@@ -117,7 +119,14 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
         app.on_partitions_assigned.connect(lambda _, assigned, **__: worker.assigned(assigned))
         app.on_partitions_revoked.connect(lambda _, revoked, **__: worker.revoked(revoked))
         await stack.enter_async_context(serve(settings, metrics, worker, app))
-        for task in (context.models.follow(), worker.heartbeat(), keep_greeting(options)):
+        await context.inputs.look()
+        tasks = (
+            context.models.follow(),
+            worker.heartbeat(),
+            keep_greeting(options),
+            context.inputs.watch(),
+        )
+        for task in tasks:
             stack.push_async_callback(_cancel, _watched(task, worker))
         log.info("starting", group=topics.group, broker=settings.kafka.bootstrap_servers)
         await app.start()
@@ -130,7 +139,7 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
 def _context(settings: Settings, sender: Sender, metrics: Metrics, frozen: ModelSet | None) -> Context:
     topics, options, limits = settings.kafka.topics(), settings.kafka.client_options(), settings.worker
     models = (
-        ModelStore(topics["models"], settings.trainer(), options, metrics)
+        ModelStore(topics["models"], settings.trainer(), options, metrics, settings.secret)
         if frozen is None
         else FrozenModels(frozen, topics["models"], settings.trainer(), metrics)
     )
@@ -139,7 +148,8 @@ def _context(settings: Settings, sender: Sender, metrics: Metrics, frozen: Model
         topics=topics,
         sender=sender,
         publisher=Publisher(sender, topics, metrics),
-        dead_letters=DeadLetters(sender, topics, metrics, limits.max_dead_share, limits.dead_letter_window),
+        dead_letters=DeadLetters(sender, topics, metrics),
+        flood=FloodGuard(limits.max_dead_share, limits.dead_letter_window, limits.state_dir / "flood.json"),
         models=models,
         metrics=metrics,
         engine=EngineConfig(
@@ -150,6 +160,7 @@ def _context(settings: Settings, sender: Sender, metrics: Metrics, frozen: Model
             checkpoint_bytes=limits.checkpoint_bytes,
             checkpoint_ratio=limits.checkpoint_ratio,
         ),
+        inputs=InputTopics(topics, options),
     )
 
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import faust
 from aiokafka import TopicPartition
-from aiokafka.consumer import fetcher
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
+
+from streams import fetching
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -23,19 +24,7 @@ if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
 
 
-class PlainRecords(fetcher.PartitionRecords):  # type: ignore[misc]
-    """Hands out records as they were parsed: key, value, offset, timestamp and headers.
-
-    aiokafka copies each into a frozen dataclass of eleven fields, which takes longer than parsing it, and
-    longer than most of what we do with it. There is no setting for this.
-    """
-
-    def _consumer_record(self, _: TopicPartition, record: Any) -> Any:
-        return record
-
-
-# What every consumer of this process makes of a fetch.
-fetcher.PartitionRecords = PlainRecords
+fetching.use_plain_records()
 
 
 class BulkMessage(ConsumerMessage):  # type: ignore[misc]
@@ -89,6 +78,13 @@ class HoleGuard:
             self.next.pop(tp, None)
             self._read_again.pop(tp, None)
         self._armed -= tps
+
+    def doubt(self, tp: TP) -> int | None:
+        """Where to read again, because what was fetched last may have been dropped; None if not, or done."""
+        if tp not in self._armed or self._read_again.get(tp) == self.next[tp]:
+            return None
+        self._read_again[tp] = self.next[tp]
+        return self.next[tp]
 
     def admit(self, tp: TP, records: Sequence[ConsumerRecord]) -> tuple[Sequence[ConsumerRecord], int | None]:
         """(records to deliver, offset to read again from): at most one of them is anything."""
@@ -200,7 +196,8 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
     async def places(self, tps: Collection[TP]) -> dict[TP, tuple[int, int]]:
         """(committed offset, log end) of partitions as the broker knows them; raises KafkaError.
 
-        Where nothing was committed yet, the log start stands for it.
+        Where nothing was committed yet, the log start stands for it. A log may end with what is never
+        delivered (markers of transactions, and what was aborted); having read that is being at the end.
         """
         if not tps:
             return {}
@@ -211,8 +208,22 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
         found = {}
         for tp, each in asked.items():
             committed = await call(consumer.committed, each)
-            found[tp] = (starts[each] if committed is None else committed, ends[each])
+            place = starts[each] if committed is None else committed
+            at_end = place < ends[each] and await self._has_read(tp, ends[each])
+            found[tp] = (ends[each] if at_end else place, ends[each])
         return found
+
+    async def _has_read(self, tp: TP, end: int) -> bool:
+        """Whether all before `end` was read, and what of it was delivered is committed."""
+        if self._inflight[tp] or tp not in self.guard.next:
+            return False
+        call, consumer = self._thread.call_thread, self._thread._ensure_consumer()  # noqa: SLF001
+        if await call(consumer.position, TopicPartition(tp.topic, tp.partition)) < end:
+            return False
+        again = self.guard.doubt(tp)
+        if again is not None:
+            await self._thread.seek_wait({tp: again})
+        return again is None
 
     async def perform_seek(self) -> None:
         """Go to the committed offsets; what was delivered and not committed is delivered again."""

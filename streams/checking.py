@@ -23,7 +23,7 @@ async def check_worker(settings: Settings, say: Callable[[str], object]) -> bool
     shown = settings.model_dump(mode="json")
     say(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
     if not settings.signing_key.get_secret_value():
-        say("note: CHURNWATCH_SIGNING_KEY is not set; the trainer signs with a key in its state directory")
+        say("note: CHURNWATCH_SIGNING_KEY is not set; versions on `models` are not signed")
     if settings.salt.get_secret_value() == "churnwatch":
         say("note: CHURNWATCH_SALT is not set; everybody can compute the holdout and the pseudonyms")
     found = await check(settings.kafka.topics(), settings.kafka.client_options(), WORKER)

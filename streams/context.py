@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from streams.deadletters import DeadLetters
     from streams.engine import EngineConfig
+    from streams.flood import FloodGuard
+    from streams.input_topics import InputTopics
     from streams.model_store import ModelStore
     from streams.outputs import Publisher
     from streams.settings import Settings
@@ -35,9 +37,11 @@ class Context:
     sender: Sender
     publisher: Publisher
     dead_letters: DeadLetters
+    flood: FloodGuard
     models: ModelStore
     metrics: Metrics
     engine: EngineConfig
+    inputs: InputTopics
     now: Callable[[], int] = field(default=wall_clock_ms)
 
     async def announce(self, progress: Progress) -> None:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from features.layout import TOPICS
 from models import answering, sweeping
 from models.core import PartitionCore
+from streams.flood import Poll
 from streams.partition import Partition
 from streams.progress import Progress
-from streams.readers import end_offset
+from streams.readers import end_offsets
 from streams.scores import scores
 from streams.sending import Message
 from streams.state import CustomersState
@@ -62,9 +63,16 @@ class CustomerPartition(Partition):
         return self._new_engine(context, "customers", CustomersState(self.core))
 
     async def settled(self) -> None:
-        """See `Partition`. The next round says again where this partition is: the word may have been lost."""
-        topic, options = self._context.topics["churn-alerts"], self._context.engine.client_options
-        self.engine.ends["churn-alerts"] = await end_offset(options, topic, self.number)
+        """See `Partition`; raises InputTopicError.
+
+        The next round says again where this partition is: the word may have been lost.
+        """
+        context = self._context
+        names = {context.topics[name]: name for name in ("churn-alerts", *TOPICS)}
+        found = await end_offsets(context.engine.client_options, list(names), self.number)
+        ends = {names[full]: end for full, end in found.items()}
+        context.inputs.check(self.number, self.core.clocks, ends)
+        self.engine.ends["churn-alerts"] = ends["churn-alerts"]
         self._announced = None
 
     # -- events
@@ -80,9 +88,11 @@ class CustomerPartition(Partition):
         polls = self._polls(events)
         observed = [self._observe(topic, records) for topic, records in polls]
         self._answer([trigger for each in observed for trigger in each.triggered])
-        # Last, because it may raise: what was applied must not be forgotten then.
-        for (_, records), each in zip(polls, observed, strict=True):
-            self._context.dead_letters.watch(len(records), len(each.rejected))
+        # It may raise; the partition is given up then, and what was applied with it.
+        self._context.flood.watch(
+            (topic, Poll(len(records), len(each.rejected)))
+            for (topic, records), each in zip(polls, observed, strict=True)
+        )
 
     def _logical(self, event: Any) -> str:
         return self._context.topics.logical(event.message.topic)

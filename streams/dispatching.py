@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from features.layout import CHANNELS, DECAY_PER_MS, HALF_LIVES_DAYS
+from features.observing import Record
 from features.rejection import Rejected
 from interventions.budget import largest_remainder
 from interventions.ledger import LedgerPartition
@@ -144,6 +145,15 @@ class DispatchPartition(Partition):
             await self._context.dead_letters.send("churn-alerts", self.number, unreadable)
             del self._unreadable[: len(unreadable)]
         await self.engine.flush()
+        await self._bury()
+
+    async def _bury(self) -> None:
+        """Send to dead letters what the ledger holds and cannot publish, before a write forgets it."""
+        while refused := self.state.refused.copy():
+            letters = [(Record(-1, output.key, output.value), why) for output, why in refused]
+            await self._context.dead_letters.send("ledger-changelog", self.number, letters)
+            log.error("an output cannot be published", topics=sorted({output.topic for output, _ in refused}))
+            del self.state.refused[: len(refused)]
 
     async def round(self) -> None:
         """See `Partition`."""
@@ -155,6 +165,7 @@ class DispatchPartition(Partition):
     async def settled(self) -> None:
         """Say again how far this partition has decided; batches wait for the customers they are about."""
         self._next_alert = max(self._next_alert, self.ledger.offset + 1)
+        await self._bury()
         if not await self._customers().usable():
             raise RevokedError(f"partition {self.number} is given up")
 

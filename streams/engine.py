@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from streams.outputs import Publisher
-    from streams.state import Output, State
+    from streams.outputs import Output, Publisher
+    from streams.state import State
     from streams.telemetry import Metrics
 
 log = logger(__name__)

@@ -9,6 +9,7 @@ import msgspec
 from aiokafka import TopicPartition
 
 from features.clock import BEGINNING
+from models.signing import HEADER, SignatureError
 from models.versions import ModelSet, VersionReader, initial_models
 from streams.logs import logger
 from streams.readers import bounds, reader
@@ -23,16 +24,26 @@ log = logger(__name__)
 
 
 class ModelStore:
-    """Follows the `models` topic. `current` is always usable: before any version the return probability."""
+    """Follows the `models` topic. `current` is always usable: before any version the return probability.
 
-    def __init__(self, topic: str, config: TrainerConfig, options: dict[str, Any], metrics: Metrics) -> None:
+    With a `secret` only versions that are signed with it come into force.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        config: TrainerConfig,
+        options: dict[str, Any],
+        metrics: Metrics,
+        secret: bytes = b"",
+    ) -> None:
         champion = config.contenders[0] if config.champion == "auto" else config.champion
         self.current: ModelSet = initial_models(champion, config.contenders, BEGINNING)
         self.loaded = asyncio.Event()
         self._topic = topic
         self._options = options
         self._metrics = metrics
-        self._reader = VersionReader()
+        self._reader = VersionReader(secret)
         self._listeners: list[Callable[[], None]] = []
 
     def on_change(self, listener: Callable[[], None]) -> None:
@@ -49,12 +60,12 @@ class ModelStore:
                 if not self.loaded.is_set() and await consumer.position(tp) >= end:
                     self.loaded.set()
                 for record in (await consumer.getmany(tp, timeout_ms=100)).get(tp, ()):
-                    self._take(record.key or b"", record.value)
+                    self._take(record.key or b"", record.value, dict(record.headers).get(HEADER))
 
-    def _take(self, key: bytes, value: bytes | None) -> None:
+    def _take(self, key: bytes, value: bytes | None, signed: bytes | None = None) -> None:
         try:
-            found = self._reader.read(key, value)
-        except (msgspec.MsgspecError, KeyError) as error:
+            found = self._reader.read(key, value, signed)
+        except (msgspec.MsgspecError, KeyError, SignatureError) as error:
             # The models in force stay: a refused version must not silence the alerts.
             self._metrics.refused_versions.inc()
             log.warning("a model version was refused", key=key.decode(errors="replace"), why=str(error))

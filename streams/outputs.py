@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import xxhash
 
+from features.rejection import Rejected
 from streams.sending import Header, Message, Sender
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streams.state import Output
     from streams.telemetry import Metrics
     from streams.topics import Topics
 
@@ -31,11 +31,36 @@ _TYPES: Final = {
 }
 
 
+class Output(NamedTuple):
+    """One record to publish: logical topic, Kafka key, value."""
+
+    topic: str
+    key: bytes
+    value: bytes
+
+
 class _Timed(msgspec.Struct):
     ts: int
+    dry_run: bool = False
 
 
 _timed = msgspec.json.Decoder(_Timed)
+
+
+def refusal(output: Output) -> Rejected | None:
+    """Why this release cannot publish a stored output: another release may have stored it."""
+    if output.topic not in _TYPES:
+        return Rejected("unknown_channel", f"this release knows no topic {output.topic!r}")
+    try:
+        _rfc3339(_timed.decode(output.value).ts)
+    except (msgspec.MsgspecError, ValueError, OverflowError) as error:
+        return Rejected("malformed_json", f"no output of {output.topic}: {error}")
+    return None
+
+
+def is_rehearsed(output: Output) -> bool:
+    """Whether it is a command that follows from replayed history."""
+    return output.topic.startswith("commands.") and _timed.decode(output.value).dry_run
 
 
 @lru_cache(maxsize=64)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from streams.authorisation import RightsError, denied
 from streams.engine import Engine, ForeignWriteError, RevokedError
+from streams.flood import TooManyDeadLettersError
 from streams.logs import logger
 from streams.sending import SendError
 
@@ -28,6 +29,9 @@ log = logger(__name__)
 _BACKOFF_SECONDS: Final = (0.0, 0.2, 1.0, 3.0, 10.0)
 #: Batches that gather before whoever brings them must wait: each is up to a megabyte.
 _MOST_WAITING: Final = 8
+
+#: Why a stop may have to do without a last write: what is not durable comes again.
+_NO_LAST_WRITE: Final = (SendError, ForeignWriteError, RevokedError, RightsError, TooManyDeadLettersError)
 
 
 class Partition(abc.ABC):
@@ -134,12 +138,13 @@ class Partition(abc.ABC):
     async def close(self) -> None:
         """Stop gracefully: one last round and a checkpoint."""
         await self._stop_task()
-        if self.owned and self.ready.is_set():
+        # What failed may be applied by half: only the changelog knows what is true of it.
+        if self.owned and self.ready.is_set() and not self.failed.done():
             try:
                 self._apply(self._take_waiting())
                 await self.flush()
                 self.engine.checkpoint_now()
-            except (SendError, ForeignWriteError, RevokedError, RightsError) as error:
+            except _NO_LAST_WRITE as error:
                 log.warning("left without a last write", partition=self.number, why=str(error))
         await self.give_up()
 

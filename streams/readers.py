@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from streams import fetching
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from aiokafka import ConsumerRecord
+
+fetching.use_plain_records()
 
 _POLL_MS: Final = 200
 _POLL_ROWS: Final = 20_000
@@ -50,9 +54,14 @@ async def bounds(consumer: Any, tp: TopicPartition) -> tuple[int, int]:
 
 async def end_offset(options: dict[str, Any], topic: str, partition: int) -> int:
     """The offset behind the last record of a topic partition."""
-    tp = TopicPartition(topic, partition)
-    async with reader(options, tp) as consumer:
-        return (await bounds(consumer, tp))[1]
+    return (await end_offsets(options, [topic], partition))[topic]
+
+
+async def end_offsets(options: dict[str, Any], topics: Sequence[str], partition: int) -> dict[str, int]:
+    """The offset behind the last record of one partition of each topic."""
+    tps = [TopicPartition(topic, partition) for topic in topics]
+    async with reader(options, *tps) as consumer:
+        return {tp.topic: int(end) for tp, end in (await consumer.end_offsets(tps)).items()}
 
 
 async def read_until(

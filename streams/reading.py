@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
 
 from features.clock import BEGINNING
 from interventions.ledger import LedgerPartition
 from models.core import PartitionCore
+from models.signing import HEADER, SignatureError
 from models.versions import ModelSet, VersionReader, initial_models
 from streams.checkpoint import Identity
 from streams.readers import bounds, read_until, reader
@@ -47,10 +50,12 @@ async def _recover(settings: Settings, table: str, partition: int, state: State)
 
 async def read_models(settings: Settings) -> ModelSet:
     """The newest models, or what speaks before there are any."""
-    found = VersionReader()
+    found = VersionReader(settings.secret)
 
     def take(record: ConsumerRecord[Any, Any]) -> None:
-        found.read(record.key or b"", record.value)
+        # What a worker refuses is not in force.
+        with suppress(msgspec.MsgspecError, KeyError, SignatureError):
+            found.read(record.key or b"", record.value, dict(record.headers).get(HEADER))
 
     await scan(settings, "models", 0, take)
     trainer = settings.trainer()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import TopicPartition
 
-from features.rowcodec import RowError
+from features.rowcodec import NewerRowError, RowError
+from interventions.rows import NewerRowError as NewerLedgerRowError
 from interventions.rows import RowError as LedgerRowError
 from streams import checkpoint
 from streams.checkpoint import CheckpointError, Identity
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
     from streams.state import State
 
 log = logger(__name__)
+
+
+#: The way out where a group's state is lost: nothing of the old group stands in the way of the new one.
+START_ANEW: Final = (
+    "set another kafka.group and run `churnwatch topics create`: it starts anew from the input topics"
+)
 
 
 class RecoveryError(RuntimeError):
@@ -76,8 +83,11 @@ async def recover(state: State, identity: Identity, path: Path, options: dict[st
                 tail += len(rows)
                 size += byte_count(rows)
         state.finish()
-    except (RowError, LedgerRowError, StuckError) as error:
+    except (NewerRowError, NewerLedgerRowError, StuckError) as error:
         raise RecoveryError(f"{identity.topic}/{identity.partition} cannot be recovered: {error}") from error
+    except (RowError, LedgerRowError) as error:
+        place = f"{identity.topic}/{identity.partition}"
+        raise RecoveryError(f"{place} cannot be recovered: {error}. Way out: {START_ANEW}") from error
     return Recovered(end, len(kept), tail, size, broken, void, asyncio.get_running_loop().time() - started)
 
 
@@ -96,13 +106,14 @@ def _from_checkpoint(identity: Identity, path: Path, first: int, end: int) -> tu
     if found is not None and found.offset > end:
         raise RecoveryError(
             f"the checkpoint {path} knows changelog offsets up to {found.offset}, but {identity.topic} ends "
-            f"at {end}: the topic was recreated. Delete the state directory, or run `churnwatch rebuild`"
+            f"at {end}: the topic was recreated. If all topics were, delete the state directory; else "
+            f"{START_ANEW}"
         )
     if found is not None and found.offset >= first:
         return found.offset, found.rows
     if first > 0:
         raise RecoveryError(
             f"{identity.topic}/{identity.partition} begins at offset {first} and no checkpoint covers what "
-            "came before: the embedded broker keeps only the tail of a log. Run `churnwatch rebuild`"
+            f"came before: the embedded broker keeps only the tail of a log. Way out: {START_ANEW}"
         )
     return first, []

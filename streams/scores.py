@@ -8,7 +8,7 @@ import msgspec
 
 from models.alerts import ModelRef, Tier
 from models.episodes import TIERS
-from streams.state import Output
+from streams.outputs import Output
 
 if TYPE_CHECKING:
     from models.core import PartitionCore

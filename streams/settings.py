@@ -59,7 +59,8 @@ class Settings(BaseSettings):
     worker: Worker = Worker()
     #: Keys every hash of a customer: holdout, learning order, pseudonyms. Changing it redraws the holdout.
     salt: SecretStr = SecretStr("churnwatch")
-    #: Signs what the trainer pickles on its own disk.
+    #: Signs what the trainer pickles on its own disk and, if set, the versions on `models`: workers then
+    #: take no others.
     signing_key: SecretStr = SecretStr("")
 
     _file: ClassVar[Path | None] = None
@@ -138,6 +139,11 @@ class Settings(BaseSettings):
     def currencies(self) -> Currencies:
         """Conversion into the configured currency."""
         return Currencies(self.money.currency, self.money.rates)
+
+    @property
+    def secret(self) -> bytes:
+        """The key of all signatures; empty if there is none."""
+        return self.signing_key.get_secret_value().encode()
 
     @property
     def act_within_ms(self) -> int:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from interventions.rows import STATE_KEY, BrokenRowError
+from interventions.rows import STATE_KEY, NewerRowError, RowError
 from models.storage import Row, Storage
+from streams.outputs import Output, is_rehearsed, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
+    from features.rejection import Rejected
     from interventions.ledger import LedgerPartition
     from models.core import PartitionCore
-
-
-class Output(NamedTuple):
-    """One record to publish: logical topic, Kafka key, value."""
-
-    topic: str
-    key: bytes
-    value: bytes
 
 
 class State(Protocol):
@@ -41,13 +35,10 @@ class State(Protocol):
         """What `outputs` gave is on its topics."""
 
     def restore(self, rows: Iterable[Row]) -> list[tuple[bytes, str]]:
-        """Take rows in log order; (key, why) of those that cannot be read and are left out.
-
-        Raises a RowError for a row without which nothing can be right.
-        """
+        """Take rows in log order; (key, why) of those that cannot be read and are left out."""
 
     def finish(self) -> None:
-        """All rows are restored. Raises a RowError when something is missing."""
+        """All rows are restored. Raises a RowError for a row without which nothing can be right."""
 
     def rewrite(self, keys: AbstractSet[bytes]) -> None:
         """Have the next write repeat what is true of `keys`: void rows cover it up. After `finish`."""
@@ -101,13 +92,6 @@ class CustomersState:
         return self._storage.everything()
 
 
-class _Command(msgspec.Struct):
-    dry_run: bool
-
-
-_command = msgspec.json.Decoder(_Command)
-
-
 class LedgerState:
     """The ledger of one partition. Commands from replayed history go out only with `live_commands`."""
 
@@ -115,6 +99,11 @@ class LedgerState:
         self.ledger = ledger
         self._live_commands = live_commands
         self._tombstones: list[bytes] = []
+        #: By key: what cannot be left out, unless something better follows.
+        self._fatal: dict[bytes, RowError] = {}
+        #: Outputs that this release cannot publish, and why; for dead letters.
+        self.refused: list[tuple[Output, Rejected]] = []
+        self._withheld: list[tuple[Output, Rejected]] = []
 
     def erase(self, user: str, user_hash: int, ts: int) -> None:
         """Forget a customer; the tombstone goes out with the next write."""
@@ -130,29 +119,37 @@ class LedgerState:
 
     def outputs(self) -> list[Output]:
         """See `State`: decisions and commands in the order they were made."""
-        return [Output(*each) for each in self.ledger.pending() if self._goes_out(each.topic, each.value)]
+        judged = [(output, refusal(output)) for output in map(Output._make, self.ledger.pending())]
+        self._withheld = [(output, why) for output, why in judged if why is not None]
+        return [output for output, why in judged if why is None and self._goes_out(output)]
 
-    def _goes_out(self, topic: str, value: bytes) -> bool:
-        return self._live_commands or not topic.startswith("commands.") or not _command.decode(value).dry_run
+    def _goes_out(self, output: Output) -> bool:
+        return self._live_commands or not is_rehearsed(output)
 
     def published(self) -> None:
-        """See `State`."""
+        """See `State`. What cannot be published is `refused` instead, once."""
+        self.refused += self._withheld
+        self._withheld = []
         self.ledger.mark_published(self.ledger.seq)
 
     def restore(self, rows: Iterable[Row]) -> list[tuple[bytes, str]]:
-        """See `State`; a newer churnwatch's rows are not left out: customers would be contacted again."""
+        """See `State`."""
         broken = []
         for key, value in rows:
             try:
                 self.ledger.restore(key, value)
-            except BrokenRowError as error:
-                if key == STATE_KEY:
-                    raise
-                broken.append((key, str(error)))
+                self._fatal.pop(key, None)
+            except RowError as error:
+                if key == STATE_KEY or isinstance(error, NewerRowError):
+                    self._fatal[key] = error
+                else:
+                    broken.append((key, str(error)))
         return broken
 
     def finish(self) -> None:
-        """See `State`."""
+        """See `State`; a newer churnwatch's rows are not left out: customers would be contacted again."""
+        for error in self._fatal.values():
+            raise error
         self.ledger.finish_recovery()
 
     def rewrite(self, keys: AbstractSet[bytes]) -> None:

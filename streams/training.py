@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from aiokafka import TopicPartition
 
+from features.rejection import Rejected
 from models.parts import read_part_chunk
 from models.scorers import NonFiniteError
-from models.signing import open_signed, sign
+from models.signing import HEADER, open_signed, sign, signature
 from models.trainer import Trainer
 from models.versions import records
 from models.wire import WireError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.context import Context
+    from streams.sending import Header
 
 log = logger(__name__)
 
@@ -59,7 +61,12 @@ class Training:
         await self._context.models.loaded.wait()
         self._published = self._context.models.current.as_of
         self._restore()
+        if self.trainer.as_of is not None and self.trainer.as_of > self._published:
+            await self._publish()  # the topic was emptied, or what stands on it is refused
+        known = self.trainer.as_of
         await self._catch_up()
+        if self.trainer.as_of != known:
+            self._checkpoint()  # learned again, perhaps, and published before
         self._ready.set()
 
     async def take(self, event: Any) -> None:
@@ -75,11 +82,16 @@ class Training:
             try:
                 self.trainer.receive(read_part_chunk(record.value or b""), record.offset)
             except WireError as error:
-                log.warning("an example cannot be read", offset=record.offset, why=str(error))
-                self._context.metrics.broken_rows.labels("examples").inc()
+                await self._refuse(record, error)
             self._next = record.offset + 1
             while (ts := self.trainer.ready()) is not None:
                 await self._learn(ts)
+
+    async def _refuse(self, record: Any, error: WireError) -> None:
+        log.warning("an example cannot be learned from", offset=record.offset, why=str(error))
+        self._context.metrics.broken_rows.labels("examples").inc()
+        letters = [(record, Rejected("bad_example", str(error)))]
+        await self._context.dead_letters.send("examples", 0, letters)
 
     async def _learn(self, ts: int) -> None:
         started = breath = time.perf_counter()
@@ -103,9 +115,14 @@ class Training:
             self._context.metrics.refused_versions.inc()
             return
         keep = self._context.settings.model.keep_versions
-        messages = [Message(*record) for record in records(models, self.trainer.portable_states(), keep)]
+        found = records(models, self.trainer.portable_states(), keep)
+        messages = [Message(key, value, self._signed(key, value)) for key, value in found]
         await self._context.sender.send(self._context.topics["models"], 0, messages)
         self._published = models.as_of
+
+    def _signed(self, key: bytes, value: bytes | None) -> tuple[Header, ...]:
+        secret = self._context.settings.secret
+        return ((HEADER, signature(key, value, secret)),) if secret else ()
 
     def measure(self) -> None:
         """Bring the progressive metrics up to date; adds up what matured since the last look."""
@@ -155,9 +172,8 @@ class Training:
 
 def _signing_key(context: Context) -> bytes:
     """The key that signs pickles on our own disk; without one in the environment, one made for this disk."""
-    secret = context.settings.signing_key.get_secret_value()
-    if secret:
-        return secret.encode()
+    if secret := context.settings.secret:
+        return secret
     path = context.engine.state_dir / "signing.key"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():

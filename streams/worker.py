@@ -140,8 +140,8 @@ class Worker:
         numbers = set.union(*owned.values())
         if split := [name for name, found in owned.items() if found != numbers]:
             raise AssignmentError(
-                f"the partitions of {', '.join(split)} were assigned apart from the others: all workers of a "
-                "group must run the same version and topics"
+                f"the partitions of {', '.join(split)} were assigned apart from the others: was a topic "
+                "deleted (`churnwatch topics check`)? All workers of a group need the same version and topics"
             )
         return numbers
 

@@ -9,6 +9,8 @@ from features.layout import DAY_MS
 from streams.context import Context
 from streams.deadletters import DeadLetters
 from streams.engine import EngineConfig
+from streams.flood import FloodGuard
+from streams.input_topics import InputTopics
 from streams.model_store import FrozenModels, ModelStore
 from streams.outputs import Publisher
 from streams.sending import Sender
@@ -68,10 +70,12 @@ def context_of(
         topics=topics,
         sender=sender,
         publisher=Publisher(sender, topics, metrics),
-        dead_letters=DeadLetters(sender, topics, metrics, 0.5, settings.worker.dead_letter_window),
+        dead_letters=DeadLetters(sender, topics, metrics),
+        flood=FloodGuard(0.5, settings.worker.dead_letter_window, folder / "flood.json"),
         models=store,
         metrics=metrics,
         engine=EngineConfig(folder, settings.kafka.partitions, {}, 1e9, 1 << 30),
+        inputs=InputTopics(topics, {}),
         now=lambda: now,
     )
 

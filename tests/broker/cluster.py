@@ -92,7 +92,7 @@ class WorkerProcess:
                 sys.executable, *self._program, env=environment(self._settings), stdout=log, stderr=log
             )
 
-    async def ready(self, seconds: float = 30.0) -> None:
+    async def ready(self, seconds: float = 120.0) -> None:
         """Wait until the worker says that it is ready."""
         end = time.monotonic() + seconds
         while (page := self.page()) is None or not await asyncio.to_thread(is_ready, page):
@@ -122,7 +122,7 @@ class WorkerProcess:
         """A graceful stop; the exit code."""
         if self.child.returncode is None:
             self.child.terminate()
-        return await asyncio.wait_for(self.child.wait(), 20)
+        return await asyncio.wait_for(self.child.wait(), 60)
 
     async def ended(self, seconds: float = 60.0) -> int:
         """Wait for an end of its own accord; the exit code, negative for a signal."""

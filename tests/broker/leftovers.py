@@ -171,7 +171,7 @@ def trainer_of(settings: Settings) -> dict[str, Any]:
     """What the trainer's own checkpoint says it has learned."""
     folder = settings.worker.state_dir
     blob = (folder / "trainer.checkpoint").read_bytes()
-    kept = msgspec.msgpack.decode(open_signed(blob, (folder / "signing.key").read_bytes()))
+    kept = msgspec.msgpack.decode(open_signed(blob, settings.secret or (folder / "signing.key").read_bytes()))
     trainer = Trainer(settings.trainer())
     trainer.restore(kept["trainer"])
     return learned(trainer)

@@ -192,7 +192,7 @@ def test_records_put_in_bulk_replace_customers_and_their_forks():
     feed(other, one_poll("clickstream", login(3, START + 1, "bob"), login(4, START + 2, "ada")), SWEPT)
     assert table.forks(table.index["ada"])
 
-    slots = table.put_many(other.index, other.rows[other.live_slots()])
+    slots = table.put_many(list(other.index), other.rows[other.live_slots()])
 
     assert stored(table) == stored(other)
     assert [table.name(slot) for slot in slots.tolist()] == ["bob", "ada"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.signing import SignatureError, open_signed, sign
+from models.signing import SignatureError, check_signature, open_signed, sign, signature
 
 KEY = b"a key from the environment"
 
@@ -39,3 +39,26 @@ def test_another_key_does_not_open_it() -> None:
 def test_an_empty_key_signs_nothing() -> None:
     with pytest.raises(ValueError, match="empty"):
         sign(b"payload", b"")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(b"k", b"value"), (b"kv", b"alue"), (b"", b"kvalue"), (b"k", b""), (b"k", None)]
+)
+def test_the_signature_of_a_record_fits_no_other_record(key: bytes, value: bytes | None) -> None:
+    records = [(b"k", b"value"), (b"kv", b"alue"), (b"", b"kvalue"), (b"k", b""), (b"k", None)]
+    fitting = []
+    for other in records:
+        try:
+            check_signature(signature(key, value, KEY), *other, KEY)
+        except SignatureError:
+            continue
+        fitting.append(other)
+
+    assert fitting == [(key, value)]
+
+
+def test_a_record_without_a_signature_or_signed_by_somebody_else_is_refused() -> None:
+    with pytest.raises(SignatureError, match="is not signed"):
+        check_signature(None, b"k", b"v", KEY)
+    with pytest.raises(SignatureError, match="does not match"):
+        check_signature(signature(b"k", b"v", b"another key"), b"k", b"v", KEY)

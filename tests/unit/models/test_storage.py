@@ -15,10 +15,11 @@ import pytest
 from partition_shell import Shell
 from random_logs import logs, payloads, settings
 
+from features import layout
 from features.layout import DAY_MS
 from features.profile import Profile
 from features.rowcodec import RowError
-from models import cohorts, rows, trainer
+from models import cohorts, rows, trainer, wire
 from models.rows import PartitionRow, Row
 from models.storage import Storage
 from tests.building import (
@@ -469,7 +470,7 @@ def test_rows_that_cannot_be_read_are_left_out_and_named():
 @pytest.mark.parametrize("value", [b"", b"\xc1", b"\x90"])
 def test_without_its_partition_row_nothing_is_right(value: bytes):
     with pytest.raises(RowError, match="partition row"):
-        Life().storage.restore([(b"p", value)])
+        Life().again([(b"p", value)])
 
 
 def test_a_row_of_a_newer_version_stops_the_worker():
@@ -480,7 +481,57 @@ def test_a_row_of_a_newer_version_stops_the_worker():
     newer = msgspec.structs.replace(msgspec.msgpack.decode(value, type=PartitionRow), version=99)
 
     with pytest.raises(RowError, match="newer"):
-        Life().storage.restore([(b"p", msgspec.msgpack.encode(newer))])
+        Life().again([(b"p", msgspec.msgpack.encode(newer))])
+
+
+@pytest.mark.parametrize("key", [b"uanna", b"c" + bytes(10)])
+def test_a_customer_or_cohort_of_a_newer_release_stops_the_worker_too(key: bytes):
+    newer = bytes([max(layout.VERSION, wire.VERSION) + 1]) + bytes(20)
+
+    with pytest.raises(RowError, match="upgrade this worker"):
+        Life().again([(key, newer)])
+
+
+def test_a_row_of_a_newer_release_that_was_written_over_is_no_reason_to_stop():
+    life = Life()
+    life.feed.buys("anna", 0.5)
+    life.write()
+    after = Life()
+    for key in (b"uanna", b"p"):
+        after.storage.restore([(key, bytes([layout.VERSION + 1]) + bytes(20))])
+    after.storage.restore(life.changelog)
+    after.storage.finish()
+
+    assert set(after.core.table.index) == {"anna"}
+
+
+def test_customers_that_were_spread_over_another_number_of_partitions_are_refused():
+    life = Life()
+    life.feed.buys("anna", 0.5)
+    life.write()
+
+    with pytest.raises(RowError, match=r"spread over 1 partitions, and kafka\.partitions is 7"):
+        Life(partitions=7).again(life.changelog)
+
+
+def test_a_cohort_of_which_a_piece_cannot_be_read_is_given_up_and_deleted():
+    life = Life()
+    for number in range(5):
+        life.feed.buys(f"u{number}", 0.5)
+    life.feed.decide(day(1), MODELS, act=False)
+    life.write()
+    (piece, _) = life.keys(b"c")
+    life.changelog.append((piece, b"junk"))
+    after = Life()
+    after.changelog = list(life.changelog)
+    broken = after.storage.restore(life.changelog)
+    after.storage.finish()
+    after.write()
+    after.write()
+
+    assert [key for key, _ in broken] == [piece]
+    assert after.core.cohorts == {}
+    assert after.keys(b"c") == []
 
 
 def test_a_cohort_that_misses_a_piece_is_not_learned_in_part():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -24,9 +24,9 @@ from models.contenders import new_learner
 from models.learners import LEARNERS, StateMismatchError
 from models.parts import Matured, Part, PartChunk, read_part_chunk
 from models.record import CHAMPION
-from models.scorers import NonFiniteError
 from models.trainer import SLICE, Trainer, TrainerConfig
 from models.versions import COLUMNS, TREATED
+from models.wire import WireError
 from tests.building import constant_models, core, day, event, quick_fit, record, tick
 from tests.examples import examples
 
@@ -133,6 +133,13 @@ class TestWaiting:
         target.receive(chunks(part(2, matured(2, 1), partition=1))[0])
 
         assert learn(target, part(2, partition=0)) == []
+
+    def test_a_torn_part_is_given_up_when_its_partition_has_sent_a_later_one(self):
+        target = trainer()
+        target.receive(chunks(part(2, matured(2, 1)))[0])
+
+        assert learn(target, part(3, matured(3, 2))) == [day(2), day(3)]
+        assert target.labels == 3
 
     def test_repeated_parts_change_nothing(self):
         once, again = trainer(), trainer()
@@ -266,16 +273,49 @@ class TestLearning:
 
         assert together.returns == alone.returns != PRIOR
 
-    def test_a_vector_that_is_not_finite_is_refused_before_anything_is_learned(self):
+    @pytest.mark.parametrize("fault", ["vector", "width", "probability", "labels"])
+    def test_a_message_that_cannot_be_learned_is_refused_and_the_rest_of_its_part_is_learned(
+        self, fault: str
+    ):
         good, bad = matured(10, 1), matured(10, 2)
-        bad.cohort.inputs[3, 3] = np.nan
-        target = trainer()
-        before = target.snapshot()
-        target.receive_part(part(6, good, bad))
+        if fault == "vector":
+            bad.cohort.inputs[3, 3] = np.nan
+        elif fault == "width":
+            bad = replace(bad, cohort=replace(bad.cohort, inputs=bad.cohort.inputs[:, :-1]))
+        elif fault == "probability":
+            bad.cohort.issued[3] = 10**6 + 1
+        else:
+            bad = replace(bad, churned=bad.churned[:-1])
+        target, other = trainer(), trainer()
+        refused = 0
+        for chunk in chunks(part(6, good, bad)):
+            try:
+                target.receive(chunk)
+            except WireError:
+                refused += 1
+        learn(other, part(6, good))
+        list(target.learn(day(6)))
 
-        with pytest.raises(NonFiniteError):
-            list(target.learn(day(6)))
-        assert target.snapshot() == before
+        assert refused == 1
+        assert target.snapshot() == other.snapshot()
+
+    @pytest.mark.parametrize(
+        "histogram", [{}, {"cells": [1], "sums": [[1, 2]]}, {"cells": [1], "sums": [[0, 0, 0, 0]]}]
+    )
+    def test_a_histogram_that_is_none_is_refused_and_the_labels_are_learned(self, histogram: dict[str, Any]):
+        target = trainer()
+        head, *rest = chunks(part(6, matured(10, 1)))
+        with pytest.raises(WireError, match="histogram"):
+            target.receive(msgspec.structs.replace(head, histogram=histogram))
+        for chunk in rest:
+            target.receive(chunk)
+        list(target.learn(day(6)))
+
+        assert target.labels == 10
+
+    def test_a_part_of_a_partition_that_there_is_not_is_refused(self):
+        with pytest.raises(WireError, match="partition 7, and there are 2"):
+            trainer(2).receive_part(part(6, partition=7))
 
 
 class TestProgressive:

@@ -7,6 +7,7 @@ import pytest
 from features.catalogue import NAMES, OFFSET, model_inputs, raw_features
 from features.returns import PRIOR
 from features.view import View
+from models.signing import SignatureError, signature
 from models.versions import (
     CHAMPION_KEY,
     COLUMNS,
@@ -146,3 +147,18 @@ def test_before_the_first_label_the_return_probability_speaks_exactly():
     assert (models.number, models.labels, models.returns) == (0, 0, PRIOR)
     assert models.contenders == ("logistic", "hoeffding_tree")
     assert {OFFSET, TREATED} <= set(COLUMNS)
+
+
+def test_with_a_secret_only_signed_records_are_read_and_others_change_nothing():
+    secret = b"of the trainer"
+    reader = VersionReader(secret)
+    for key, value in published(constant_models(0.3)):
+        reader.read(key, value, signature(key, value, secret))
+    other = published(constant_models(0.9, number=2))
+    for signed in (None, b"", signature(*other[0], b"of somebody else")):
+        with pytest.raises(SignatureError):
+            reader.read(*other[0], signed)
+    with pytest.raises(SignatureError):
+        reader.read(version_key("logistic", 1), None)
+
+    assert reader.latest == constant_models(0.3)

@@ -53,6 +53,17 @@ def test_the_first_batch_of_a_partition_nothing_is_known_of_is_delivered():
     assert guard.next[ORDERS] == 9
 
 
+def test_an_armed_guard_doubts_once_that_nothing_was_dropped_at_the_end_of_a_log():
+    guard = expecting(5, armed=True)
+
+    assert guard.doubt(ORDERS) == 5
+    assert guard.doubt(ORDERS) is None
+    assert guard.admit(ORDERS, records(5, 6)) == (records(5, 6), None)
+    assert guard.doubt(ORDERS) is None
+    guard.arm(ORDERS)
+    assert guard.doubt(ORDERS) == 7
+
+
 def test_an_armed_guard_drops_a_batch_that_begins_too_late_and_reads_again():
     guard = expecting(5, armed=True)
 

@@ -14,8 +14,8 @@ from features.layout import TOPICS
 from models.alerts import Alert
 from models.parts import read_part_chunk
 from streams.customers import CustomerPartition
-from streams.deadletters import TooManyDeadLettersError
 from streams.engine import RevokedError
+from streams.flood import TooManyDeadLettersError
 from streams.progress import ProgressBoard
 from streams.scores import Score
 from streams.watermarks import Idleness
@@ -50,8 +50,9 @@ class Shop:
         self.forgotten.append((number, customers))
 
     def batch(self, topic: str, *payloads: dict[str, Any], replayed: bool = False) -> Batched:
-        offsets = self._offsets[topic]
-        return Batched(topic, [record(next(offsets), p, replayed=replayed) for p in payloads])
+        records = [record(next(self._offsets[topic]), p, replayed=replayed) for p in payloads]
+        self.broker.logs[topic, 0].end = records[-1].offset + 1
+        return Batched(topic, records)
 
     async def send(self, topic: str, *payloads: dict[str, Any], replayed: bool = False) -> Batched:
         batch = self.batch(topic, *payloads, replayed=replayed)
@@ -226,12 +227,19 @@ async def test_dead_letters_that_are_refused_hold_their_batch_back(shop: Shop, b
     assert len(broker.values("dead-letters")) == 1
 
 
-async def test_mostly_dead_letters_are_an_error(shop: Shop):
+async def test_mostly_dead_letters_are_an_error_and_nothing_of_them_is_kept_by_a_graceful_stop(
+    shop: Shop, broker: FakeBroker
+):
     batch = await shop.send("orders", *[{"type": "purchase"}] * 20)
 
     with pytest.raises(TooManyDeadLettersError):
         await asyncio.wait_for(shop.partition.failed, 1)
+    before = broker.values("g-customers-changelog")
+    await shop.partition.close()
+
     assert batch.acked == 0
+    assert broker.values("g-customers-changelog") == before
+    assert broker.values("dead-letters") == []
 
 
 async def test_polls_of_one_topic_that_gathered_are_applied_together(

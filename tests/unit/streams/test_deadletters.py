@@ -1,15 +1,13 @@
-"""Dead letters: what is kept of a refused record, and when the worker had better stop."""
+"""Dead letters: what is kept of a refused record."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING
 
-import pytest
-
 from features.observing import Record
 from features.rejection import Rejected
-from streams.deadletters import KEPT_BYTES, DeadLetters, TooManyDeadLettersError
+from streams.deadletters import KEPT_BYTES, DeadLetters
 from streams.sending import Sender
 from streams.topics import Topics
 from tests.fakes import FakeBroker, metric
@@ -20,8 +18,8 @@ if TYPE_CHECKING:
 TOPICS = Topics(prefix="eu.", partitions=4)
 
 
-def letters(broker: FakeBroker, metrics: Metrics, share: float = 0.5, window: int = 10) -> DeadLetters:
-    return DeadLetters(Sender(broker, 0.05), TOPICS, metrics, share, window)
+def letters(broker: FakeBroker, metrics: Metrics) -> DeadLetters:
+    return DeadLetters(Sender(broker, 0.05), TOPICS, metrics)
 
 
 async def test_a_letter_holds_the_original_and_says_why_and_where_from(broker: FakeBroker, metrics: Metrics):
@@ -79,37 +77,3 @@ async def test_no_refused_records_are_no_letters(broker: FakeBroker, metrics: Me
     await letters(broker, metrics).send("orders", 0, [])
 
     assert broker.sent == []
-
-
-def test_more_than_the_share_among_the_last_records_stops_the_worker(broker: FakeBroker, metrics: Metrics):
-    watched = letters(broker, metrics, share=0.5, window=10)
-    watched.watch(9, 5)
-
-    with pytest.raises(TooManyDeadLettersError, match="6 of the last 10 records were refused, more than 50%"):
-        watched.watch(1, 1)
-
-
-def test_exactly_the_share_is_bearable(broker: FakeBroker, metrics: Metrics):
-    letters(broker, metrics, share=0.5, window=10).watch(10, 5)
-
-
-def test_a_few_records_are_no_reason_to_stop(broker: FakeBroker, metrics: Metrics):
-    letters(broker, metrics, share=0.5, window=10).watch(9, 9)
-
-
-def test_what_lies_before_the_window_does_not_count(broker: FakeBroker, metrics: Metrics):
-    watched = letters(broker, metrics, share=0.5, window=10)
-    watched.watch(5, 5)
-    watched.watch(10, 0)
-
-    watched.watch(4, 4)
-    watched.watch(1, 0)
-
-
-def test_empty_polls_change_nothing(broker: FakeBroker, metrics: Metrics):
-    watched = letters(broker, metrics, share=0.5, window=1)
-    for _ in range(3):
-        watched.watch(0, 0)
-
-    with pytest.raises(TooManyDeadLettersError):
-        watched.watch(1, 1)

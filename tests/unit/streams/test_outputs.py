@@ -8,9 +8,8 @@ import msgspec
 import pytest
 
 from interventions.commands import Command
-from streams.outputs import Publisher
+from streams.outputs import Output, Publisher
 from streams.sending import Sender, SendError
-from streams.state import Output
 from streams.topics import Topics
 from tests.fakes import FakeBroker, metric
 

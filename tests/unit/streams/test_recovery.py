@@ -98,7 +98,7 @@ async def test_a_checkpoint_beyond_the_end_says_that_the_topic_was_recreated_and
     checkpoint.write(path, MINE, 2, [])
 
     with pytest.raises(
-        RecoveryError, match=r"up to 2, .* ends at 1: the topic was recreated\. Delete"
+        RecoveryError, match=r"up to 2, .* ends at 1: the topic was recreated\. If all"
     ) as error:
         await recover(Notebook(), MINE, path, {})
     assert "\n" not in str(error.value)

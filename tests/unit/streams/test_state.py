@@ -9,7 +9,16 @@ from features.hashing import salted_hash
 from features.rowcodec import RowError as CustomerRowError
 from interventions.ledger import LedgerPartition
 from interventions.policy import CustomerView, PolicyConfig
-from interventions.rows import STATE_KEY, NewerRowError, RowError
+from interventions.rows import (
+    STATE_KEY,
+    LedgerRow,
+    NewerRowError,
+    PartitionRow,
+    Pending,
+    RowError,
+    encode_row,
+    user_key,
+)
 from models.alerts import Alert, ModelRef
 from streams.state import CustomersState, LedgerState
 from tests.building import START, Feed, constant_models, core, day
@@ -54,6 +63,22 @@ def test_a_live_command_goes_out_behind_its_decision():
 
     assert published(state) == ["decisions", "commands.coupon"]
     assert state.outputs() == []
+
+
+def test_what_this_release_cannot_publish_is_set_apart_once_and_the_rest_goes_out():
+    state = ledger_state()
+    outputs = (("commands.pigeon", b'{"ts":1}'), ("decisions", b'{"ts":1}'), ("commands.sms", b"junk"))
+    row = LedgerRow(stamp=0, pending=(Pending(1, 0, outputs, 0, 0, False),))
+    state.restore([(user_key(USER), encode_row(row)), (STATE_KEY, encode_row(PartitionRow(seq=1)))])
+    state.finish()
+
+    assert published(state) == ["decisions"]
+    assert [(output.topic, why.reason) for output, why in state.refused] == [
+        ("commands.pigeon", "unknown_channel"),
+        ("commands.sms", "malformed_json"),
+    ]
+    assert published(state) == []
+    assert len(state.refused) == 2
 
 
 @pytest.mark.parametrize(("live_commands", "topics"), [(False, []), (True, ["commands.coupon"])])
@@ -138,8 +163,10 @@ def test_a_ledger_without_its_partition_row_or_with_rows_of_a_newer_version_is_r
     if row[0] != STATE_KEY:
         row = (row[0], newer[:1] + b"\xff" + newer[2:])
 
+    fresh = ledger_state()
+    assert fresh.restore([row]) == []
     with pytest.raises(error):
-        ledger_state().restore([row])
+        fresh.finish()
 
 
 # -- customers
@@ -178,5 +205,8 @@ def test_a_recovered_partition_publishes_its_pending_alert_again():
 
 
 def test_customers_without_their_partition_row_are_refused():
+    state = CustomersState(core())
+    state.restore([(b"p", b"nonsense")])
+
     with pytest.raises(CustomerRowError, match="partition row"):
-        CustomersState(core()).restore([(b"p", b"nonsense")])
+        state.finish()

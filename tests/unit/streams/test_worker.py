@@ -13,7 +13,7 @@ from features.hashing import partition_of
 from features.layout import TOPICS
 from models.alerts import Alert
 from streams.bulk import HoleGuard
-from streams.deadletters import TooManyDeadLettersError
+from streams.flood import TooManyDeadLettersError
 from streams.recovery import RecoveryError
 from streams.worker import PER_USER, AssignmentError, Worker
 from tests.building import constant_models, day, event, record
@@ -84,6 +84,7 @@ class Group:
             records.append(record(self._offset, payload))
             self._offset += 1
         number = partition_of(user.encode(), 2)
+        self.broker.logs[topic, number].end = self._offset
         batch = Batched(topic, records, number, self.app.consumer_generation_id)
         batch.tp = TP(topic, number)
         return batch
