@@ -11,16 +11,17 @@ from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import faust
-from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from streams.standing import Standing
 
-    from aiokafka import ConsumerRecord
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from aiokafka import ConsumerRecord, TopicPartition
 
 
 class PlainRecords(fetcher.PartitionRecords):  # type: ignore[misc]
@@ -129,6 +130,7 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
         self.guard = HoleGuard()
         self._inflight: dict[TP, deque[BulkMessage]] = defaultdict(deque)
         super().__init__(*args, **kwargs)
+        self.standing = Standing(self._thread)
 
     def _new_consumer_thread(self) -> BulkThread:
         return BulkThread(self, loop=self.loop, beacon=self.beacon)
@@ -197,22 +199,11 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Batches know where they begin: gaps between them need no bookkeeping."""
 
-    async def places(self, tps: Collection[TP]) -> dict[TP, tuple[int, int]]:
-        """(committed offset, log end) of partitions as the broker knows them; raises KafkaError.
-
-        Where nothing was committed yet, the log start stands for it.
-        """
-        if not tps:
-            return {}
-        call, consumer = self._thread.call_thread, self._thread._ensure_consumer()  # noqa: SLF001
-        asked = {tp: TopicPartition(tp.topic, tp.partition) for tp in tps}
-        ends = await call(consumer.end_offsets, list(asked.values()))
-        starts = await call(consumer.beginning_offsets, list(asked.values()))
-        found = {}
-        for tp, each in asked.items():
-            committed = await call(consumer.committed, each)
-            found[tp] = (starts[each] if committed is None else committed, ends[each])
-        return found
+    async def on_stop(self) -> None:
+        """Commit what was acknowledged last."""
+        # A commit under way began before that, and Faust would leave it at that one.
+        await self.maybe_wait_for_commit_to_finish()
+        await super().on_stop()
 
     async def perform_seek(self) -> None:
         """Go to the committed offsets; what was delivered and not committed is delivered again."""

@@ -98,6 +98,16 @@ async def check(topics: Topics, client_options: ClientOptions) -> Findings:
     return findings
 
 
+async def require(topics: Topics, client_options: ClientOptions) -> None:
+    """Raise `TopicsError` unless every topic is there and right.
+
+    With static membership an assignment made before a topic existed lasts for ever: do not join without.
+    """
+    if problems := (await check(topics, client_options)).problems:
+        more = f" (and {len(problems) - 1} more: churnwatch topics check)" if problems[1:] else ""
+        raise TopicsError(problems[0] + more)
+
+
 def _compare_counts(topics: Topics, present: Mapping[str, int | str], findings: Findings) -> None:
     for name, wanted in topics.partition_counts().items():
         found = present.get(name)

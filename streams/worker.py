@@ -110,7 +110,6 @@ class Worker:
         if self._starting is not None:
             self._starting.cancel()
         await asyncio.gather(*(p.park() for p in self.partitions() if p.owned))
-        self._context.metrics.ready.set(0)
 
     def assigned(self, tps: Iterable[TP]) -> None:
         """Take what was assigned; recovery runs beside, so that the group does not wait for it."""
@@ -130,8 +129,9 @@ class Worker:
             self.fail(error)
             return
         self._context.metrics.assigned.set(len(numbers))
-        self._context.metrics.ready.set(1)
-        log.info("ready", partitions=sorted(numbers), trainer=self.training is not None)
+        generation = self._app.consumer_generation_id
+        trainer = self.training is not None
+        log.info("ready", partitions=sorted(numbers), trainer=trainer, generation=generation)
 
     def _numbers(self, tps: set[TP]) -> set[int]:
         owned = {

@@ -118,7 +118,6 @@ async def test_an_assignment_makes_both_tables_of_every_partition_ready(group: G
     assert set(group.worker.customers) == set(group.worker.ledgers) == {0, 1}
     assert all(partition.ready.is_set() for partition in group.worker.partitions())
     assert group.worker.training is None
-    assert metric(group.context.metrics.registry, "ready") == 1
     assert metric(group.context.metrics.registry, "assigned_partitions") == 2
 
 
@@ -286,7 +285,6 @@ async def test_a_recovery_that_fails_stops_the_worker(group: Group, broker: Fake
 
     with pytest.raises(RecoveryError, match="g-ledger-changelog/0 begins at offset 5"):
         await group.worker.error
-    assert metric(group.context.metrics.registry, "ready") == 0
 
 
 async def test_an_error_over_a_batch_stops_the_worker_instead_of_losing_the_batch(group: Group):
