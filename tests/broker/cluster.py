@@ -89,10 +89,14 @@ class WorkerProcess:
         self._began = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
-                sys.executable, *self._program, env=environment(self.settings), stdout=log, stderr=log
+                *self.command(), env=environment(self.settings), stdout=log, stderr=log
             )
 
-    async def ready(self, seconds: float = 30.0) -> None:
+    def command(self, *options: str) -> list[str]:
+        """How such a process is started."""
+        return [sys.executable, *self._program, *options]
+
+    async def ready(self, seconds: float = 120.0) -> None:
         """Wait until the worker says that it is ready."""
         end = time.monotonic() + seconds
         while (page := self.page()) is None or not await asyncio.to_thread(is_ready, page):
@@ -122,9 +126,9 @@ class WorkerProcess:
         """A graceful stop; the exit code."""
         if self.child.returncode is None:
             self.child.terminate()
-        return await asyncio.wait_for(self.child.wait(), 20)
+        return await asyncio.wait_for(self.child.wait(), 60)
 
-    async def ended(self, seconds: float = 60.0) -> int:
+    async def ended(self, seconds: float = 120.0) -> int:
         """Wait for an end of its own accord; the exit code, negative for a signal."""
         return await asyncio.wait_for(self.child.wait(), seconds)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.kafka import KafkaUnavailableError
+from deploy.kafka import KafkaCluster, KafkaUnavailableError, missing
 from tests import real_kafka
 from tests.broker.brokers import Broker, Embedded, RealKafka
 from tests.broker.cluster import run_shop
@@ -15,6 +15,7 @@ from tests.broker.shop import DAYS, shop_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from streams.sources import SourceEvent
     from tests.broker.leftovers import Left
@@ -31,6 +32,15 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKafka]:
             yield asyncio.run(RealKafka.at(bootstrap))
     except KafkaUnavailableError as error:
         pytest.skip(f"no real Kafka: {error}")
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[KafkaCluster]:
+    """One node of Kafka for this test alone, which may pause it; skips where this machine cannot run it."""
+    if why := missing():
+        pytest.skip(f"no Kafka of its own: {why}")
+    with KafkaCluster(tmp_path / "kafka", heap_mb=real_kafka.HEAP_MB) as cluster:
+        yield cluster
 
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
