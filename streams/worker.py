@@ -118,6 +118,7 @@ class Worker:
     async def _start(self, tps: set[TP]) -> None:
         try:
             numbers = self._numbers(tps)
+            self._context.metrics.assigned.set(len(numbers))
             self._drop(numbers)
             # A trigger is answered as soon as it is read: version 0 must not speak for a model that is known.
             await self._context.models.loaded.wait()
@@ -128,7 +129,6 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - recovery failed: the worker must stop and say why
             self.fail(error)
             return
-        self._context.metrics.assigned.set(len(numbers))
         generation = self._app.consumer_generation_id
         trainer = self.training is not None
         log.info("ready", partitions=sorted(numbers), trainer=trainer, generation=generation)
