@@ -7,6 +7,7 @@ would throw each other out without end. And it sends no LeaveGroup for a static 
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -97,21 +98,35 @@ class Membership(GroupCoordinator):  # type: ignore[misc]
         super().__init__(*args, **options)
 
     async def ensure_active_group(self, subscription: Any, prev_assignment: Any) -> Any:
-        """Join, for the first time or again. Raises FencedError rather than take a name back."""
-        if self._joined_as is not None and self._group_instance_id is not None:
-            await self._refuse_if_fenced(self._joined_as)
+        """Join, for the first time or again; None if that is to be tried once more.
+
+        Raises FencedError rather than take a name back.
+        """
+        if not await self._may_join():
+            await asyncio.sleep(self._retry_backoff_ms / 1000)
+            return None
         assignment = await super().ensure_active_group(subscription, prev_assignment)
         if assignment is not None:
             self._joined_as, self.confirmed = self.member_id, time.monotonic()
         return assignment
 
-    async def _refuse_if_fenced(self, member_id: str) -> None:
-        heartbeat = _StaticHeartbeat(self.group_id, self.generation, member_id, self._group_instance_id)
-        if (await self._send_req(heartbeat)).error_code == _FENCED:
-            raise FencedError(
-                f"another worker joined group {self.group_id} with kafka.instance_id "
-                f"{self._group_instance_id}: each worker needs one of its own"
+    async def _may_join(self) -> bool:
+        """False if the group cannot be asked now."""
+        name = self._group_instance_id
+        if name is None or self._joined_as is None:
+            return True
+        try:
+            answer = await self._send_req(
+                _StaticHeartbeat(self.group_id, self.generation, self._joined_as, name)
             )
+        except KafkaError:
+            return False
+        if answer.error_code == _FENCED:
+            raise FencedError(
+                f"another worker joined group {self.group_id} with kafka.instance_id {name}: "
+                "each worker needs one of its own"
+            )
+        return True
 
     async def _do_heartbeat(self) -> bool:
         # Before it is sent: the answer may have waited for a process that was paused.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.broker
 
-STALLED_SECONDS: Final = 5.0
+STALLED_SECONDS: Final = 8.0
 #: A worker as it is, but that gives itself up soon.
 IMPATIENT: Final = {"stalled_seconds": STALLED_SECONDS}
 BEFORE: Final = 300
@@ -62,7 +62,7 @@ async def test_a_worker_that_stopped_consuming_is_dead_once_there_is_something_t
         worker = await running.start_worker(("-m", frozen_worker.__name__, part, str(BEFORE)))
         await worker.ready()
         await running.consumed()
-        idle = await watched(worker, "live", for_seconds(1.5 * STALLED_SECONDS))
+        idle = await watched(worker, "live", for_seconds(1.2 * STALLED_SECONDS))
         sold = time.monotonic()
         await sell(running.settings, 1)
         *before, dead = await watched(worker, "live", is_dead)
@@ -103,7 +103,7 @@ async def test_a_broker_that_was_paused_for_long_leaves_its_workers_alive(
         await worker.ready()
         await sell(running.settings, 100_000)
         own_kafka.nodes[0].pause()
-        paused = await watched(worker, "live", for_seconds(4 * STALLED_SECONDS))
+        paused = await watched(worker, "live", for_seconds(3 * STALLED_SECONDS))
         ready = await ask(worker, "ready")
         own_kafka.nodes[0].resume()
         after = await watched(worker, "live", for_seconds(0.8 * STALLED_SECONDS))

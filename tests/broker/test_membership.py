@@ -74,6 +74,7 @@ async def test_a_restart_within_the_session_causes_no_rebalance(
 
 
 @ON_KAFKA
+@pytest.mark.slow
 async def test_a_static_member_that_stopped_keeps_its_partitions_until_it_leaves(
     broker: Broker, tmp_path: Path
 ) -> None:

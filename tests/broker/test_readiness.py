@@ -11,7 +11,7 @@ import pytest
 
 from streams.processes import read_metrics
 from tests.broker.backlog import sell
-from tests.broker.brokers import KAFKA_IN_PROOF, ON_KAFKA
+from tests.broker.brokers import ON_KAFKA
 from tests.broker.cluster import WorkerProcess, cluster
 from tests.broker.pages import Answer, answering, ask, watched
 from tests.broker.test_coming_back import rows_read, rows_written
@@ -35,7 +35,7 @@ def generations(worker: WorkerProcess) -> list[int]:
     return [orjson.loads(line)["generation"] for line in ready]
 
 
-@KAFKA_IN_PROOF
+@pytest.mark.slow
 async def test_a_worker_is_not_ready_before_it_has_read_its_whole_state(
     broker: Broker, tmp_path: Path
 ) -> None:
