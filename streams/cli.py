@@ -56,8 +56,10 @@ def worker(file: Path | None, *, check: bool, model: Path | None, no_learning: b
 def _left(kafka: Kafka) -> bool:
     from streams.membership import leave  # noqa: PLC0415
 
+    if kafka.instance_id is None:
+        raise click.UsageError("--leave is for workers with kafka.instance_id: others leave when they stop")
     name = f"{kafka.instance_id} of group {kafka.group}"
-    if removed := run(leave(kafka)):
+    if removed := run(leave(kafka, kafka.instance_id)):
         click.echo(f"removed static member {name}: its partitions go to the other workers")
     else:
         click.echo(f"there is no static member {name}: nothing to hand over")

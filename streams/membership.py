@@ -141,22 +141,19 @@ class Membership(GroupCoordinator):  # type: ignore[misc]
 consumer.GroupCoordinator = Membership
 
 
-async def leave(kafka: Kafka) -> bool:
-    """Remove this worker's static member from its group, so that its partitions are handed over at once.
+async def leave(kafka: Kafka, instance_id: str) -> bool:
+    """Remove a static member from the group, so that its partitions are handed over at once.
 
-    False if the group has no such member. Raises ValueError without `instance_id`, and KafkaError if the
-    broker does not answer or refuses.
+    False if the group has no such member. Raises KafkaError if the broker does not answer or refuses.
     """
-    if kafka.instance_id is None:
-        raise ValueError("kafka.instance_id is not set: such a worker leaves its group itself when it stops")
     client = AIOKafkaClient(**kafka.client_options())
     try:
         await client.bootstrap()
         node = await client.coordinator_lookup(CoordinationType.GROUP, kafka.group)
-        answer = await client.send(node, _StaticLeave(kafka.group, kafka.instance_id))
+        answer = await client.send(node, _StaticLeave(kafka.group, instance_id))
     finally:
         await client.close()
     codes = {answer.error_code, *(code for _, _, code in answer.members)} - {NoError.errno}
     for code in codes - {UnknownMemberIdError.errno}:
-        raise for_code(code)(f"group {kafka.group} did not let {kafka.instance_id} go")
+        raise for_code(code)(f"group {kafka.group} did not let {instance_id} go")
     return not codes
