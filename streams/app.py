@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from features.layout import TOPICS
-from streams.authorisation import require
+from streams.authorisation import require_rights
 from streams.bulk import BulkApp
 from streams.context import Context
 from streams.deadletters import DeadLetters
 from streams.engine import EngineConfig
 from streams.flood import FloodGuard
 from streams.greeting import keep_greeting
+from streams.health import Health
 from streams.input_topics import InputTopics
 from streams.logs import logger
+from streams.membership import FencedError
 from streams.model_store import FrozenModels, ModelStore
 from streams.outputs import Publisher
 from streams.rights import WORKER
 from streams.sending import Sender, new_producer
 from streams.telemetry import Metrics
+from streams.topic_admin import require_topics
 from streams.web import serve
 from streams.worker import Worker
 
@@ -54,7 +58,8 @@ def faust_app(settings: Settings) -> BulkApp:
         consumer_group_instance_id=kafka.instance_id,
         broker_commit_interval=kafka.commit_interval_seconds,
         broker_session_timeout=kafka.session_timeout_seconds,
-        broker_heartbeat_interval=kafka.session_timeout_seconds / 4,
+        # At the next heartbeat a worker hears of a rebalance, for which all others wait.
+        broker_heartbeat_interval=min(kafka.session_timeout_seconds / 4, 1.0),
         broker_request_timeout=max(kafka.session_timeout_seconds + 10, 40),
         broker_max_poll_records=5_000,
         worker_redirect_stdouts=False,
@@ -102,11 +107,13 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
     """A worker that runs until the block ends; `frozen` models do not learn.
 
     The worker's `error` future fails when it cannot go on; leaving the block is a graceful stop. Raises
-    RightsError before anything is tried if the worker's user may not do all that it must.
+    RightsError before anything is tried if the worker's user may not do all that it must, and TopicsError
+    before it joins its group if a topic is missing or wrong.
     """
     topics, metrics = settings.kafka.topics(), Metrics()
     options = settings.kafka.client_options()
-    await require(WORKER, topics, options)
+    await require_rights(WORKER, topics, options)
+    await require_topics(topics, options)
     async with AsyncExitStack() as stack:
         producer = new_producer(options)
         await producer.start()
@@ -118,7 +125,8 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
         add_agents(app, settings, worker, learning=frozen is None)
         app.on_partitions_assigned.connect(lambda _, assigned, **__: worker.assigned(assigned))
         app.on_partitions_revoked.connect(lambda _, revoked, **__: worker.revoked(revoked))
-        await stack.enter_async_context(serve(settings, metrics, worker, app))
+        health = Health(settings, metrics, worker, app, time.monotonic)
+        await stack.enter_async_context(serve(settings, metrics, worker, health))
         await context.inputs.look()
         tasks = (
             context.models.follow(),
@@ -132,7 +140,8 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
         await app.start()
         stack.push_async_callback(app.stop)
         stack.push_async_callback(worker.close)
-        stack.push_async_callback(_cancel, _watched(_crash_of(app), worker))
+        for task in (_crash_of(app), health.watch()):
+            stack.push_async_callback(_cancel, _watched(task, worker))
         yield worker
 
 
@@ -182,6 +191,8 @@ async def _crash_of(app: BulkApp) -> None:
     """Ends with an error when Faust crashes: it would otherwise stay alive and do nothing."""
     while not app.crashed:  # noqa: ASYNC110 - mode has no public event for it
         await asyncio.sleep(0.2)
+    if isinstance(app.crash_reason, FencedError):
+        raise app.crash_reason
     raise RuntimeError(f"Faust crashed: {app.crash_reason!r}") from app.crash_reason
 
 

@@ -143,7 +143,7 @@ async def missing_rights(admin: AIOKafkaAdminClient, role: Role, topics: Topics)
     return [right for right in lacking if right.operations]
 
 
-async def require(role: Role, topics: Topics, options: ClientOptions) -> None:
+async def require_rights(role: Role, topics: Topics, options: ClientOptions) -> None:
     """Raise RightsError if the user of `options` lacks a right of the role; KafkaError if none answers."""
     admin = AIOKafkaAdminClient(**options)
     try:
@@ -168,7 +168,7 @@ async def named(error: BaseException, role: Role, topics: Topics, options: Clien
     """`error`, or if the broker denied something, the RightsError that names what this user lacks."""
     if denied(error) and not isinstance(error, RightsError):
         try:
-            await require(role, topics, options)
+            await require_rights(role, topics, options)
         except RightsError as lacking:
             return lacking
         except KafkaError as unanswered:

@@ -11,12 +11,12 @@ from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import faust
-from aiokafka import TopicPartition
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
 
 from streams import fetching
+from streams.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -79,9 +79,13 @@ class HoleGuard:
             self._read_again.pop(tp, None)
         self._armed -= tps
 
+    def is_sure(self, tp: TP) -> bool:
+        """Whether nothing that was fetched may have been dropped."""
+        return tp not in self._armed or self._read_again.get(tp) == self.next[tp]
+
     def doubt(self, tp: TP) -> int | None:
         """Where to read again, because what was fetched last may have been dropped; None if not, or done."""
-        if tp not in self._armed or self._read_again.get(tp) == self.next[tp]:
+        if self.is_sure(tp):
             return None
         self._read_again[tp] = self.next[tp]
         return self.next[tp]
@@ -125,6 +129,7 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
         self.guard = HoleGuard()
         self._inflight: dict[TP, deque[BulkMessage]] = defaultdict(deque)
         super().__init__(*args, **kwargs)
+        self.standing = Standing(self._thread)
 
     def _new_consumer_thread(self) -> BulkThread:
         return BulkThread(self, loop=self.loop, beacon=self.beacon)
@@ -193,37 +198,38 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Batches know where they begin: gaps between them need no bookkeeping."""
 
-    async def places(self, tps: Collection[TP]) -> dict[TP, tuple[int, int]]:
-        """(committed offset, log end) of partitions as the broker knows them; raises KafkaError.
+    async def on_stop(self) -> None:
+        """Commit what was acknowledged last."""
+        # A commit under way began before that, and Faust would leave it at that one.
+        await self.maybe_wait_for_commit_to_finish()
+        await super().on_stop()
 
-        Where nothing was committed yet, the log start stands for it. A log may end with what is never
-        delivered (markers of transactions, and what was aborted); having read that is being at the end.
+    async def places(self, tps: Collection[TP]) -> dict[TP, tuple[int, int]]:
+        """As `Standing.places`, where having read the end of a log counts as being there.
+
+        It may end with what is never delivered: markers of transactions, and what was aborted.
         """
-        if not tps:
-            return {}
-        call, consumer = self._thread.call_thread, self._thread._ensure_consumer()  # noqa: SLF001
-        asked = {tp: TopicPartition(tp.topic, tp.partition) for tp in tps}
-        ends = await call(consumer.end_offsets, list(asked.values()))
-        starts = await call(consumer.beginning_offsets, list(asked.values()))
-        found = {}
-        for tp, each in asked.items():
-            committed = await call(consumer.committed, each)
-            place = starts[each] if committed is None else committed
-            at_end = place < ends[each] and await self._has_read(tp, ends[each])
-            found[tp] = (ends[each] if at_end else place, ends[each])
-        return found
+        found = await self.standing.places(tps)
+        return {
+            tp: (end if place < end and await self._has_read(tp, end) else place, end)
+            for tp, (place, end) in found.items()
+        }
 
     async def _has_read(self, tp: TP, end: int) -> bool:
         """Whether all before `end` was read, and what of it was delivered is committed."""
-        if self._inflight[tp] or tp not in self.guard.next:
-            return False
-        call, consumer = self._thread.call_thread, self._thread._ensure_consumer()  # noqa: SLF001
-        if await call(consumer.position, TopicPartition(tp.topic, tp.partition)) < end:
+        if self._inflight[tp] or tp not in self.guard.next or (self.standing.position(tp) or 0) < end:
             return False
         again = self.guard.doubt(tp)
         if again is not None:
             await self._thread.seek_wait({tp: again})
         return again is None
+
+    def at_end(self, tp: TP) -> bool:
+        """Whether everything that the last answer of the broker knew of was handed out."""
+        end, place = self.highwater(tp), self.guard.next.get(tp)
+        if end is None or place is None:
+            return False
+        return place >= end or (self.guard.is_sure(tp) and (self.standing.position(tp) or 0) >= end)
 
     async def perform_seek(self) -> None:
         """Go to the committed offsets; what was delivered and not committed is delivered again."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from streams import logs
 from streams.cli_history import backtest, replay
 from streams.cli_shared import PROBLEMS, run, settings_of, settings_on_kafka, settings_option
+
+if TYPE_CHECKING:
+    from streams.sections import Kafka
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -27,19 +31,39 @@ def main() -> None:
 @click.option("--check", is_flag=True, help="Print the effective settings, test broker and topics, and exit.")
 @click.option("--model", type=click.Path(exists=True, path_type=Path), help="Score with this model set only.")
 @click.option("--no-learning", is_flag=True, help="With --model: do not train.")
-def worker(file: Path | None, *, check: bool, model: Path | None, no_learning: bool) -> None:
-    """Consume events, keep features, score, alert, decide and learn, until stopped."""
+@click.option("--leave", is_flag=True, help="Hand over the partitions of a stopped static member, and exit.")
+def worker(file: Path | None, *, check: bool, model: Path | None, no_learning: bool, leave: bool) -> None:
+    """Consume events, keep features, score, alert, decide and learn, until stopped.
+
+    With kafka.instance_id a worker that stops keeps its partitions until kafka.session_timeout_seconds are
+    over, so that a restart disturbs nobody. If it stopped for good, --leave with its settings removes it.
+    """
     settings = settings_on_kafka(file)
     logs.configure(settings.worker.log_level)
     if check:
         from streams.checking import check_worker  # noqa: PLC0415
 
         sys.exit(PROBLEMS if run(check_worker(settings, click.echo)) else 0)
+    if leave:
+        sys.exit(0 if _left(settings.kafka) else PROBLEMS)
     if (model is None) != (not no_learning):
         raise click.UsageError("--model FILE and --no-learning belong together")
     from streams.serving import run_worker  # noqa: PLC0415
 
     run(run_worker(settings, model))
+
+
+def _left(kafka: Kafka) -> bool:
+    from streams.membership import leave  # noqa: PLC0415
+
+    if kafka.instance_id is None:
+        raise click.UsageError("--leave is for workers with kafka.instance_id: others leave when they stop")
+    name = f"{kafka.instance_id} of group {kafka.group}"
+    if removed := run(leave(kafka, kafka.instance_id)):
+        click.echo(f"removed static member {name}: its partitions go to the other workers")
+    else:
+        click.echo(f"there is no static member {name}: nothing to hand over")
+    return bool(removed)
 
 
 @main.command()

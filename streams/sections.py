@@ -172,5 +172,8 @@ class Worker(_Part):
     #: More than this share of dead letters among the last `dead_letter_window` records stops the worker.
     max_dead_share: float = Field(default=0.5, gt=0, le=1)
     dead_letter_window: int = Field(default=10_000, ge=1)
+    #: Lag without a commit for this long, and the worker says that it should be restarted.
     stalled_seconds: float = Field(default=120.0, gt=0)
+    #: A stop that takes longer is ended by force; keep it below the grace period of whoever stops the worker.
+    stop_seconds: float = Field(default=45.0, gt=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,6 +13,7 @@ from streams.app import running
 from streams.authorisation import named
 from streams.logs import logger
 from streams.rights import WORKER
+from streams.stopping import stopping
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,24 +42,23 @@ def collect_rarely() -> None:
 
 
 async def run_worker(settings: Settings, model: Path | None = None) -> None:
-    """Run until SIGTERM or SIGINT, then leave gracefully. Raises what made the worker fail."""
+    """Run until SIGTERM or SIGINT, then leave gracefully and in time. Raises what made the worker fail."""
     collect_rarely()
     frozen = None if model is None else read_models(model)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with running(settings, frozen) as worker:
-        stopped = asyncio.create_task(stop.wait())
-        ends: list[asyncio.Future[Any]] = [stopped, worker.error]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        error = worker.error.exception() if worker.error.done() else None
-        if error is not None:
-            kafka = settings.kafka
-            error = await named(error, WORKER, kafka.topics(), kafka.client_options())
-            log.error("the worker cannot go on", why=str(error))
-        else:
-            log.info("stopping")
+    with stopping(settings.worker.stop_seconds) as stop:
+        async with running(settings, frozen) as worker:
+            stopped = asyncio.create_task(stop.begun.wait())
+            ends: list[asyncio.Future[Any]] = [stopped, worker.error]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            error = worker.error.exception() if worker.error.done() else None
+            if error is not None:
+                kafka = settings.kafka
+                error = await named(error, WORKER, kafka.topics(), kafka.client_options())
+                log.error("the worker cannot go on", why=str(error))
+            else:
+                log.info("stopping")
+            stop.begin()
+        log.info("stopped")
     if error is not None:
         raise error

@@ -102,6 +102,16 @@ async def check(topics: Topics, client_options: ClientOptions, role: Role | None
     return findings
 
 
+async def require_topics(topics: Topics, client_options: ClientOptions) -> None:
+    """Raise `TopicsError` unless every topic is there and right.
+
+    With static membership an assignment made before a topic existed lasts for ever: do not join without.
+    """
+    if problems := (await check(topics, client_options)).problems:
+        more = f" (and {len(problems) - 1} more: churnwatch topics check)" if problems[1:] else ""
+        raise TopicsError(problems[0] + more)
+
+
 async def _compare_rights(
     admin: AIOKafkaAdminClient, role: Role, topics: Topics, findings: Findings
 ) -> set[str]:

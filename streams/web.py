@@ -5,19 +5,18 @@ Faust's web server is off: it binds only after joining the group and shows custo
 
 from __future__ import annotations
 
-import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from streams.health import Health
 from streams.logs import logger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from streams.health import Health
     from streams.settings import Settings
     from streams.telemetry import Metrics
     from streams.worker import Worker
@@ -33,15 +32,17 @@ _INDEX = """<!doctype html><title>churnwatch worker</title>
 
 
 @asynccontextmanager
-async def serve(settings: Settings, metrics: Metrics, worker: Worker, app: Any) -> AsyncIterator[int]:
-    """Answer until the block ends; gives the port. Raises OSError when the port is taken."""
-    health = Health(settings, metrics, worker, app, time.monotonic)
+async def serve(settings: Settings, metrics: Metrics, worker: Worker, health: Health) -> AsyncIterator[int]:
+    """Answer until the block ends; gives the port. Raises OSError when the port is taken.
+
+    No page waits for the broker: a probe's patience is short, and a broker that is down no reason to restart.
+    """
 
     async def index(_: web.Request) -> web.Response:
         return web.Response(text=_INDEX, content_type="text/html")
 
     async def show_metrics(_: web.Request) -> web.Response:
-        await health.measure_lag()
+        health.measure()
         worker.measure()
         page = generate_latest(metrics.registry)
         return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -53,7 +54,6 @@ async def serve(settings: Settings, metrics: Metrics, worker: Worker, app: Any) 
         )
 
     async def live(_: web.Request) -> web.Response:
-        await health.measure_lag()
         problems = health.not_alive()
         return web.json_response(
             {"live": not problems, "problems": problems}, status=503 if problems else 200

@@ -110,7 +110,6 @@ class Worker:
         if self._starting is not None:
             self._starting.cancel()
         await asyncio.gather(*(p.park() for p in self.partitions() if p.owned))
-        self._context.metrics.ready.set(0)
 
     def assigned(self, tps: Iterable[TP]) -> None:
         """Take what was assigned; recovery runs beside, so that the group does not wait for it."""
@@ -119,6 +118,7 @@ class Worker:
     async def _start(self, tps: set[TP]) -> None:
         try:
             numbers = self._numbers(tps)
+            self._context.metrics.assigned.set(len(numbers))
             self._drop(numbers)
             # A trigger is answered as soon as it is read: version 0 must not speak for a model that is known.
             await self._context.models.loaded.wait()
@@ -129,9 +129,9 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - recovery failed: the worker must stop and say why
             self.fail(error)
             return
-        self._context.metrics.assigned.set(len(numbers))
-        self._context.metrics.ready.set(1)
-        log.info("ready", partitions=sorted(numbers), trainer=self.training is not None)
+        generation = self._app.consumer_generation_id
+        trainer = self.training is not None
+        log.info("ready", partitions=sorted(numbers), trainer=trainer, generation=generation)
 
     def _numbers(self, tps: set[TP]) -> set[int]:
         owned = {
@@ -192,10 +192,7 @@ class Worker:
         self._changed.set()
 
     def _at_end(self, topic: str, number: int) -> bool:
-        tp = TP(self._context.topics[topic], number)
-        end = self._app.consumer.highwater(tp)
-        place = self._app.consumer.guard.next.get(tp)
-        return end is not None and place is not None and place >= end
+        return bool(self._app.consumer.at_end(TP(self._context.topics[topic], number)))
 
     # -- the whole
 

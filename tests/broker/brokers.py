@@ -24,6 +24,9 @@ KAFKA_IN_PROOF = pytest.mark.parametrize(
     "broker", ["embedded", pytest.param("kafka", marks=[pytest.mark.kafka, pytest.mark.slow])], indirect=True
 )
 
+#: Of a test with several workers: groups of more than one are unreliable on the embedded broker.
+ON_KAFKA = pytest.mark.parametrize("broker", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
+
 
 class Broker(Protocol):
     """Where a deployment can be for a while."""

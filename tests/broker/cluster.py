@@ -75,7 +75,7 @@ class WorkerProcess:
 
     def __init__(self, settings: Settings, folder: Path, program: tuple[str, ...] = WORKER) -> None:
         self.log = folder / "worker.log"
-        self._settings = settings
+        self.settings = settings
         self._program = program
         self._child: asyncio.subprocess.Process | None = None
         self._began = 0
@@ -89,8 +89,12 @@ class WorkerProcess:
         self._began = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
-                sys.executable, *self._program, env=environment(self._settings), stdout=log, stderr=log
+                *self.command(), env=environment(self.settings), stdout=log, stderr=log
             )
+
+    def command(self, *options: str) -> list[str]:
+        """How such a process is started."""
+        return [sys.executable, *self._program, *options]
 
     async def ready(self, seconds: float = 120.0) -> None:
         """Wait until the worker says that it is ready."""
@@ -124,7 +128,7 @@ class WorkerProcess:
             self.child.terminate()
         return await asyncio.wait_for(self.child.wait(), 60)
 
-    async def ended(self, seconds: float = 60.0) -> int:
+    async def ended(self, seconds: float = 120.0) -> int:
         """Wait for an end of its own accord; the exit code, negative for a signal."""
         return await asyncio.wait_for(self.child.wait(), seconds)
 
@@ -137,12 +141,20 @@ class Cluster:
     folder: Path
     workers: list[WorkerProcess] = field(default_factory=list)
 
-    async def start_worker(self, program: tuple[str, ...] = WORKER, host: str = "") -> WorkerProcess:
-        """A new worker process, not waited for. Workers of different `host` share no state directory."""
+    async def start_worker(
+        self, program: tuple[str, ...] = WORKER, host: str = "", **kafka: Any
+    ) -> WorkerProcess:
+        """A new worker process, not waited for. Workers of different `host` share no state directory.
+
+        `kafka` are settings of that section which it does not share with the others.
+        """
         folder = self.folder / host
         folder.mkdir(exist_ok=True)
-        section = self.settings.worker.model_copy(update={"state_dir": folder / "state"})
-        worker = WorkerProcess(self.settings.model_copy(update={"worker": section}), folder, program)
+        sections = {
+            "worker": self.settings.worker.model_copy(update={"state_dir": folder / "state"}),
+            "kafka": self.settings.kafka.model_copy(update=kafka),
+        }
+        worker = WorkerProcess(self.settings.model_copy(update=sections), folder, program)
         await worker.start()
         self.workers.append(worker)
         return worker

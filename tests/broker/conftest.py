@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.kafka import KafkaUnavailableError, missing
+from deploy.kafka import KafkaCluster, KafkaUnavailableError, missing
 from tests import real_kafka
 from tests.broker.brokers import Broker, Embedded, RealKafka
 from tests.broker.cluster import run_shop
@@ -16,6 +16,7 @@ from tests.broker.shop import DAYS, shop_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from streams.sources import SourceEvent
     from tests.broker.leftovers import Left
@@ -42,6 +43,15 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
         pytest.skip(f"no secured Kafka: {lack}")
     with secured_kafka(tmp_path_factory.mktemp("secured")) as found:
         yield found
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[KafkaCluster]:
+    """One node of Kafka for this test alone, which may pause it; skips where this machine cannot run it."""
+    if why := missing():
+        pytest.skip(f"no Kafka of its own: {why}")
+    with KafkaCluster(tmp_path / "kafka", heap_mb=real_kafka.HEAP_MB) as cluster:
+        yield cluster
 
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])

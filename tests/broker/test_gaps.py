@@ -52,11 +52,11 @@ MORE_GAPS: Final = {
 
 def dying(gap: str, occurrence: int) -> tuple[str, ...]:
     """Program of a worker that dies in a gap."""
-    return (dying_worker.__file__, gap, str(occurrence))
+    return ("-m", dying_worker.__name__, gap, str(occurrence))
 
 
 #: Program of a worker that goes on where others died, and cuts cohorts as they did.
-SURVIVING: Final = (dying_worker.__file__,)
+SURVIVING: Final = ("-m", dying_worker.__name__)
 
 
 def test_every_gap_of_the_dying_worker_is_tried() -> None:

@@ -57,7 +57,7 @@ def owned(worker: WorkerProcess) -> set[int]:
 
 async def until_owned(*workers: WorkerProcess) -> None:
     """Wait until these workers share all partitions, each with some."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             shares = [owned(worker) for worker in workers]
             if all(shares) and sorted(p for share in shares for p in share) == [0, 1, 2, 3]:

@@ -55,6 +55,7 @@ def test_every_command_has_help_that_says_what_it_does(command: tuple[str, ...])
         (["replay", "--data", "cdnow", "--speed", "fast"], "'fast' is neither a positive number nor max"),
         (["replay", "--data", "cdnow", "--speed", "0"], "'0' is neither a positive number nor max"),
         (["worker", "--no-learning"], "belong together"),
+        (["worker", "--leave"], "for workers with kafka.instance_id"),
         (["worker", "--settings", "no.toml"], "there is no settings file"),
         (["inspect"], "Missing argument"),
         (["features"], "Missing option"),

@@ -53,7 +53,7 @@ async def test_faust_gets_brokers_group_and_times_from_the_settings():
     assert [str(url) for url in app.conf.broker] == ["kafka://a:1", "kafka://b:2"]
     assert app.conf.id == "shop"
     assert app.conf.consumer_group_instance_id == "w-0"
-    assert app.conf.broker_heartbeat_interval == 2
+    assert app.conf.broker_heartbeat_interval == 1
     assert app.conf.broker_request_timeout >= 40
     assert app.fetch_wait_ms == 33
 

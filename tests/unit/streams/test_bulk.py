@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -252,6 +253,30 @@ async def test_only_the_acknowledged_prefix_of_the_batches_is_committed(consumer
     assert consumer._new_offset(ORDERS) is None
     two.acked = True
     assert consumer._new_offset(ORDERS) == 6
+
+
+async def test_what_is_acknowledged_while_a_commit_is_under_way_is_committed_before_the_consumer_goes(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+):
+    first, second = [(await poll(consumer, orders=records(offset)))[0][1] for offset in (0, 1)]
+    committed, answered = [], asyncio.Event()
+
+    async def commit(*_: Any, **__: Any) -> bool:
+        committed.append(consumer._new_offset(ORDERS))
+        await answered.wait()
+        return True
+
+    monkeypatch.setattr(consumer, "force_commit", commit)
+    first.acked = True
+    under_way = asyncio.create_task(consumer.commit())
+    await asyncio.sleep(0)
+    second.acked = True
+    stopping = asyncio.create_task(consumer.on_stop())
+    await asyncio.sleep(0)
+    answered.set()
+    await asyncio.gather(under_way, stopping)
+
+    assert committed == [1, 2]
 
 
 async def test_natural_gaps_are_committed_over(consumer: Any):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -35,12 +36,12 @@ class World:
         self.parts = [Part(0)]
         self.models_loaded = True
         self.error: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.consumer = self
+        self.consumer = self.standing = self
         self.answers: dict[TP, tuple[int, int]] = {ORDERS: (0, 0)}
-        self.asked = 0
-        self.down = False
+        self.down = self.deaf = False
+        self.confirmed = self.now
         self.metrics = Metrics()
-        settings = load(None, worker={"stalled_seconds": 120})
+        settings = load(None, kafka={"session_timeout_seconds": 30}, worker={"stalled_seconds": 120})
         self.health = Health(settings, self.metrics, self, self, lambda: self.now)
 
     def partitions(self) -> list[Any]:
@@ -49,15 +50,21 @@ class World:
     def assignment(self) -> set[TP]:
         return {*self.answers, TP("examples", 0)}
 
+    async def pulse(self) -> None:
+        if self.deaf:
+            raise TimeoutError
+
     async def places(self, tps: list[TP]) -> dict[TP, tuple[int, int]]:
-        self.asked += 1
         if self.down:
             raise KafkaConnectionError("no broker")
         return {tp: self.answers[tp] for tp in tps}
 
-    async def after(self, seconds: float, **_: Any) -> list[str]:
-        self.now += seconds
-        await self.health.measure_lag()
+    async def after(self, seconds: float) -> list[str]:
+        """What is not alive after so long, with a look every few seconds."""
+        end = self.now + seconds
+        while self.now < end:
+            self.now = min(self.now + 5, end)
+            await self.health.look()
         return self.health.not_alive()
 
     def lag(self) -> float:
@@ -76,7 +83,29 @@ def test_a_worker_with_models_and_recovered_partitions_is_ready(world: World):
 def test_a_worker_without_models_or_partitions_is_not_ready(world: World):
     world.models_loaded, world.parts = False, []
 
-    assert world.health.not_ready() == ["models are not loaded yet", "no partitions are assigned"]
+    problems = ["models are not loaded yet", "the group gave this worker no partitions"]
+    assert world.health.not_ready() == problems
+
+
+def test_a_worker_that_has_not_joined_yet_says_so(world: World):
+    world.confirmed, world.parts = -math.inf, []
+
+    assert world.health.not_ready() == ["the group was not joined yet"]
+
+
+def test_a_worker_of_which_the_group_has_not_heard_for_a_session_is_not_ready(world: World):
+    world.now += 30
+    assert world.health.not_ready() == []
+
+    world.now += 1
+    assert world.health.not_ready() == ["the group has not confirmed this worker for 31 s"]
+
+
+def test_the_metric_of_readiness_says_what_the_page_says(world: World):
+    for parts, ready in ([Part(0)], 1), ([], 0), ([Part(0, ready=False)], 0), ([Part(0)], 1):
+        world.parts = parts
+        world.health.measure()
+        assert metric(world.metrics.registry, "ready") == ready
 
 
 def test_a_worker_is_not_ready_while_partitions_recover_or_are_parked(world: World):
@@ -88,10 +117,9 @@ def test_a_worker_is_not_ready_while_partitions_recover_or_are_parked(world: Wor
 async def test_lag_without_commits_is_death_after_a_while_and_not_before(world: World):
     world.answers[ORDERS] = (5, 9)
 
-    assert await world.after(0) == []
+    assert await world.after(5) == []
     assert await world.after(120) == []
-    (problem,) = await world.after(10)
-    assert problem == "orders/0: lag 4, nothing committed for 130 s"
+    assert await world.after(10) == ["orders/0: lag 4, nothing committed for 130 s"]
     assert world.lag() == 4
 
 
@@ -109,17 +137,17 @@ async def test_an_idle_topic_is_alive_for_ever(world: World):
 
 async def test_the_first_event_after_a_long_silence_is_no_death(world: World):
     world.answers[ORDERS] = (7, 7)
-    await world.after(0)
+    await world.after(10_000)
 
     world.answers[ORDERS] = (7, 8)
 
-    assert await world.after(100_000) == [], "nobody looked for a day, and then an event came"
-    assert await world.after(121) != []
+    assert await world.after(121) == []
+    assert await world.after(10) != []
 
 
 async def test_partitions_that_went_do_not_count_any_more(world: World):
     world.answers[ORDERS] = (5, 9)
-    await world.after(0)
+    await world.after(5)
 
     world.answers = {ALERTS: (0, 0)}
 
@@ -129,35 +157,56 @@ async def test_partitions_that_went_do_not_count_any_more(world: World):
 
 async def test_a_worker_whose_every_partition_went_is_alive(world: World):
     world.answers[ORDERS] = (5, 9)
-    await world.after(0)
+    await world.after(5)
 
     world.parts = []
 
     assert await world.after(1_000) == []
 
 
-async def test_before_anything_is_assigned_the_broker_is_not_asked(world: World):
-    world.parts = []
+async def test_a_worker_that_recovers_for_long_is_alive(world: World):
+    """Nothing of its partition is consumed meanwhile, however much there is."""
+    world.answers[ORDERS] = (5, 9)
+    world.parts = [Part(0, ready=False)]
+    assert await world.after(1_000) == []
 
-    assert await world.after(10) == []
-    assert world.asked == 0
+    world.parts[0].ready.set()
 
-
-async def test_the_broker_is_asked_seldom_however_often_the_page_is(world: World):
-    for _ in range(10):
-        await world.after(0.1)
-
-    assert world.asked == 1
+    assert await world.after(115) == []
+    assert await world.after(20) != []
 
 
 async def test_a_broker_that_is_down_is_no_reason_to_restart_its_workers(world: World):
     world.answers[ORDERS] = (5, 9)
-    await world.after(0)
+    await world.after(60)
 
     world.down = True
-
     assert await world.after(1_000) == []
     assert world.lag() == 4, "what was known stays"
+
+    world.down = False
+    assert await world.after(115) == [], "the time without a broker does not count"
+    assert await world.after(20) != []
+
+
+async def test_the_time_that_a_worker_itself_was_paused_does_not_count(world: World):
+    world.answers[ORDERS] = (5, 9)
+    await world.after(60)
+
+    world.now += 10_000
+
+    assert await world.after(115) == []
+
+
+async def test_a_consumer_whose_thread_is_deaf_is_dead_after_a_while(world: World):
+    world.deaf = True
+
+    assert await world.after(120) == []
+    assert await world.after(5) == ["the consumer's thread has not answered for 125 s"]
+
+    world.deaf = False
+    await world.health.look()
+    assert world.health.not_alive() == []
 
 
 async def test_a_failed_worker_is_not_alive(world: World):

@@ -28,7 +28,7 @@ async def page():
 
 async def get(page: Page, *paths: str) -> list[tuple[int, Any]]:
     settings = load(None, worker={"http_port": 0})
-    async with serve(settings, page.metrics, page, page) as port, aiohttp.ClientSession() as session:
+    async with serve(settings, page.metrics, page, page.health) as port, aiohttp.ClientSession() as session:
         found = []
         for path in paths:
             async with session.get(f"http://127.0.0.1:{port}{path}") as answer:
@@ -62,12 +62,22 @@ async def test_a_failed_worker_answers_503(page: Page):
 
 async def test_the_metrics_page_is_measured_when_it_is_asked_for(page: Page):
     page.answers[ORDERS] = (5, 9)
+    await page.health.look()
 
     ((status, text),) = await get(page, "/metrics")
 
     assert status == 200
     assert 'churnwatch_consumer_lag_records{partition="0",topic="orders"} 4.0' in text
+    assert "churnwatch_ready 1.0" in text
     assert page.measured == 1
+
+
+async def test_no_page_waits_for_a_broker_or_a_thread_that_does_not_answer(page: Page):
+    page.down = page.deaf = True
+
+    answers = await get(page, "/metrics", "/health/ready", "/health/live")
+
+    assert [status for status, _ in answers] == [200, 200, 200]
 
 
 async def test_the_index_links_to_what_there_is_and_nothing_else_is_served(page: Page):

@@ -1,0 +1,66 @@
+"""A stop that does not come to an end by itself is ended; in a process of its own, which goes with it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+#: A worker whose broker is away: it tries to leave for ever.
+LEAVES_NEVER = """
+import asyncio, sys
+from streams import logs
+from streams.stopping import stopping
+
+async def main(seconds):
+    with stopping(seconds) as stop:
+        print("up", flush=True)
+        await stop.begun.wait()
+        print("leaving", flush=True)
+        await asyncio.Event().wait()
+
+logs.configure("info")
+asyncio.run(main(float(sys.argv[1])))
+"""
+
+
+def leaving(seconds: float, first: signal.Signals = signal.SIGTERM) -> subprocess.Popen[str]:
+    """A process that leaves after its first signal, with so much time."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", LEAVES_NEVER, str(seconds)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "up\n"
+    child.send_signal(first)
+    assert child.stdout.readline() == "leaving\n"
+    return child
+
+
+def test_a_stop_that_takes_too_long_ends_by_force_with_one_clear_line():
+    began = time.monotonic()
+    child = leaving(0.3)
+
+    _, said = child.communicate(timeout=20)
+
+    assert child.returncode == 1
+    assert time.monotonic() - began > 0.3
+    (line,) = said.splitlines()
+    assert "stopped by force: what was not committed is read again" in line
+    assert "it took longer than 0.3 s" in line
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_at_once(first: signal.Signals):
+    child = leaving(1_000, first)
+
+    child.terminate()
+
+    _, said = child.communicate(timeout=20)
+    assert child.returncode == 1
+    assert "it was told to again" in said
