@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,12 +13,14 @@ from tests.storm.storm import fleet_of, report, weather
 from tests.storm.troubles import kills
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.storm.fleet import Member
     from tests.storm.storm import Storm, Trouble
 
 pytestmark = [pytest.mark.broker, pytest.mark.kafka]
 
-UNGUARDED = (str(Path(__file__).with_name("unguarded_worker.py")),)
+UNGUARDED = ("-m", "tests.storm.unguarded_worker")
 
 
 async def test_a_few_kills_lose_nothing_and_double_nothing(bootstrap: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from streams.bulk import HoleGuard
@@ -19,4 +20,4 @@ def _admit(guard: HoleGuard, tp: Any, records: Sequence[Any]) -> tuple[Sequence[
 HoleGuard.admit = _admit  # type: ignore[method-assign]
 
 if __name__ == "__main__":
-    main(["worker"], standalone_mode=True)
+    main(["worker", *sys.argv[1:]])
