@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from features.layout import TOPICS
 from streams.bulk import BulkApp
@@ -23,9 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from models.versions import ModelSet
+    from streams.patience import Patience
+    from streams.producer import Producer
     from streams.settings import Settings
 
 log = logger(__name__)
+
+#: Each step of leaving may take so long: both, and what is done beside them, fit into a grace period of a minute.
+_LEAVE_SECONDS: Final = 20.0
 
 
 def faust_app(settings: Settings) -> BulkApp:
@@ -102,7 +107,6 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
     options = settings.kafka.client_options()
     async with AsyncExitStack() as stack:
         producer = new_producer(options)
-        await producer.start()
         stack.push_async_callback(producer.stop)
         sender = Sender(producer, settings.worker.write_timeout_seconds)
         context = _context(settings, sender, metrics, frozen)
@@ -112,13 +116,12 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
         app.on_partitions_assigned.connect(lambda _, assigned, **__: worker.assigned(assigned))
         app.on_partitions_revoked.connect(lambda _, revoked, **__: worker.revoked(revoked))
         await stack.enter_async_context(serve(settings, metrics, worker, app))
-        for task in (context.models.follow(), worker.heartbeat()):
+        following = context.patience.outlast("models", context.models.follow)
+        for task in (following, worker.heartbeat()):
             stack.push_async_callback(_cancel, _watched(task, worker))
         log.info("starting", group=topics.group, broker=settings.kafka.bootstrap_servers)
-        await app.start()
-        stack.push_async_callback(app.stop)
-        stack.push_async_callback(worker.close)
-        stack.push_async_callback(_cancel, _watched(_crash_of(app), worker))
+        stack.push_async_callback(_leave, app, worker)
+        stack.push_async_callback(_cancel, _watched(_join(app, producer, context.patience), worker))
         yield worker
 
 
@@ -160,6 +163,22 @@ def _watched(coroutine: Any, worker: Worker) -> asyncio.Task[None]:
             worker.fail(error)
 
     return asyncio.create_task(watched())
+
+
+async def _join(app: BulkApp, producer: Producer, patience: Patience) -> None:
+    """Connect, as soon as there is a broker, and join the group; then runs until Faust crashes."""
+    await patience.outlast("connection", producer.start)
+    await app.start()
+    await _crash_of(app)
+
+
+async def _leave(app: BulkApp, worker: Worker) -> None:
+    """Settle and leave the group, without that if no broker answers: nothing is lost by it."""
+    for step in (worker.close, app.stop):
+        try:
+            await asyncio.wait_for(step(), _LEAVE_SECONDS)
+        except TimeoutError:
+            log.warning("left without the broker's answer", after_seconds=_LEAVE_SECONDS)
 
 
 async def _crash_of(app: BulkApp) -> None:

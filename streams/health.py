@@ -6,6 +6,7 @@ still. Faust's idea of the committed offset advances even when a commit fails, s
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiokafka.errors import KafkaError
@@ -26,6 +27,10 @@ log = logger(__name__)
 
 #: The broker is asked at most this often, however often the page is.
 _ASK_SECONDS: Final = 2.0
+#: A page waits so long for the answer: probes have little patience, and a broker that is away must not kill us.
+_PAGE_SECONDS: Final = 0.5
+#: A broker that takes longer to answer is away.
+_AWAY_SECONDS: Final = 5.0
 
 
 class _Place(NamedTuple):
@@ -50,11 +55,15 @@ class Health:
         self._clock = clock
         self._asked = -_ASK_SECONDS
         self._answered = 0.0
+        self._asking: asyncio.Task[None] | None = None
+        self._failed = False
         self._places: dict[TP, _Place] = {}
 
     def not_ready(self) -> list[str]:
         """Why the worker is not ready; empty when it is."""
         problems = []
+        if self._worker.waiting or self._is_away():
+            problems.append("the broker does not answer")
         if not self._worker.models_loaded:
             problems.append("models are not loaded yet")
         if not self._worker.partitions():
@@ -79,12 +88,22 @@ class Health:
         """Ask the broker for log ends and committed offsets of the input topics assigned here.
 
         While it does not answer nothing is known, and what was known stays: a broker that is down is no
-        reason to restart its workers.
+        reason to restart its workers. One question is asked at a time, and none is waited for long.
         """
-        now = self._clock()
-        if now - self._asked < _ASK_SECONDS:
-            return
-        self._asked = now
+        if self._asking is None or self._asking.done():
+            if self._clock() - self._asked < _ASK_SECONDS:
+                return
+            self._asked = self._clock()
+            self._asking = asyncio.create_task(self._ask(self._asked))
+        answered, _ = await asyncio.wait([self._asking], timeout=_PAGE_SECONDS)
+        for each in answered:
+            each.result()
+
+    def _is_away(self) -> bool:
+        waited = self._asking is not None and not self._asking.done()
+        return self._failed or (waited and self._clock() - self._asked > _AWAY_SECONDS)
+
+    async def _ask(self, now: float) -> None:
         names = {self._topics[name]: name for name in (*TOPICS, "churn-alerts")}
         places: dict[TP, tuple[int, int]] = {}
         if self._worker.partitions():  # before that Faust's consumer may not have started
@@ -93,9 +112,11 @@ class Health:
                 places = await consumer.places([tp for tp in consumer.assignment() if tp.topic in names])
             except KafkaError as error:
                 log.warning("lag is not known: the broker does not answer", why=repr(error))
+                self._failed = True
                 return
-        self._answered = now
-        before, self._places = self._places, {}
+        # Nobody commits while the broker is away: standing still begins anew when it is back.
+        before = {} if self._failed or self._clock() - now > _AWAY_SECONDS else self._places
+        self._failed, self._answered, self._places = False, now, {}
         self._metrics.lag.clear()
         for tp, (committed, end) in places.items():
             lag = max(end - committed, 0)

@@ -33,8 +33,8 @@ async def reader(options: dict[str, Any], *tps: TopicPartition) -> AsyncIterator
         fetch_max_wait_ms=20,
         max_partition_fetch_bytes=8 << 20,
     )
-    await consumer.start()
     try:
+        await consumer.start()
         consumer.assign(list(tps))
         yield consumer
     finally:

@@ -104,7 +104,9 @@ class Training:
             return
         keep = self._context.settings.model.keep_versions
         messages = [Message(*record) for record in records(models, self.trainer.portable_states(), keep)]
-        await self._context.sender.send(self._context.topics["models"], 0, messages)
+        context, topic = self._context, self._context.topics["models"]
+        # What was learned is not learned again, so its version must not be lost.
+        await context.patience.outlast("models", lambda: context.sender.send(topic, 0, messages))
         self._published = models.as_of
 
     def measure(self) -> None:

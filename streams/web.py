@@ -47,6 +47,7 @@ async def serve(settings: Settings, metrics: Metrics, worker: Worker, app: Any) 
         return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def ready(_: web.Request) -> web.Response:
+        await health.measure_lag()
         problems = health.not_ready()
         return web.json_response(
             {"ready": not problems, "problems": problems}, status=503 if problems else 200

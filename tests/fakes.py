@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
 from features.rowcodec import RowError
 from streams.state import Output
@@ -88,7 +88,7 @@ class FakeBroker:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         trouble = self.trouble(topic)
         if trouble == "refuse":
-            answer.set_exception(KafkaConnectionError("refused"))
+            answer.set_exception(TopicAuthorizationFailedError(topic))
             return answer
         self.meanwhile(topic)
         await asyncio.sleep(0)

@@ -34,6 +34,7 @@ class World:
         self.now = 1_000.0
         self.parts = [Part(0)]
         self.models_loaded = True
+        self.waiting: list[str] = []
         self.error: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.consumer = self
         self.answers: dict[TP, tuple[int, int]] = {ORDERS: (0, 0)}
