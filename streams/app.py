@@ -116,8 +116,7 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
         app.on_partitions_assigned.connect(lambda _, assigned, **__: worker.assigned(assigned))
         app.on_partitions_revoked.connect(lambda _, revoked, **__: worker.revoked(revoked))
         await stack.enter_async_context(serve(settings, metrics, worker, app))
-        following = context.patience.outlast("models", context.models.follow)
-        for task in (following, worker.heartbeat()):
+        for task in (context.models.follow(context.patience), worker.heartbeat()):
             stack.push_async_callback(_cancel, _watched(task, worker))
         log.info("starting", group=topics.group, broker=settings.kafka.bootstrap_servers)
         stack.push_async_callback(_leave, app, worker)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from features.hashing import partition_of
 from features.layout import TOPICS
-from tests.broker.shop import complaint, purchase
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -87,9 +85,9 @@ class Commits:
                 continue
             return sum(max(tp.offset, 0) for tp in found)
 
-    async def moved(self, since: int) -> float:
-        """Seconds until more than `since` is committed."""
-        began = time.monotonic()
+    async def move(self) -> float:
+        """Wait until the group has committed more than it has now; the seconds that took."""
+        began, since = time.monotonic(), await self()
         async with asyncio.timeout(PATIENCE_SECONDS):
             while await self() <= since:
                 await asyncio.sleep(0.05)
@@ -97,71 +95,13 @@ class Commits:
 
 
 def befalls(kafka: KafkaCluster, fault: Fault, interval: int) -> tuple[Trouble, list[float]]:
-    """The trouble of `fault` in the midst of an interval of a replay, and seconds until workers went on."""
+    """The trouble of `fault` in the midst of an interval of a replay, and seconds until the worker went on."""
     resumed: list[float] = []
 
     async def trouble(running: Cluster, replayer: Replayer) -> None:
         while replayer.done.intervals < interval:  # noqa: ASYNC110 - the product has no event for tests
             await asyncio.sleep(0.001)
-        commits = Commits(running.settings)
-        before = await commits()
         await fault(kafka)
-        resumed.append(await commits.moved(before))
+        resumed.append(await Commits(running.settings).move())
 
     return trouble, resumed
-
-
-class Shop:
-    """Customers who buy all the time and complain once each, told by a client that outlasts any fault.
-
-    It sends each event until the broker has confirmed it, and exactly once, so what it told is on the topics.
-    """
-
-    def __init__(self, settings: Settings, customers: int = 40) -> None:
-        self.rounds = 0
-        self.closed = False
-        self.users = [f"u{number}" for number in range(customers)]
-        self._settings = settings
-        self._lost: list[str] = []
-        self._producer = Producer(
-            {
-                "bootstrap.servers": settings.kafka.bootstrap_servers,
-                "enable.idempotence": True,
-                "message.timeout.ms": 0,  # never give up
-                "linger.ms": 5,
-                "log_level": 0,
-            }
-        )
-
-    async def trade(self) -> None:
-        """Sell until `closed`, then wait until the broker has confirmed everything."""
-        while not self.closed:
-            now = int(time.time() * 1000)
-            for number, user in enumerate(self.users):
-                self._tell("orders", user, purchase(user, now, self.rounds))
-                if self.rounds == 5 * number + 5:
-                    self._tell("reviews", user, complaint(user, now))
-            self.rounds += 1
-            self._producer.poll(0)
-            await asyncio.sleep(0.05)
-        left = await asyncio.to_thread(self._producer.flush, PATIENCE_SECONDS)
-        assert (left, self._lost) == (0, [])
-
-    @property
-    def complained(self) -> set[str]:
-        """Customers who have complained by now."""
-        return {user for number, user in enumerate(self.users) if self.rounds > 5 * number + 5}
-
-    def _tell(self, topic: str, user: str, value: bytes) -> None:
-        kafka = self._settings.kafka
-        self._producer.produce(
-            kafka.topics()[topic],
-            key=user,
-            value=value,
-            partition=partition_of(user.encode(), kafka.partitions),
-            on_delivery=self._delivered,
-        )
-
-    def _delivered(self, error: Any, _: Any) -> None:
-        if error is not None:
-            self._lost.append(str(error))
