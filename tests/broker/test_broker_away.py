@@ -7,7 +7,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +15,7 @@ from deploy.kafka import KafkaCluster, missing
 from tests.broker.brokers import RealKafka
 from tests.broker.cluster import cluster
 from tests.broker.faults import PATIENCE_SECONDS, come_back
+from tests.broker.trading import trading
 from tests.real_kafka import HEAP_MB
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ pytestmark = [
 
 #: Kubernetes gives a probe one second by default.
 PROBE_SECONDS = 1.0
+#: Kubernetes kills what has not ended by then, as docs/operations.md asks for.
+GRACE_SECONDS = 60.0
 AWAY = "the broker does not answer"
 
 
@@ -81,3 +84,74 @@ async def test_a_worker_started_without_a_broker_waits_for_it(
 
         await worker.ready(PATIENCE_SECONDS)
         await running.stop()
+
+
+async def test_a_worker_can_be_stopped_before_any_broker_answered(
+    kafka_alone: KafkaCluster, tmp_path: Path
+) -> None:
+    node = kafka_alone.nodes[0]
+    async with cluster(await RealKafka.at(kafka_alone.bootstrap), tmp_path) as running:
+        node.kill()
+        worker = await running.start_worker()
+        await until_away(worker)
+
+        worker.child.terminate()
+
+        assert await worker.ended(GRACE_SECONDS) == 0, worker.said()
+        await come_back(kafka_alone, node)
+
+
+@pytest.mark.parametrize("how", ["killed", "paused"])
+async def test_a_worker_whose_broker_goes_says_so_stays_alive_and_is_ready_again_when_it_is_back(
+    kafka_alone: KafkaCluster, how: str, tmp_path: Path
+) -> None:
+    node = kafka_alone.nodes[0]
+    async with trading(kafka_alone, tmp_path, workers=1) as trade:
+        (worker,) = trade.running.workers
+        await worker.ready()
+        lose(node, how)
+        print(f"said so after {await until_away(worker):.1f} s")  # noqa: T201
+        await asyncio.sleep(2)
+        assert await asyncio.to_thread(probe, worker, "live") == (200, [])
+
+        await bring_back(kafka_alone, node, how)
+
+        began = time.monotonic()
+        await worker.ready(PATIENCE_SECONDS)
+        print(f"ready again after {time.monotonic() - began:.1f} s")  # noqa: T201
+        assert await asyncio.to_thread(probe, worker, "live") == (200, [])
+
+
+@pytest.mark.parametrize("how", ["killed", "paused"])
+async def test_a_worker_can_be_stopped_while_its_broker_is_away_and_its_successor_loses_nothing(
+    kafka_alone: KafkaCluster, how: str, tmp_path: Path
+) -> None:
+    node = kafka_alone.nodes[0]
+    async with trading(kafka_alone, tmp_path, workers=1) as trade:
+        worker = trade.running.workers.pop()
+        await worker.ready()
+        lose(node, how)
+        await asyncio.sleep(2)
+
+        began = time.monotonic()
+        worker.child.terminate()
+        assert await worker.ended(GRACE_SECONDS) == 0, worker.said()
+        print(f"stopped within {time.monotonic() - began:.1f} s")  # noqa: T201
+
+        await bring_back(kafka_alone, node, how)
+        await trade.running.start_worker(host="host-0")
+        await trade.commits.move()
+
+
+def lose(node: Node, how: str) -> None:
+    """The broker dies, or freezes with its connections open."""
+    node.kill() if how == "killed" else node.pause()
+
+
+async def bring_back(kafka: KafkaCluster, node: Node, how: str) -> None:
+    """It serves again."""
+    if how == "killed":
+        await come_back(kafka, node)
+    else:
+        node.resume()
+        await asyncio.to_thread(kafka.wait_until_up, PATIENCE_SECONDS)

@@ -9,6 +9,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from faust.types.tuples import TP
 
+from streams import health as module
 from streams.health import Health
 from streams.settings import load
 from streams.telemetry import Metrics
@@ -40,6 +41,8 @@ class World:
         self.answers: dict[TP, tuple[int, int]] = {ORDERS: (0, 0)}
         self.asked = 0
         self.down = False
+        self.frozen = asyncio.Event()
+        self.frozen.set()
         self.metrics = Metrics()
         settings = load(None, worker={"stalled_seconds": 120})
         self.health = Health(settings, self.metrics, self, self, lambda: self.now)
@@ -52,6 +55,7 @@ class World:
 
     async def places(self, tps: list[TP]) -> dict[TP, tuple[int, int]]:
         self.asked += 1
+        await self.frozen.wait()
         if self.down:
             raise KafkaConnectionError("no broker")
         return {tp: self.answers[tp] for tp in tps}
@@ -159,6 +163,52 @@ async def test_a_broker_that_is_down_is_no_reason_to_restart_its_workers(world: 
 
     assert await world.after(1_000) == []
     assert world.lag() == 4, "what was known stays"
+
+
+async def test_the_time_without_a_broker_is_no_time_without_commits(world: World):
+    world.answers[ORDERS] = (5, 9)
+    await world.after(0)
+    world.down = True
+    await world.after(1_000)
+
+    world.down = False
+
+    assert await world.after(10) == []
+    assert await world.after(130) == ["orders/0: lag 4, nothing committed for 130 s"]
+
+
+async def test_a_broker_that_does_not_answer_makes_the_worker_unready_until_it_does(world: World):
+    world.down = True
+    await world.after(10)
+    assert world.health.not_ready() == ["the broker does not answer"]
+
+    world.down = False
+    await world.after(10)
+    assert world.health.not_ready() == []
+
+
+async def test_whoever_waits_for_the_broker_makes_the_worker_unready(world: World):
+    world.waiting = ["connection"]
+
+    assert world.health.not_ready() == ["the broker does not answer"]
+
+
+async def test_a_page_does_not_wait_for_a_broker_that_takes_its_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """Neither does it ask again meanwhile, and what takes too long is an absence."""
+    monkeypatch.setattr(module, "_PAGE_SECONDS", 0.01)
+    world.frozen.clear()
+
+    assert await world.after(10) == []
+    assert world.health.not_ready() == []
+    assert await world.after(10) == []
+    assert world.health.not_ready() == ["the broker does not answer"]
+    assert world.asked == 1
+
+    world.frozen.set()
+    await world.after(0)
+    assert world.health.not_ready() == []
 
 
 async def test_a_failed_worker_is_not_alive(world: World):
