@@ -27,7 +27,7 @@ log = logger(__name__)
 
 #: The broker is asked at most this often, however often the page is.
 _ASK_SECONDS: Final = 2.0
-#: A page waits so long for the answer: probes have little patience, and a broker that is away must not kill us.
+#: A page waits so long for the answer: probes are impatient, and a broker that is away must not kill us.
 _PAGE_SECONDS: Final = 0.5
 #: A broker that takes longer to answer is away.
 _AWAY_SECONDS: Final = 5.0

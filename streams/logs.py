@@ -73,7 +73,7 @@ def logger(name: str) -> Logger:
 
 
 class Once(logging.Filter):
-    """Lets a line of a library pass once in a while: without a broker aiokafka says the same thirty times a second."""
+    """Lets each line of aiokafka pass once in a while: without a broker it says the same all the time."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()

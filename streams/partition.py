@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 log = logger(__name__)
 
-#: Pauses before the recoveries between two rounds that succeed; after the last one the worker gives up. A broker
-#: that is away is waited for besides.
+#: Pauses before the recoveries between two rounds that succeed; after the last one the worker gives up.
+#: A broker that is away is waited for besides.
 _BACKOFF_SECONDS: Final = (0.0, 0.2, 1.0, 3.0, 10.0)
 #: Batches that gather before whoever brings them must wait: each is up to a megabyte.
 _MOST_WAITING: Final = 8

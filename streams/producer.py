@@ -1,4 +1,4 @@
-"""The producer of everything that must exist before an acknowledgement: idempotent, and it survives its own failures."""
+"""The producer of what must exist before an acknowledgement: idempotent, and not spoilt by a failure."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _FLUSH_SECONDS: Final = 5.0
 class Producer:
     """aiokafka's idempotent producer, begun anew after a batch has failed.
 
-    aiokafka numbers a batch when it takes it up, and the number is gone when the batch fails: the broker refused
-    it, or its partition was without a leader for too long. All that follows in that partition would be refused
-    for ever (OutOfOrderSequenceNumber).
+    aiokafka numbers a batch when it takes it up, and the number is gone when the batch fails: the broker
+    refused it, or its partition was without a leader for too long. All that follows in that partition would
+    be refused for ever (OutOfOrderSequenceNumber).
     """
 
     def __init__(self, options: dict[str, Any]) -> None:

@@ -89,13 +89,13 @@ class Commits:
         """Wait until the group has committed more than it has now; the seconds that took."""
         began, since = time.monotonic(), await self()
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while await self() <= since:
+            while await self() <= since:  # noqa: ASYNC110 - told by the broker alone
                 await asyncio.sleep(0.05)
         return time.monotonic() - began
 
 
 def befalls(kafka: KafkaCluster, fault: Fault, interval: int) -> tuple[Trouble, list[float]]:
-    """The trouble of `fault` in the midst of an interval of a replay, and seconds until the worker went on."""
+    """The trouble of `fault` in an interval of a replay, and the seconds until the worker went on."""
     resumed: list[float] = []
 
     async def trouble(running: Cluster, replayer: Replayer) -> None:

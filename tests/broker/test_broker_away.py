@@ -110,7 +110,7 @@ async def test_a_worker_whose_broker_goes_says_so_stays_alive_and_is_ready_again
         (worker,) = trade.running.workers
         await worker.ready()
         lose(node, how)
-        print(f"said so after {await until_away(worker):.1f} s")  # noqa: T201
+        print(f"said so after {await until_away(worker):.1f} s")
         await asyncio.sleep(2)
         assert await asyncio.to_thread(probe, worker, "live") == (200, [])
 
@@ -118,7 +118,7 @@ async def test_a_worker_whose_broker_goes_says_so_stays_alive_and_is_ready_again
 
         began = time.monotonic()
         await worker.ready(PATIENCE_SECONDS)
-        print(f"ready again after {time.monotonic() - began:.1f} s")  # noqa: T201
+        print(f"ready again after {time.monotonic() - began:.1f} s")
         assert await asyncio.to_thread(probe, worker, "live") == (200, [])
 
 
@@ -136,7 +136,7 @@ async def test_a_worker_can_be_stopped_while_its_broker_is_away_and_its_successo
         began = time.monotonic()
         worker.child.terminate()
         assert await worker.ended(GRACE_SECONDS) == 0, worker.said()
-        print(f"stopped within {time.monotonic() - began:.1f} s")  # noqa: T201
+        print(f"stopped within {time.monotonic() - began:.1f} s")
 
         await bring_back(kafka_alone, node, how)
         await trade.running.start_worker(host="host-0")

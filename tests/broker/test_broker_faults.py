@@ -1,4 +1,4 @@
-"""Brokers stop, die and freeze under a worker: it waits, loses nothing, doubles nothing and goes on at once."""
+"""A broker stops, dies, freezes under a worker: it waits, loses and doubles nothing, and goes on at once."""
 
 from __future__ import annotations
 
@@ -35,15 +35,13 @@ def kafka_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaClust
         yield cluster
 
 
-async def replay_through(
-    kafka: KafkaCluster, fault: Fault, folder: Path, log: list[SourceEvent]
-) -> Left:
+async def replay_through(kafka: KafkaCluster, fault: Fault, folder: Path, log: list[SourceEvent]) -> Left:
     """What a replay leaves behind in the midst of which `fault` comes."""
     trouble, seconds = befalls(kafka, fault, 4)
     broker = await RealKafka.at(kafka.bootstrap)
     session = {"session_timeout_seconds": SESSION_SECONDS}
     left = await run_shop(broker, folder, log, trouble=trouble, patience=PATIENCE_SECONDS, kafka=session)
-    print(f"went on {seconds[0]:.1f} s after the broker's return")  # noqa: T201
+    print(f"went on {seconds[0]:.1f} s after the broker's return")
     return left
 
 
@@ -74,7 +72,7 @@ async def test_a_broker_that_goes_and_returns_changes_nothing(
 async def test_two_workers_outlast_their_only_broker(
     kafka_alone: KafkaCluster, fault: Fault, tmp_path: Path
 ) -> None:
-    """45 s are longer than a write may take, and than the worker would try to heal a fault of another kind."""
+    """45 s are longer than a write may take, and than any other fault would be tried to heal."""
     async with trading(kafka_alone, tmp_path) as trade:
         await fault(kafka_alone)
-        print(f"went on {await trade.commits.move():.1f} s after the broker's return")  # noqa: T201
+        print(f"went on {await trade.commits.move():.1f} s after the broker's return")

@@ -104,7 +104,7 @@ class Trade:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await self.running.consumed()
             outputs = await self._outputs()
-        print(f"caught up in {time.monotonic() - began:.1f} s")  # noqa: T201 - the figure is the point
+        print(f"caught up in {time.monotonic() - began:.1f} s")
         assert all(worker.child.returncode is None for worker in self.running.workers), "a worker ended"
         await self.running.stop()
         bought = await orders(self.running.settings)
