@@ -33,6 +33,13 @@ log = logger(__name__)
 _LEAVE_SECONDS: Final = 20.0
 
 
+class LeaveError(RuntimeError):
+    """The group could not be left; Faust's thread goes on, so only the end of the process ends it.
+
+    Nothing is lost: what was not acknowledged comes again.
+    """
+
+
 def faust_app(settings: Settings) -> BulkApp:
     """The Faust app: one consumer group, its assignor, no tables and no web server of its own."""
     kafka = settings.kafka
@@ -172,12 +179,17 @@ async def _join(app: BulkApp, producer: Producer, patience: Patience) -> None:
 
 
 async def _leave(app: BulkApp, worker: Worker) -> None:
-    """Settle and leave the group, without that if no broker answers: nothing is lost by it."""
-    for step in (worker.close, app.stop):
-        try:
-            await asyncio.wait_for(step(), _LEAVE_SECONDS)
-        except TimeoutError:
-            log.warning("left without the broker's answer", after_seconds=_LEAVE_SECONDS)
+    """Settle and leave the group, without that if no broker answers; raises LeaveError if Faust hangs."""
+    try:
+        await asyncio.wait_for(worker.close(), _LEAVE_SECONDS)
+    except TimeoutError:
+        log.warning("left without a last write: the broker does not answer")
+    # Its consumer's thread may wait for the broker to take a commit, whatever is cancelled.
+    stopping = asyncio.create_task(app.stop())
+    stopped, _ = await asyncio.wait([stopping], timeout=_LEAVE_SECONDS)
+    if not stopped:
+        raise LeaveError("Faust waits for a broker that does not answer")
+    await stopping
 
 
 async def _crash_of(app: BulkApp) -> None:

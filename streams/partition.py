@@ -203,8 +203,12 @@ class Partition(abc.ABC):
         """Rebuild the state and apply the unacknowledged batches again, with growing pauses."""
         self._decided.clear()
         waiting = self.engine.release()
+        told = ""
         while self.owned and not self.ready.is_set():
-            log.warning("recovering after a failed write", partition=self.number, why=str(why))
+            if str(why) != told:
+                # Once for each cause: a broker may be away for hours.
+                log.warning("recovering after a failed write", partition=self.number, why=str(why))
+                told = str(why)
             await asyncio.sleep(self._pause(why))
             try:
                 await self._recover(waiting)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
 
 from streams.logs import logger
 from streams.sending import SendError
@@ -30,9 +30,10 @@ def is_away(error: BaseException) -> bool:
     A topic that is unknown is not away: it may be so for a moment, and for ever.
     """
     cause = error.__cause__ if isinstance(error, SendError) else error
-    if isinstance(cause, KafkaError):
-        return bool(cause.retriable) and not isinstance(cause, UnknownTopicOrPartitionError)
-    return isinstance(cause, TimeoutError)
+    if isinstance(cause, TimeoutError | KafkaTimeoutError):
+        return True
+    retriable = isinstance(cause, KafkaError) and cause.retriable
+    return retriable and not isinstance(cause, UnknownTopicOrPartitionError)
 
 
 class Patience:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from models.versions import ModelSet
-from streams.app import running
+from streams.app import LeaveError, running
 from streams.logs import logger
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.settings import Settings
+    from streams.worker import Worker
 
 log = logger(__name__)
 
@@ -47,14 +49,24 @@ async def run_worker(settings: Settings, model: Path | None = None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(settings, frozen) as worker:
-        stopped = asyncio.create_task(stop.wait())
-        ends: list[asyncio.Future[Any]] = [stopped, worker.error]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if worker.error.done():
-            log.error("the worker cannot go on", why=str(worker.error.exception()))
-        else:
-            log.info("stopping")
+    try:
+        async with running(settings, frozen) as worker:
+            await _until_it_ends(worker, stop)
+    except LeaveError as error:
+        log.warning("ended without leaving the group", why=str(error))
+        # Python would wait for the thread for ever.
+        os._exit(1 if worker.error.done() else 0)
     if worker.error.done():
         await worker.error
+
+
+async def _until_it_ends(worker: Worker, stop: asyncio.Event) -> None:
+    """Wait for a signal or an error, and say which came."""
+    stopped = asyncio.create_task(stop.wait())
+    ends: list[asyncio.Future[Any]] = [stopped, worker.error]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if worker.error.done():
+        log.error("the worker cannot go on", why=str(worker.error.exception()))
+    else:
+        log.info("stopping")

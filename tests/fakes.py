@@ -73,6 +73,8 @@ class FakeBroker:
         #: Called before a batch is written: what happens elsewhere while a write is under way.
         self.meanwhile: Callable[[str], Any] = lambda _: None
         self.down = False
+        #: Topics that were deleted.
+        self.gone: set[str] = set()
         self.sent: list[str] = []
         self._batch_records = batch_records
 
@@ -116,6 +118,9 @@ class FakeConsumer:
             raise KafkaConnectionError("no broker")
 
     async def stop(self) -> None: ...
+
+    async def topics(self) -> set[str]:
+        return {tp.topic for tp in self._positions} - self._broker.gone
 
     def assign(self, tps: Sequence[TopicPartition]) -> None:
         self._positions = dict.fromkeys(tps, 0)

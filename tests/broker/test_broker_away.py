@@ -86,6 +86,25 @@ async def test_a_worker_started_without_a_broker_waits_for_it(
         await running.stop()
 
 
+async def test_a_broker_that_dies_as_a_worker_joins_is_waited_for(
+    kafka_alone: KafkaCluster, tmp_path: Path
+) -> None:
+    """Longer than aiokafka asks for an offset, in the midst of recovery or of joining."""
+    node = kafka_alone.nodes[0]
+    async with cluster(await RealKafka.at(kafka_alone.bootstrap), tmp_path) as running:
+        worker = await running.start_worker()
+        while "BulkThread]: Starting" not in worker.said():  # noqa: ASYNC110 - it is another process
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)
+        node.kill()
+        await asyncio.sleep(45)
+
+        await come_back(kafka_alone, node)
+
+        await worker.ready(PATIENCE_SECONDS)
+        await running.stop()
+
+
 async def test_a_worker_can_be_stopped_before_any_broker_answered(
     kafka_alone: KafkaCluster, tmp_path: Path
 ) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, UnknownTopicOrPartitionError
 
 from streams import partition as module
 from streams.engine import Engine, EngineConfig
@@ -229,6 +229,19 @@ async def test_a_broker_that_is_away_is_waited_for_however_long_it_takes(
     await until(lambda: event.acked)
 
     assert partition.state.numbers == {"a": 1}
+
+
+async def test_a_topic_that_is_gone_stops_the_worker_with_what_to_do(
+    partition: Counting, broker: FakeBroker
+):
+    await partition.start()
+    broker.trouble = failing(1)
+    broker.gone.add(CHANGELOG)
+
+    await partition.take(batch("a"))
+
+    with pytest.raises(UnknownTopicOrPartitionError, match="topics check"):
+        await asyncio.wait_for(partition.failed, 1)
 
 
 async def test_a_graceful_stop_does_not_wait_for_a_broker_that_is_away(
