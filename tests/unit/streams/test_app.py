@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from streams.app import _watched, add_agents, faust_app
+from streams import app as module
+from streams.app import LeaveError, _watched, add_agents, faust_app
 from streams.settings import load
 
 
@@ -103,3 +104,50 @@ async def test_an_error_beside_the_worker_stops_it_and_a_cancellation_does_not()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert steps.error is None
+
+
+class Leaving:
+    """A worker and a Faust that take as long to leave as a test says."""
+
+    def __init__(self, *, worker: float = 0.0, faust: float = 0.0) -> None:
+        self._seconds = worker, faust
+        self.left: list[str] = []
+
+    async def close(self) -> None:
+        await asyncio.sleep(self._seconds[0])
+        self.left.append("settled")
+
+    async def stop(self) -> None:
+        await asyncio.sleep(self._seconds[1])
+        self.left.append("group left")
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LEAVE_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("hurry")
+async def test_a_worker_settles_and_then_leaves_its_group():
+    both = Leaving()
+
+    await module._leave(both, both)
+
+    assert both.left == ["settled", "group left"]
+
+
+@pytest.mark.usefixtures("hurry")
+async def test_a_worker_that_cannot_settle_leaves_all_the_same():
+    both = Leaving(worker=60)
+
+    await module._leave(both, both)
+
+    assert both.left == ["group left"]
+
+
+@pytest.mark.usefixtures("hurry")
+async def test_a_faust_that_does_not_stop_is_not_waited_for():
+    both = Leaving(faust=60)
+
+    with pytest.raises(LeaveError):
+        await module._leave(both, both)

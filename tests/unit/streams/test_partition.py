@@ -231,9 +231,7 @@ async def test_a_broker_that_is_away_is_waited_for_however_long_it_takes(
     assert partition.state.numbers == {"a": 1}
 
 
-async def test_a_topic_that_is_gone_stops_the_worker_with_what_to_do(
-    partition: Counting, broker: FakeBroker
-):
+async def test_a_topic_that_is_gone_stops_the_worker_with_what_to_do(partition: Counting, broker: FakeBroker):
     await partition.start()
     broker.trouble = failing(1)
     broker.gone.add(CHANGELOG)
