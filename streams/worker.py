@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from faust.types.tuples import TP
 
@@ -17,14 +17,12 @@ from streams.training import Training
 from streams.watermarks import Idleness
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from streams.context import Context
     from streams.partition import Partition
 
 log = logger(__name__)
-
-T = TypeVar("T")
 
 #: Topics whose partitions of one number must be owned together.
 PER_USER: Final = (*TOPICS, "churn-alerts")
@@ -161,13 +159,13 @@ class Worker:
 
     async def _own_one(self, table: Any, number: int, make: Any) -> None:
         parked: Partition | None = table.get(number)
-        if parked is not None and await self._patiently(parked.resume):
+        if parked is not None and await self._context.patience.outlast("recovery", parked.resume):
             return
         partition = make(number)
         partition.failed.add_done_callback(self._on_failure)
         table[number] = partition
         self._changed.set()
-        await self._patiently(partition.start)
+        await self._context.patience.outlast("recovery", partition.start)
 
     def _new_customers(self, number: int) -> CustomerPartition:
         after = self._context.settings.worker.idle_after_seconds
@@ -188,16 +186,13 @@ class Worker:
         if not ours:
             self.training = None
         elif self.training is None:
-            self.training = await self._patiently(self._new_training)
+            self.training = await self._context.patience.outlast("recovery", self._new_training)
         self._changed.set()
 
     async def _new_training(self) -> Training:
         training = Training(self._context)
         await training.start()
         return training
-
-    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        return await self._context.patience.outlast("recovery", attempt)
 
     def _at_end(self, topic: str, number: int) -> bool:
         tp = TP(self._context.topics[topic], number)
