@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = logger(__name__)
 
 #: Each step of leaving may take so long: both, and what is done besides, fit into a grace period of a minute.
-_LEAVE_SECONDS: Final = 20.0
+_LEAVE_SECONDS: Final = 15.0
 
 
 class LeaveError(RuntimeError):

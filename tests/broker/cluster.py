@@ -122,7 +122,8 @@ class WorkerProcess:
         """A graceful stop; the exit code."""
         if self.child.returncode is None:
             self.child.terminate()
-        return await asyncio.wait_for(self.child.wait(), 20)
+        # The grace period of docs/operations.md.
+        return await asyncio.wait_for(self.child.wait(), 60)
 
     async def ended(self, seconds: float = 60.0) -> int:
         """Wait for an end of its own accord; the exit code, negative for a signal."""
