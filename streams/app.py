@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from models.versions import ModelSet
+    from streams.producer import Producer
     from streams.settings import Settings
 
 log = logger(__name__)
@@ -106,17 +107,12 @@ def add_agents(app: BulkApp, settings: Settings, worker: Worker, *, learning: bo
 async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIterator[Worker]:
     """A worker that runs until the block ends; `frozen` models do not learn.
 
-    The worker's `error` future fails when it cannot go on; leaving the block is a graceful stop. Raises
-    RightsError before anything is tried if the worker's user may not do all that it must, and TopicsError
-    before it joins its group if a topic is missing or wrong.
+    The worker's `error` future fails when it cannot go on; leaving the block is a graceful stop.
     """
     topics, metrics = settings.kafka.topics(), Metrics()
     options = settings.kafka.client_options()
-    await require_rights(WORKER, topics, options)
-    await require_topics(topics, options)
     async with AsyncExitStack() as stack:
         producer = new_producer(options)
-        await producer.start()
         stack.push_async_callback(producer.stop)
         sender = Sender(producer, settings.worker.write_timeout_seconds)
         context = _context(settings, sender, metrics, frozen)
@@ -127,9 +123,8 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
         app.on_partitions_revoked.connect(lambda _, revoked, **__: worker.revoked(revoked))
         health = Health(settings, metrics, worker, app, time.monotonic)
         await stack.enter_async_context(serve(settings, metrics, worker, health))
-        await context.inputs.look()
         tasks = (
-            context.models.follow(),
+            context.models.follow(context.patience),
             worker.heartbeat(),
             keep_greeting(options),
             context.inputs.watch(),
@@ -137,10 +132,9 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
         for task in tasks:
             stack.push_async_callback(_cancel, _watched(task, worker))
         log.info("starting", group=topics.group, broker=settings.kafka.bootstrap_servers)
-        await app.start()
         stack.push_async_callback(app.stop)
         stack.push_async_callback(worker.close)
-        for task in (_crash_of(app), health.watch()):
+        for task in (_join(app, producer, context), health.watch()):
             stack.push_async_callback(_cancel, _watched(task, worker))
         yield worker
 
@@ -185,6 +179,25 @@ def _watched(coroutine: Any, worker: Worker) -> asyncio.Task[None]:
             worker.fail(error)
 
     return asyncio.create_task(watched())
+
+
+async def _join(app: BulkApp, producer: Producer, context: Context) -> None:
+    """Connect as soon as there is a broker, see that all is right, join the group; runs until Faust crashes.
+
+    Raises RightsError if the worker's user may not do all that it must, TopicsError if a topic is missing or
+    wrong, and InputTopicError.
+    """
+    topics, options = context.topics, context.engine.client_options
+
+    async def connect() -> None:
+        await require_rights(WORKER, topics, options)
+        await require_topics(topics, options)
+        await context.inputs.look()
+        await producer.start()
+
+    await context.patience.outlast("connection", connect)
+    await app.start()
+    await _crash_of(app)
 
 
 async def _crash_of(app: BulkApp) -> None:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from streams.patience import Patience
 from streams.progress import Progress, encode
 from streams.sending import Message, Sender
 
@@ -42,6 +43,7 @@ class Context:
     metrics: Metrics
     engine: EngineConfig
     inputs: InputTopics
+    patience: Patience = field(default_factory=Patience)
     now: Callable[[], int] = field(default=wall_clock_ms)
 
     async def announce(self, progress: Progress) -> None:

@@ -54,6 +54,7 @@ class Health:
         self._app = app
         self._clock = clock
         self._answered = -math.inf
+        self._away = False
         self._places: dict[TP, _Place] = {}
         #: For how long the consumer's thread has been found deaf.
         self._deaf = 0.0
@@ -62,6 +63,8 @@ class Health:
     def not_ready(self) -> list[str]:
         """Why the worker is not ready; empty when it is."""
         problems = []
+        if self._worker.waiting or self._away:
+            problems.append("the broker does not answer")
         if not self._worker.models_loaded:
             problems.append("models are not loaded yet")
         unconfirmed = self._clock() - self._app.consumer.standing.confirmed
@@ -125,8 +128,9 @@ class Health:
         except (KafkaError, TimeoutError) as error:
             log.warning("lag is not known: the broker does not answer", why=repr(error))
             # Nobody can commit meanwhile, which is no reason to restart workers when it is back.
-            self._places = {}
+            self._away, self._places = True, {}
             return
+        self._away = False
         self._judge(found)
         self._metrics.lag.clear()
         for tp, place in self._places.items():

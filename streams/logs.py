@@ -8,12 +8,19 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from features.hashing import salted_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: The same line of a library is said again after this time.
+_REPEAT_SECONDS: Final = 10.0
 
 
 class JsonFormatter(logging.Formatter):
@@ -65,10 +72,31 @@ def logger(name: str) -> Logger:
     return Logger(f"churnwatch.{name.removeprefix('streams.')}")
 
 
+class Once(logging.Filter):
+    """Lets each line of aiokafka pass once in a while: without a broker it says the same all the time."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._clock = clock
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether this kind of line was not there lately; ours always pass."""
+        if not record.name.startswith("aiokafka"):
+            return True
+        now, kind = self._clock(), (record.name, str(record.msg))
+        if now - self._said.get(kind, -self._seconds) < self._seconds:
+            return False
+        self._said[kind] = now
+        return True
+
+
 def configure(level: str) -> None:
     """Send everything, Faust's and aiokafka's own lines too, to standard error as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
+    handler.addFilter(Once(_REPEAT_SECONDS))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # Their chatter at info is about themselves; warnings are about us.
     for noisy in ("faust", "mode", "aiokafka"):

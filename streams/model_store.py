@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,7 +18,10 @@ from streams.readers import bounds, reader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aiokafka import AIOKafkaConsumer
+
     from models.trainer import TrainerConfig
+    from streams.patience import Patience
     from streams.telemetry import Metrics
 
 log = logger(__name__)
@@ -50,17 +54,25 @@ class ModelStore:
         """Call `listener` whenever a new model set is in force."""
         self._listeners.append(listener)
 
-    async def follow(self) -> None:
-        """Read all versions there are, then every new one; runs until cancelled."""
+    async def follow(self, patience: Patience) -> None:
+        """Read all versions there are, then every new one; waits for the broker, and runs until cancelled."""
         tp = TopicPartition(self._topic, 0)
-        async with reader(self._options, tp) as consumer:
-            start, end = await bounds(consumer, tp)
-            consumer.seek(tp, start)
+        async with AsyncExitStack() as stack:
+            consumer, end = await patience.outlast("models", lambda: self._open(stack, tp))
             while True:
                 if not self.loaded.is_set() and await consumer.position(tp) >= end:
                     self.loaded.set()
                 for record in (await consumer.getmany(tp, timeout_ms=100)).get(tp, ()):
                     self._take(record.key or b"", record.value, dict(record.headers).get(HEADER))
+
+    async def _open(self, stack: AsyncExitStack, tp: TopicPartition) -> tuple[AIOKafkaConsumer, int]:
+        """A reader at the start of the topic that lives as long as `stack`, and the topic's end."""
+        async with AsyncExitStack() as opening:
+            consumer = await opening.enter_async_context(reader(self._options, tp))
+            start, end = await bounds(consumer, tp)
+            consumer.seek(tp, start)
+            stack.push_async_callback(opening.pop_all().aclose)
+            return consumer, end
 
     def _take(self, key: bytes, value: bytes | None, signed: bytes | None = None) -> None:
         try:
@@ -87,6 +99,6 @@ class FrozenModels(ModelStore):
         self.current = models
         self.loaded.set()
 
-    async def follow(self) -> None:
+    async def follow(self, patience: Patience) -> None:  # noqa: ARG002 - there is nobody to wait for
         """There is nothing to follow."""
         await asyncio.Event().wait()

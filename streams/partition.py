@@ -15,6 +15,7 @@ from streams.authorisation import RightsError, denied
 from streams.engine import Engine, ForeignWriteError, RevokedError
 from streams.flood import TooManyDeadLettersError
 from streams.logs import logger
+from streams.patience import AWAY_SECONDS, is_away
 from streams.sending import SendError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 log = logger(__name__)
 
 #: Pauses before the recoveries between two rounds that succeed; after the last one the worker gives up.
+#: A broker that is away is waited for besides.
 _BACKOFF_SECONDS: Final = (0.0, 0.2, 1.0, 3.0, 10.0)
 #: Batches that gather before whoever brings them must wait: each is up to a megabyte.
 _MOST_WAITING: Final = 8
@@ -198,7 +200,7 @@ class Partition(abc.ABC):
         except (SendError, ForeignWriteError) as error:
             # Also if it is not ours any more: memory and changelog differ, so it must not be resumed.
             self.ready.clear()
-            if self.owned:
+            if self.owned and not self.stopping:
                 await self._heal(error)
         else:
             self._failures = 0
@@ -207,18 +209,28 @@ class Partition(abc.ABC):
         """Rebuild the state and apply the unacknowledged batches again, with growing pauses."""
         self._decided.clear()
         waiting = self.engine.release()
+        told = ""
         while self.owned and not self.ready.is_set():
-            if self._failures == len(_BACKOFF_SECONDS):
-                raise why
-            log.warning("recovering after a failed write", partition=self.number, why=str(why))
-            await asyncio.sleep(_BACKOFF_SECONDS[self._failures])
-            self._failures += 1
+            if str(why) != told:
+                # Once for each cause: a broker may be away for hours.
+                log.warning("recovering after a failed write", partition=self.number, why=str(why))
+                told = str(why)
+            await asyncio.sleep(self._pause(why))
             try:
                 await self._recover(waiting)
             except Exception as error:
                 if denied(error):
                     raise
                 why = error  # raised above when it does not pass
+
+    def _pause(self, why: Exception) -> float:
+        """Seconds to wait before the next recovery; raises `why` when there was enough of it."""
+        if is_away(why):
+            return AWAY_SECONDS
+        if self._failures == len(_BACKOFF_SECONDS):
+            raise why
+        self._failures += 1
+        return _BACKOFF_SECONDS[self._failures - 1]
 
     async def _recover(self, waiting: list[Any]) -> None:
         self.engine = self.make_engine()

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError
 
 from streams import fetching
 
@@ -29,7 +30,10 @@ class StuckError(RuntimeError):
 
 @asynccontextmanager
 async def reader(options: dict[str, Any], *tps: TopicPartition) -> AsyncIterator[AIOKafkaConsumer]:
-    """A plain consumer of these partitions; seek before reading."""
+    """A plain consumer of these partitions; seek before reading.
+
+    Raises KafkaError: UnknownTopicOrPartitionError at once if a topic is not there.
+    """
     consumer = AIOKafkaConsumer(
         **options,
         enable_auto_commit=False,
@@ -37,12 +41,23 @@ async def reader(options: dict[str, Any], *tps: TopicPartition) -> AsyncIterator
         fetch_max_wait_ms=20,
         max_partition_fetch_bytes=8 << 20,
     )
-    await consumer.start()
     try:
+        await consumer.start()
         consumer.assign(list(tps))
+        # Else aiokafka would ask for its offsets until it cannot tell this from a broker that is away.
+        if unknown := {tp.topic for tp in tps} - await _topics(consumer):
+            raise UnknownTopicOrPartitionError(f"{', '.join(unknown)}: run `churnwatch topics check`")
         yield consumer
     finally:
         await consumer.stop()
+
+
+async def _topics(consumer: AIOKafkaConsumer) -> set[str]:
+    try:
+        return set(await consumer.topics())
+    except KafkaError as error:
+        # aiokafka's error says what failed; why is always the same: no broker answered.
+        raise KafkaConnectionError(str(error)) from error
 
 
 async def bounds(consumer: Any, tp: TopicPartition) -> tuple[int, int]:
@@ -67,7 +82,10 @@ async def end_offsets(options: dict[str, Any], topics: Sequence[str], partition:
 async def read_until(
     consumer: Any, tp: TopicPartition, end: int, stuck_seconds: float = STUCK_SECONDS
 ) -> AsyncIterator[Sequence[ConsumerRecord[Any, Any]]]:
-    """Polls of records before offset `end`, from the consumer's position on; raises StuckError."""
+    """Polls of records before offset `end`, from the consumer's position on.
+
+    Raises StuckError when the broker answers and no record comes, KafkaError when it does not answer.
+    """
     loop = asyncio.get_running_loop()
     progressed = loop.time()
     while (position := await consumer.position(tp)) < end:
@@ -77,4 +95,5 @@ async def read_until(
         if await consumer.position(tp) > position:
             progressed = loop.time()
         elif loop.time() - progressed > stuck_seconds:
+            await consumer.end_offsets([tp])
             raise StuckError(f"reading {tp.topic}/{tp.partition} stands still at {position} of {end}")

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from streams.authorisation import RightsError, sentence
+from streams.producer import Producer
 from streams.rights import Right
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-#: aiokafka takes 31 rows of 500 B into a batch by default; this takes a thousand, and brokers take it.
-BATCH_BYTES: Final = 512 * 1024
-#: The largest single record we may produce: a dead letter of 64 KiB, a cohort chunk, a model version.
-MAX_REQUEST_BYTES: Final = 1_000_000
 
 Header = tuple[str, bytes]
 
@@ -35,15 +30,9 @@ class SendError(RuntimeError):
     """A write was not confirmed in time, or the broker refused it."""
 
 
-def new_producer(options: dict[str, Any]) -> AIOKafkaProducer:
+def new_producer(options: dict[str, Any]) -> Producer:
     """A producer for everything that must exist before an acknowledgement; start it before use."""
-    return AIOKafkaProducer(
-        **options,
-        enable_idempotence=True,
-        linger_ms=0,
-        max_batch_size=BATCH_BYTES,
-        max_request_size=MAX_REQUEST_BYTES,
-    )
+    return Producer(options)
 
 
 class Sender:
@@ -53,7 +42,7 @@ class Sender:
     passed again for every turn it waits), so here they queue up.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, seconds: float) -> None:
+    def __init__(self, producer: Producer, seconds: float) -> None:
         self._producer = producer
         self._seconds = seconds
         self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -85,7 +74,7 @@ class Sender:
         return confirmed[0].offset, confirmed[-1].offset + batches[-1][1]
 
 
-def _batches(producer: AIOKafkaProducer, messages: Sequence[Message]) -> list[tuple[Any, int]]:
+def _batches(producer: Producer, messages: Sequence[Message]) -> list[tuple[Any, int]]:
     batches: list[tuple[Any, int]] = []
     batch, count = producer.create_batch(), 0
     for message in messages:

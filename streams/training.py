@@ -117,7 +117,9 @@ class Training:
         keep = self._context.settings.model.keep_versions
         found = records(models, self.trainer.portable_states(), keep)
         messages = [Message(key, value, self._signed(key, value)) for key, value in found]
-        await self._context.sender.send(self._context.topics["models"], 0, messages)
+        context, topic = self._context, self._context.topics["models"]
+        # What was learned is not learned again, so its version must not be lost.
+        await context.patience.outlast("models", lambda: context.sender.send(topic, 0, messages))
         self._published = models.as_of
 
     def _signed(self, key: bytes, value: bytes | None) -> tuple[Header, ...]:

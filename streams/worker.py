@@ -159,13 +159,13 @@ class Worker:
 
     async def _own_one(self, table: Any, number: int, make: Any) -> None:
         parked: Partition | None = table.get(number)
-        if parked is not None and await parked.resume():
+        if parked is not None and await self._context.patience.outlast("recovery", parked.resume):
             return
         partition = make(number)
         partition.failed.add_done_callback(self._on_failure)
         table[number] = partition
         self._changed.set()
-        await partition.start()
+        await self._context.patience.outlast("recovery", partition.start)
 
     def _new_customers(self, number: int) -> CustomerPartition:
         after = self._context.settings.worker.idle_after_seconds
@@ -186,10 +186,13 @@ class Worker:
         if not ours:
             self.training = None
         elif self.training is None:
-            training = Training(self._context)
-            await training.start()
-            self.training = training
+            self.training = await self._context.patience.outlast("recovery", self._new_training)
         self._changed.set()
+
+    async def _new_training(self) -> Training:
+        training = Training(self._context)
+        await training.start()
+        return training
 
     def _at_end(self, topic: str, number: int) -> bool:
         return bool(self._app.consumer.at_end(TP(self._context.topics[topic], number)))
@@ -204,6 +207,11 @@ class Worker:
     def models_loaded(self) -> bool:
         """Whether every model version there was at the start has been read."""
         return self._context.models.loaded.is_set()
+
+    @property
+    def waiting(self) -> list[str]:
+        """What waits for a broker that is away."""
+        return self._context.patience.waiting
 
     def wake(self) -> None:
         """Let every partition look again at what is due."""

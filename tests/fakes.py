@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, RecordListTooLargeError
 
 from features.rowcodec import RowError
 from streams.outputs import Output
@@ -74,6 +74,8 @@ class FakeBroker:
         #: Called before a batch is written: what happens elsewhere while a write is under way.
         self.meanwhile: Callable[[str], Any] = lambda _: None
         self.down = False
+        #: Topics that were deleted.
+        self.gone: set[str] = set()
         self.sent: list[str] = []
         self._batch_records = batch_records
 
@@ -89,7 +91,7 @@ class FakeBroker:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         trouble = self.trouble(topic)
         if trouble == "refuse":
-            answer.set_exception(KafkaConnectionError("refused"))
+            answer.set_exception(RecordListTooLargeError(topic))
             return answer
         self.meanwhile(topic)
         await asyncio.sleep(0)
@@ -117,6 +119,9 @@ class FakeConsumer:
             raise KafkaConnectionError("no broker")
 
     async def stop(self) -> None: ...
+
+    async def topics(self) -> set[str]:
+        return {tp.topic for tp in self._positions} - self._broker.gone
 
     def assign(self, tps: Sequence[TopicPartition]) -> None:
         self._positions = dict.fromkeys(tps, 0)

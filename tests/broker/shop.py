@@ -48,6 +48,12 @@ def purchase(user: str, ts: int, number: int = 0) -> bytes:
     )
 
 
+def complaint(user: str, ts: int) -> bytes:
+    """A review that triggers an alert."""
+    review = {"type": "review", "event_id": f"{user}-complaint", "user_id": user, "ts": ts, "rating": 1}
+    return msgspec.json.encode(review)
+
+
 class _Customer:
     def __init__(self, user: str, rng: random.Random, days: int) -> None:
         self.user, self.rng = user, rng

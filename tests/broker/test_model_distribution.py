@@ -10,6 +10,7 @@ import pytest
 
 from models.versions import records
 from streams.model_store import ModelStore
+from streams.patience import Patience
 from streams.sending import Message, Sender, new_producer
 from streams.telemetry import Metrics
 from tests.broker.cluster import cluster
@@ -32,7 +33,7 @@ async def following(settings: Settings) -> AsyncIterator[ModelStore]:
     """A worker's model store, loaded."""
     options, metrics = settings.kafka.client_options(), Metrics()
     store = ModelStore(settings.kafka.topics()["models"], settings.trainer(), options, metrics)
-    task = asyncio.create_task(store.follow())
+    task = asyncio.create_task(store.follow(Patience()))
     try:
         await asyncio.wait_for(store.loaded.wait(), 20)
         yield store

@@ -6,13 +6,12 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-import orjson
 import pytest
 
 from features.hashing import partition_of
-from streams.reading import read_core
 from streams.sending import Message, Sender, new_producer
-from tests.broker.cluster import WorkerProcess, cluster
+from tests.broker.cluster import cluster
+from tests.broker.counting import orders, until_owned
 from tests.broker.shop import purchase
 
 if TYPE_CHECKING:
@@ -47,32 +46,6 @@ class Till:
             await asyncio.gather(*(self._sender.send(orders, *batch) for batch in batches.items()))
             self.rounds += 1
             await asyncio.sleep(0.01)
-
-
-def owned(worker: WorkerProcess) -> set[int]:
-    """Partitions of the worker's last assignment."""
-    ready = [line for line in worker.said().splitlines() if '"message":"ready"' in line]
-    return set(orjson.loads(ready[-1])["partitions"]) if ready else set()
-
-
-async def until_owned(*workers: WorkerProcess) -> None:
-    """Wait until these workers share all partitions, each with some."""
-    async with asyncio.timeout(120):
-        while True:
-            shares = [owned(worker) for worker in workers]
-            if all(shares) and sorted(p for share in shares for p in share) == [0, 1, 2, 3]:
-                return
-            assert all(worker.child.returncode is None for worker in workers), workers[-1].said()
-            await asyncio.sleep(0.05)
-
-
-async def orders(settings: Settings) -> dict[str, int]:
-    """Purchases that count, by customer, as they stand on the changelog."""
-    found = {}
-    for partition in range(settings.kafka.partitions):
-        table = (await read_core(settings, partition)).table
-        found.update({user: int(table.rows["orders"][slot]) for user, slot in table.index.items()})
-    return found
 
 
 @pytest.mark.parametrize("going", ["stop", "kill"])

@@ -35,6 +35,7 @@ class World:
         self.now = 1_000.0
         self.parts = [Part(0)]
         self.models_loaded = True
+        self.waiting: list[str] = []
         self.error: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.consumer = self.standing = self
         self.answers: dict[TP, tuple[int, int]] = {ORDERS: (0, 0)}
@@ -207,6 +208,22 @@ async def test_a_consumer_whose_thread_is_deaf_is_dead_after_a_while(world: Worl
     world.deaf = False
     await world.health.look()
     assert world.health.not_alive() == []
+
+
+async def test_a_broker_that_does_not_answer_makes_the_worker_unready_until_it_does(world: World):
+    world.down = True
+    await world.after(10)
+    assert world.health.not_ready() == ["the broker does not answer"]
+
+    world.down = False
+    await world.after(10)
+    assert world.health.not_ready() == []
+
+
+async def test_whoever_waits_for_the_broker_makes_the_worker_unready(world: World):
+    world.waiting = ["connection"]
+
+    assert world.health.not_ready() == ["the broker does not answer"]
 
 
 async def test_a_failed_worker_is_not_alive(world: World):

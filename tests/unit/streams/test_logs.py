@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from streams.logs import JsonFormatter, configure, logger, pseudonym
+from streams.logs import JsonFormatter, Once, configure, logger, pseudonym
 
 
 @pytest.fixture
@@ -99,3 +99,19 @@ def test_a_pseudonym_is_the_same_for_a_customer_differs_with_the_salt_and_does_n
     assert name != pseudonym("bob@example.org", "pepper")
     assert len(name) == 16
     assert int(name, 16) >= 0
+
+
+def test_a_library_that_repeats_itself_is_heard_once_in_a_while_and_we_always():
+    now = [0.0]
+    once = Once(10.0, lambda: now[0])
+
+    def passes(name: str, message: str, node: int) -> bool:
+        return once.filter(logging.LogRecord(name, logging.ERROR, "", 0, message, (node,), None))
+
+    assert passes("aiokafka.client", "no node %d", 1)
+    assert not passes("aiokafka.client", "no node %d", 2)
+    assert passes("aiokafka.client", "no broker %d", 1)
+    assert passes("churnwatch.engine", "written %d", 1)
+    assert passes("churnwatch.engine", "written %d", 2)
+    now[0] = 10.0
+    assert passes("aiokafka.client", "no node %d", 3)

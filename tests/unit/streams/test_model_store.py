@@ -11,6 +11,7 @@ import pytest
 from models.trainer import TrainerConfig
 from models.versions import CHAMPION_KEY, records, version_key
 from streams.model_store import FrozenModels, ModelStore
+from streams.patience import Patience
 from streams.telemetry import Metrics
 from tests.building import constant_models
 from tests.fakes import FakeBroker, metric
@@ -24,7 +25,7 @@ async def store(broker: FakeBroker):
     metrics = Metrics()
     store = ModelStore("models", CONFIG, {}, metrics)
     store.metrics = metrics
-    task = asyncio.create_task(store.follow())
+    task = asyncio.create_task(store.follow(Patience()))
     yield store
     task.cancel()
     await asyncio.wait([task])
@@ -129,7 +130,7 @@ async def test_a_version_of_an_earlier_decision_time_does_not_replace_a_later_on
 async def test_frozen_models_follow_nothing(broker: FakeBroker):
     models = constant_models(0.7, number=9)
     store = FrozenModels(models, "models", CONFIG, Metrics())
-    following = asyncio.create_task(store.follow())
+    following = asyncio.create_task(store.follow(Patience()))
     publish(broker, 1)
     await follow()
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, UnknownTopicOrPartitionError
 
 from streams import partition as module
 from streams.engine import Engine, EngineConfig
@@ -69,6 +69,7 @@ class Counting(Partition):
 def broker(broker: FakeBroker, monkeypatch: pytest.MonkeyPatch):
     """A broker whose failures are tried again at once."""
     monkeypatch.setattr(module, "_BACKOFF_SECONDS", (0.0, 0.001, 0.001))
+    monkeypatch.setattr(module, "AWAY_SECONDS", 0.001)
     return broker
 
 
@@ -212,14 +213,17 @@ async def test_a_foreign_write_makes_it_read_the_changelog_again(partition: Coun
     assert partition.state.numbers["theirs"] == 7
 
 
-async def test_a_broker_that_comes_back_in_time_is_waited_for(partition: Counting, broker: FakeBroker):
+async def test_a_broker_that_is_away_is_waited_for_however_long_it_takes(
+    partition: Counting, broker: FakeBroker
+):
     await partition.start()
     broker.trouble = failing(1)
     broker.down = True
     event = batch("a")
     await partition.take(event)
-    await until(lambda: partition.made == 3)
+    await until(lambda: partition.made == 3 * len(module._BACKOFF_SECONDS))
     assert event.acked == 0
+    assert not partition.ready.is_set()
 
     broker.down = False
     await until(lambda: event.acked)
@@ -227,18 +231,35 @@ async def test_a_broker_that_comes_back_in_time_is_waited_for(partition: Countin
     assert partition.state.numbers == {"a": 1}
 
 
-async def test_a_broker_that_stays_away_stops_the_worker_with_the_cause(
-    partition: Counting, broker: FakeBroker
-):
+async def test_a_topic_that_is_gone_stops_the_worker_with_what_to_do(partition: Counting, broker: FakeBroker):
     await partition.start()
     broker.trouble = failing(1)
-    broker.down = True
+    broker.gone.add(CHANGELOG)
 
     await partition.take(batch("a"))
 
-    with pytest.raises(KafkaConnectionError, match="no broker"):
+    with pytest.raises(UnknownTopicOrPartitionError, match="topics check"):
         await asyncio.wait_for(partition.failed, 1)
-    assert not partition.ready.is_set()
+
+
+async def test_a_graceful_stop_does_not_wait_for_a_broker_that_is_away(
+    partition: Counting, broker: FakeBroker
+):
+    await partition.start()
+    closing: list[asyncio.Task[None]] = []
+
+    def lose_and_close(name: str) -> str | None:
+        broker.down = True
+        closing.append(asyncio.create_task(partition.close()))
+        return "lose the answer"
+
+    broker.trouble = lose_and_close
+
+    await partition.take(batch("a"))
+    await until(lambda: closing)
+
+    await asyncio.wait_for(closing[0], 1)
+    assert partition.made == 1
 
 
 async def test_writes_that_are_refused_for_ever_stop_the_worker_although_every_recovery_succeeds(

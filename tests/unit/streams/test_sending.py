@@ -11,7 +11,8 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from streams.authorisation import RightsError
-from streams.sending import BATCH_BYTES, Message, Sender, SendError, _batches
+from streams.producer import BATCH_BYTES
+from streams.sending import Message, Sender, SendError, _batches
 from tests.fakes import FakeBroker
 
 
@@ -56,7 +57,7 @@ async def test_a_refusal_is_a_send_error_that_names_topic_and_partition():
     broker = FakeBroker()
     broker.trouble = lambda _: "refuse"
 
-    with pytest.raises(SendError, match=r"t/3: 2 records not confirmed: KafkaConnectionError"):
+    with pytest.raises(SendError, match=r"t/3: 2 records not confirmed: RecordListTooLargeError"):
         await Sender(broker, 1.0).send("t", 3, messages(b"a", b"b"))
 
 
