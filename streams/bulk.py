@@ -17,6 +17,8 @@ from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
 
+from streams.window import Window
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
@@ -41,7 +43,7 @@ fetcher.PartitionRecords = PlainRecords
 class BulkMessage(ConsumerMessage):  # type: ignore[misc]
     """A batch of records of one topic partition; `offset` is the last one's."""
 
-    __slots__ = ("first_offset",)
+    __slots__ = ("first_offset", "weight")
 
 
 class BulkSchema(Schema):  # type: ignore[misc]
@@ -129,12 +131,15 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
         self.guard = HoleGuard()
         self._inflight: dict[TP, deque[BulkMessage]] = defaultdict(deque)
         super().__init__(*args, **kwargs)
+        self.window = Window(self.app.in_flight_bytes)
 
     def _new_consumer_thread(self) -> BulkThread:
         return BulkThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, BulkMessage]]:  # noqa: ASYNC109
-        """One message for each partition of a poll."""
+        """One message for each partition of a poll, once there is room for it."""
+        if not await self.window.has_room(timeout):
+            return
         records, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
@@ -183,7 +188,14 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
         )
         message.first_offset = first.offset
         self._inflight[tp].append(message)
+        self.window.add(message)
         return message
+
+    def ack(self, message: BulkMessage) -> bool:
+        """A batch is done with: only its offset is kept until the next commit."""
+        self.window.remove(message)
+        message.value = ()
+        return bool(super().ack(message))
 
     def _new_offset(self, tp: TP) -> int | None:
         """What may be committed: the end of the acknowledged prefix."""
@@ -216,7 +228,7 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
 
     async def perform_seek(self) -> None:
         """Go to the committed offsets; what was delivered and not committed is delivered again."""
-        self._inflight.clear()
+        self._forget(*self._inflight)
         await super().perform_seek()
         known = {tp: offset for tp, offset in self._read_offset.items() if offset is not None}
         unknown = [tp for tp in self.assignment() if tp not in known]
@@ -226,9 +238,14 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget partitions that go."""
         await super().on_partitions_revoked(revoked)
-        for tp in revoked:
-            self._inflight.pop(tp, None)
+        self._forget(*revoked)
         self.guard.forget(set(revoked))
+
+    def _forget(self, *tps: TP) -> None:
+        """What was delivered of these partitions is not waited for any more."""
+        for tp in tps:
+            for message in self._inflight.pop(tp, ()):
+                self.window.remove(message)
 
 
 class BulkTransport(driver.Transport):  # type: ignore[misc]
@@ -242,6 +259,8 @@ class BulkApp(faust.App):  # type: ignore[misc]
 
     #: Longest wait of a fetch in ms.
     fetch_wait_ms = 20
+    #: See `Window`.
+    in_flight_bytes = 32 << 20
 
     def _new_transport(self) -> BulkTransport:
         return BulkTransport(self.conf.broker_consumer, self)

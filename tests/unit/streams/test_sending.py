@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from streams.sending import BATCH_BYTES, Message, Sender, SendError, _batches
-from tests.fakes import FakeBroker
+from tests.fakes import Batch, FakeBroker
 
 
 def messages(*values: bytes) -> list[Message]:
@@ -64,6 +65,20 @@ async def test_an_answer_that_does_not_come_in_time_is_a_send_error():
     with pytest.raises(SendError, match="not confirmed: TimeoutError"):
         await Sender(broker, 0.01).send("t", 0, messages(b"a"))
     assert broker.values("t") == [b"a"], "it was written all the same"
+
+
+async def test_a_write_may_take_longer_than_the_limit_as_long_as_the_broker_goes_on_confirming():
+    broker = SlowBroker(batch_records=1)
+
+    assert await Sender(broker, 0.3).send("t", 0, messages(*[b"a"] * 4)) == (0, 4)
+
+
+class SlowBroker(FakeBroker):
+    """Takes a tenth of a second for each batch."""
+
+    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> asyncio.Future[Any]:
+        await asyncio.sleep(0.1)
+        return await super().send_batch(batch, topic, partition=partition)
 
 
 async def test_senders_to_one_partition_take_turns():
