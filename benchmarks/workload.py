@@ -16,7 +16,7 @@ import orjson
 from confluent_kafka import Producer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 DAY_MS = 86_400_000
 TOPICS = ("clickstream", "orders", "reviews")
@@ -87,8 +87,10 @@ def user_name(number: int) -> str:
     return f"user-{number:07d}"
 
 
-def preload(bootstrap: str, prefix: str, workload: Workload, compression: str = "none") -> dict[str, int]:
-    """Write the workload to `prefix` + topic, partitioned as Kafka's Java client does; events per topic.
+def preload(
+    bootstrap: str, prefix: str, records: Iterable[Record], compression: str = "none"
+) -> dict[str, int]:
+    """Write `records` to `prefix` + topic, partitioned as Kafka's Java client does; events per topic.
 
     Raises RuntimeError if the broker did not take everything within a minute after the last record.
     """
@@ -104,13 +106,13 @@ def preload(bootstrap: str, prefix: str, workload: Workload, compression: str = 
         }
     )
     counts = dict.fromkeys(TOPICS, 0)
-    for record in workload.records():
+    for record in records:
         producer.produce(prefix + record.topic, key=record.key, value=record.value)
         counts[record.topic] += 1
         if sum(counts.values()) % 1_000 == 0:
             producer.poll(0)
     if left := producer.flush(60):
-        raise RuntimeError(f"the broker did not take {left} of {workload.events} records")
+        raise RuntimeError(f"the broker did not take {left} of {sum(counts.values())} records")
     return counts
 
 

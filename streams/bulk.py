@@ -8,7 +8,7 @@ loses events around rebalances (docs/operations.md).
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import faust
 from aiokafka import TopicPartition
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from aiokafka import ConsumerRecord
+
+
+#: The largest answer to a fetch. A request is given up after 40 s: aiokafka's 50 MiB never get through a slow
+#: wire, however often they are asked for.
+FETCH_BYTES: Final = 8 << 20
 
 
 class PlainRecords(fetcher.PartitionRecords):  # type: ignore[misc]
@@ -119,6 +124,7 @@ class BulkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         # Read when the consumer starts, which is after this: Faust waits 1.5 s for a fetch, hard-coded,
         # uses its co-partitioning assignor only beside its own tables, and reads aborted transactions.
         consumer._fetch_max_wait_ms = self.app.fetch_wait_ms  # noqa: SLF001
+        consumer._fetch_max_bytes = FETCH_BYTES  # noqa: SLF001
         consumer._isolation_level = "read_committed"  # noqa: SLF001
         consumer._partition_assignment_strategy = (self.app.assignor,)  # noqa: SLF001
         return consumer
