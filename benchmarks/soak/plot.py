@@ -25,7 +25,12 @@ _PANELS: Final = (
     _Panel("event → alert\n[ms]", (("median", "p50_s", 1e-3), ("99th percentile", "p99_s", 1e-3))),
     _Panel(
         "customers",
-        (("in the table", "customers", 1), ("forgotten so far", "evicted", 1), ("forks", "forks", 1)),
+        (
+            ("in the table", "customers", 1),
+            ("in the ledger", "ledger_rows", 1),
+            ("forgotten so far", "evicted", 1),
+            ("forks", "forks", 1),
+        ),
     ),
     _Panel(
         "state\n[MB]",

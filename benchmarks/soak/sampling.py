@@ -39,6 +39,7 @@ class Sample:
     missing: int
     customers: float
     evicted: float
+    ledger_rows: float
     forks: float
     cohorts: float
     labels: float
@@ -116,6 +117,7 @@ def _sample(seconds: float, worker: Worker, page: str, reactions: Reactions) -> 
         missing=reactions.missing,
         customers=total("customers"),
         evicted=total("customers_evicted_total"),
+        ledger_rows=total("ledger_rows"),
         forks=total("forks"),
         cohorts=total("cohorts_pending"),
         labels=total("labels_total"),

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 #: Days that a customer stays, and days after which the worker forgets one who is silent.
 STAY_DAYS: Final = 20
 EVICT_AFTER_DAYS: Final = 20
-#: After so many days the table holds as many customers as it ever will.
-LIFE_DAYS: Final = STAY_DAYS + EVICT_AFTER_DAYS
+#: The ledger keeps a customer for as long as caps may ask for it (twice the window of `Caps`).
+LEDGER_DAYS: Final = 60
+#: After so many days the worker knows as many customers as it ever will.
+LIFE_DAYS: Final = STAY_DAYS + max(EVICT_AFTER_DAYS, LEDGER_DAYS)
 #: Every so many customers who go one asks to be erased.
 _ERASED_EVERY: Final = 50
 _DAY_SECONDS: Final = 10.0
