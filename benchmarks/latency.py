@@ -158,7 +158,13 @@ def measure(bootstrap: str, prefix: str, alerts_topic: str, load: Load) -> Laten
 
 def send(bootstrap: str, prefix: str, schedule: Iterable[Due], sent: dict[str, float]) -> int:
     """Send `schedule` in real time; notes in `sent` when each timed record's user was sent. The count."""
-    producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 5})
+    options = {
+        "bootstrap.servers": bootstrap,
+        "partitioner": "murmur2_random",
+        "linger.ms": 5,
+        "log_level": 2,
+    }
+    producer = Producer(options)
     start, count = time.perf_counter(), 0
     for at, record, timed in schedule:
         while time.perf_counter() < start + at:

@@ -100,6 +100,7 @@ def preload(
             "partitioner": "murmur2_random",
             "compression.type": compression,
             "linger.ms": 50,
+            "log_level": 2,
             "batch.num.messages": 5_000,
             "queue.buffering.max.messages": 1_000_000,
             "queue.buffering.max.kbytes": 1_000_000,

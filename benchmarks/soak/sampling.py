@@ -5,13 +5,13 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import latency
+from benchmarks.engines import EngineError
 from streams.processes import is_ready, read_metrics
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def watched(
 def _sample(seconds: float, worker: Worker, page: str, reactions: Reactions) -> Sample:
     rss = worker.resident_bytes()
     p50, p99 = reactions.percentiles()
-    metrics = read_metrics(page)
+    metrics = _metrics(page)
 
     def total(name: str) -> float:
         return sum(value for key, value in metrics.items() if key.startswith(f"churnwatch_{name}{{"))
@@ -133,8 +133,16 @@ def _sample(seconds: float, worker: Worker, page: str, reactions: Reactions) -> 
 
 
 def _is_live(page: str) -> bool:
+    """As an orchestrator sees it: no answer in time is a bad one."""
     try:
-        with urllib.request.urlopen(f"{page}health/live", timeout=10) as answer:
+        with urllib.request.urlopen(f"{page}health/live", timeout=30) as answer:
             return bool(answer.status == 200)
-    except urllib.error.HTTPError:
+    except OSError:
         return False
+
+
+def _metrics(page: str) -> dict[str, float]:
+    try:
+        return read_metrics(page)
+    except OSError as error:
+        raise EngineError(f"the worker's page does not answer: {error}") from error

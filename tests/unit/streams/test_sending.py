@@ -102,12 +102,12 @@ class RealBatches:
         return BatchBuilder(BATCH_BYTES, 0)
 
 
-def test_a_batch_takes_a_thousand_rows_of_500_bytes_and_a_record_larger_than_a_batch_still_goes():
+def test_a_batch_takes_many_rows_of_500_bytes_and_a_record_larger_than_a_batch_still_goes():
     large = Message(None, b"x" * (BATCH_BYTES + 1))
 
-    found = _batches(RealBatches(), [*messages(*[b"r" * 500] * 1_000), large, *messages(b"y")])
+    found = _batches(RealBatches(), [*messages(*[b"r" * 500] * 250), large, *messages(b"y")])
 
-    assert [count for _, count in found] == [1_000, 1, 1]
+    assert [count for _, count in found] == [250, 1, 1]
     data = bytes(found[1][0]._build())
     (record,) = DefaultRecordBatch(bytearray(data))
     assert record.value == large.value
