@@ -160,7 +160,15 @@ def _fastest(runs: Sequence[Run]) -> list[Run]:
 
 def _table(runs: Sequence[Run]) -> Table:
     table = Table(title=f"{runs[0].events:,} events on {PARTITIONS} partitions")
-    for name in ("workers", "events/s", "efficiency", "µs/event", "cores used", "done after", "stood still"):
+    for name in (
+        "workers",
+        "events/s",
+        "efficiency",
+        "µs/event",
+        "cores used",
+        "done after [s]",
+        "still [s]",
+    ):
         table.add_column(name, justify="right")
     fastest = _fastest(runs)
     for run in fastest:
@@ -170,8 +178,8 @@ def _table(runs: Sequence[Run]) -> Table:
             f"{run.rate / run.workers / fastest[0].rate:.0%}",
             f"{run.us_per_event:.1f}",
             f"{run.cpu_s / run.seconds:.2f}",
-            f"{min(run.done_s):.1f}…{max(run.done_s):.1f} s",
-            f"{run.standstill_s:.1f} s",
+            f"{min(run.done_s):.1f}…{max(run.done_s):.1f}",
+            f"{run.standstill_s:.1f}",
         )
     return table
 
