@@ -8,9 +8,11 @@ DATA ?= cdnow
 BROKER ?= embedded
 N ?= 1
 PORT ?= 9092
+MINUTES ?= 30
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
+BENCH_STAMP := $(VENV)/.bench
 
 # The demo's data come inside these packages, which are never imported and need none of their dependencies.
 DATA_cdnow := Lifetimes==0.11.3
@@ -21,7 +23,7 @@ $(error there is no DATA=$(DATA): say DATA=cdnow or DATA=completejourney)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test unit unit-half unit-other-half lint format kafka demo bench prove contracts clean
+.PHONY: help setup test unit unit-half unit-other-half lint format kafka demo bench soak prove contracts clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +105,13 @@ endif
 
 bench: $(STAMP) ## cost and speed beside stock Faust, Bytewax and Quix Streams: run/bench.json
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+$(BENCH_STAMP): pyproject.toml | $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
+soak: $(STAMP) $(BENCH_STAMP) ## steady load, customers coming and going, for MINUTES=30: run/soak.json and run/soak.png
+	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(ARGS)
 
 prove: $(STAMP) ## the slow proofs: kills, scale, equality of replay and backtest
 	@$(BIN)/pytest -m slow

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from streams.topics import Topics
 
-LEADER_TIMEOUT_S = 15.0
+LEADER_TIMEOUT_S = 60.0
 
 
 class Broker(Protocol):

@@ -11,12 +11,17 @@ import statistics
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.workload import DAY_MS, Record, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 #: Alerts that have not come so long after the last trigger are counted as missing.
 GRACE_S = 5.0
@@ -37,13 +42,39 @@ class Load:
     users: int = 100_000
     #: Event time that passes, up to now; None for the present, as fast as it goes by.
     days: float | None = None
+    #: See `Workload`.
+    turnover: float = 0.0
 
-    @property
+    @cached_property
     def workload(self) -> Workload:
         """The events, the last of them stamped no later than when it is sent."""
         days = self.days or self.seconds / 86_400
         start = int(time.time() * 1000) - (int(self.days * DAY_MS) if self.days else 0)
-        return Workload(int(self.rate * self.seconds), self.users, start_ms=start, days=days)
+        events = int(self.rate * self.seconds)
+        return Workload(events, self.users, start_ms=start, days=days, turnover=self.turnover)
+
+    def event_time(self, at: float) -> int:
+        """Event time (epoch ms) that belongs to `at` seconds after the start."""
+        span = self.workload.end_ms - self.workload.start_ms
+        return self.workload.start_ms + int(at / self.seconds * span)
+
+    def schedule(self) -> Iterator[Due]:
+        """What to send when."""
+        every = self.rate // self.triggers
+        for number, record in enumerate(self.workload.records()):
+            at = number / self.rate
+            if number % every:
+                yield Due(at, record)
+            else:
+                yield Due(at, _refund(number, self.event_time(at)), timed=at >= self.warm_up_s)
+
+
+class Due(NamedTuple):
+    """A record to send `at` seconds after the start; `timed` if its alert is waited for."""
+
+    at: float
+    record: Record
+    timed: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,8 +98,8 @@ class _OfUser(msgspec.Struct):
 
 
 @dataclass
-class _Alerts(threading.Thread):
-    """Notes when the first alert of each user is read."""
+class Alerts(threading.Thread):
+    """Notes when the first alert of each user is read, on the clock of `time.perf_counter`."""
 
     bootstrap: str
     topic: str
@@ -83,6 +114,7 @@ class _Alerts(threading.Thread):
         return id(self)
 
     def run(self) -> None:
+        """Read until `stopping` is set; `listening` says that nothing from now on will be missed."""
         # Without a group: nothing to join, and only what comes from now on.
         consumer = Consumer(
             {"bootstrap.servers": self.bootstrap, "group.id": "bench-latency", "fetch.wait.max.ms": 10}
@@ -109,10 +141,13 @@ def measure(bootstrap: str, prefix: str, alerts_topic: str, load: Load) -> Laten
     The worker under test must be running, caught up, and set to raise an alert for every refund. Raises
     RuntimeError if not a single alert came.
     """
-    alerts = _Alerts(bootstrap, alerts_topic)
+    alerts = Alerts(bootstrap, alerts_topic)
     alerts.start()
     alerts.listening.wait(30)
-    sent, rate = _send(bootstrap, prefix, load)
+    sent: dict[str, float] = {}
+    started = time.perf_counter()
+    count = send(bootstrap, prefix, load.schedule(), sent)
+    rate = count / (time.perf_counter() - started)
     deadline = time.monotonic() + GRACE_S
     while len(alerts.seen.keys() & sent.keys()) < len(sent) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -121,25 +156,25 @@ def measure(bootstrap: str, prefix: str, alerts_topic: str, load: Load) -> Laten
     return _summary(sent, alerts.seen, rate)
 
 
-def _send(bootstrap: str, prefix: str, load: Load) -> tuple[dict[str, float], float]:
-    """Send in real time; when each measured trigger was sent by user, and the events per second."""
-    producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 5})
-    workload, every = load.workload, load.rate // load.triggers
-    step = (workload.end_ms - workload.start_ms) / workload.events
-    sent: dict[str, float] = {}
-    start = time.perf_counter()
-    for number, record in enumerate(workload.records()):
-        due = start + number / load.rate
-        while time.perf_counter() < due:
+def send(bootstrap: str, prefix: str, schedule: Iterable[Due], sent: dict[str, float]) -> int:
+    """Send `schedule` in real time; notes in `sent` when each timed record's user was sent. The count."""
+    options = {
+        "bootstrap.servers": bootstrap,
+        "partitioner": "murmur2_random",
+        "linger.ms": 5,
+        "log_level": 2,
+    }
+    producer = Producer(options)
+    start, count = time.perf_counter(), 0
+    for at, record, timed in schedule:
+        while time.perf_counter() < start + at:
             producer.poll(_SLICE_S)
-        is_trigger = number % every == 0
-        outgoing = _refund(number, workload.start_ms + int(number * step)) if is_trigger else record
-        if is_trigger and number >= load.warm_up_s * load.rate:
-            sent[outgoing.key.decode()] = time.perf_counter()
-        producer.produce(prefix + outgoing.topic, key=outgoing.key, value=outgoing.value)
-    rate = workload.events / (time.perf_counter() - start)
+        if timed:
+            sent[record.key.decode()] = time.perf_counter()
+        producer.produce(prefix + record.topic, key=record.key, value=record.value)
+        count += 1
     producer.flush(10)
-    return sent, rate
+    return count
 
 
 def _refund(number: int, ts: int) -> Record:

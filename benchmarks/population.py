@@ -11,12 +11,12 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.churnwatch import frozen_models
+from benchmarks.memory import resident_bytes
 from benchmarks.workload import Workload
 from features.layout import DAY_MS, gather
 from features.observing import Record
@@ -77,10 +77,10 @@ def measure(customers: int) -> Population:
     """Build the core and re-score everybody, features, return probability and linear model; best of three."""
     observed()
     gc.collect()
-    before = _resident_bytes()
+    before = resident_bytes()
     core = build(customers)
     gc.collect()
-    bytes_per_user = (_resident_bytes() - before) / customers
+    bytes_per_user = (resident_bytes() - before) / customers
     models, slots, took = frozen_models(), core.table.live_slots(), []
     for day in range(_REPEATS):
         ts = _SAMPLE.end_ms + day * DAY_MS
@@ -88,11 +88,6 @@ def measure(customers: int) -> Population:
         judge(core.table.rows, slots, ts, core.config.horizon_days, models)
         took.append(time.perf_counter() - started)
     return Population(customers, bytes_per_user, min(took))
-
-
-def _resident_bytes() -> int:
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.split("VmRSS:")[1].split()[0])
 
 
 def main() -> None:

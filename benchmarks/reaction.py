@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-import urllib.request
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import orjson
 
 from benchmarks import latency
 from benchmarks.churnwatch import frozen_models, promise, settings_for, worker_environment
 from benchmarks.rivals.tally import Task
 from benchmarks.service import Launch, started
+from streams.processes import read_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 PARTITIONS: Final = 12
 #: Every trigger becomes an alert: no probability lies below.
-_LOW: Final = {"medium": 1e-6, "high": 0.9, "critical": 0.95, "hysteresis": 0.0}
+LOW: Final = {"medium": 1e-6, "high": 0.9, "critical": 0.95, "hysteresis": 0.0}
 #: One decision time a day, whose labels are known a day later and may come an hour late.
 _DAILY: Final = {"horizon_days": 1, "every_days": 1, "allowed_lateness_hours": 1.0}
 _FAR_AHEAD_MS: Final = 400 * 86_400_000
@@ -59,19 +58,20 @@ def measure(broker: Broker, scene: Scene, folder: Path) -> Latency:
     task = Task(broker.bootstrap, prefix, f"bench-{scene.name}", "", 0, PARTITIONS, folder / scene.name)
     task.state_dir.mkdir(parents=True)
     log_level = {"log_level": "info"}
-    settings = settings_for(task, model=scene.model, alerting=_LOW, worker=log_level)
+    settings = settings_for(task, model=scene.model, alerting=LOW, worker=log_level)
     broker.create_catalogue(settings.kafka.topics())
     promise(settings, int(time.time() * 1000) + _FAR_AHEAD_MS)
-    launch = _launch(settings, task.state_dir, learning=scene.learning)
+    launch = product(settings, task.state_dir, learning=scene.learning)
     with started(launch, task.state_dir / "worker.log") as worker:
-        worker.wait_until(lambda: _is_ready(worker))
+        worker.wait_until(worker.is_ready)
         found = latency.measure(broker.bootstrap, prefix, launch.alerts, scene.load)
         inside = _alert_delay(worker)
         worker.stop()
     return replace(found, inside_s=inside)
 
 
-def _launch(settings: Settings, folder: Path, *, learning: bool) -> Launch:
+def product(settings: Settings, folder: Path, *, learning: bool) -> Launch:
+    """The product's own worker; without `learning` on `frozen_models`."""
     model = folder / "models.json"
     model.write_bytes(msgspec.json.encode(frozen_models()))
     frozen = () if learning else ("--no-learning", "--model", str(model))
@@ -84,27 +84,9 @@ def _launch(settings: Settings, folder: Path, *, learning: bool) -> Launch:
     )
 
 
-def _is_ready(worker: Worker) -> bool:
-    page = _page(worker)
-    if page is None:
-        return False
-    try:
-        with urllib.request.urlopen(f"{page}/health/ready", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def _page(worker: Worker) -> str | None:
-    """Address of the worker's page, once it has said so."""
-    said = [orjson.loads(line) for line in worker.log.read_bytes().splitlines() if b'"answering"' in line]
-    return f"http://127.0.0.1:{said[0]['port']}" if said else None
-
-
 def _alert_delay(worker: Worker) -> float:
     """Mean of the worker's own `alert_delay_seconds`."""
-    with urllib.request.urlopen(f"{_page(worker)}/metrics", timeout=10) as answer:
-        lines = answer.read().decode().splitlines()
-    found = dict(line.rsplit(" ", 1) for line in lines if line.startswith("churnwatch_alert_delay_seconds_"))
-    total, count = (float(found[f"churnwatch_alert_delay_seconds_{part}"]) for part in ("sum", "count"))
+    assert worker.page is not None, "not ready"
+    found = read_metrics(worker.page)
+    total, count = (found[f"churnwatch_alert_delay_seconds_{part}{{}}"] for part in ("sum", "count"))
     return total / count

@@ -14,10 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import orjson
 from confluent_kafka import Consumer
 
 from benchmarks.brokers import log_ends
 from benchmarks.engines import ROOT, TIMEOUT_S, EngineError, Sample, child_environment, reap
+from benchmarks.memory import resident_bytes
+from streams.processes import is_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -97,6 +100,24 @@ class Worker:
             self.wait_until(caught_up)
         finally:
             observer.close()
+
+    @property
+    def page(self) -> str | None:
+        """Address of its page, once it has said so; for that its log level must be `info`."""
+        for line in self.log.read_bytes().splitlines():
+            if b'"answering"' in line:
+                return f"http://127.0.0.1:{orjson.loads(line)['port']}/"
+        return None
+
+    def is_ready(self) -> bool:
+        """Whether it says so."""
+        return (page := self.page) is not None and is_ready(page)
+
+    def resident_bytes(self) -> int:
+        """Resident memory; raises `EngineError` if it has ended."""
+        if self.process.poll() is not None:
+            raise EngineError(f"the worker ended: {self.log.read_text()[-1500:]}")
+        return resident_bytes(self.process.pid)
 
     def cpu_s(self) -> float:
         """CPU seconds so far, user and system, of all its threads; it has no children."""

@@ -78,7 +78,7 @@ def measure(
     for prefix, load in loads.items():
         say(f"writing {load.events:,} events to {prefix}*")
         broker.create([prefix + name for name in (*TOPICS, "churn-alerts")], partitions)
-        preload(broker.bootstrap, prefix, load, broker.compression)
+        preload(broker.bootstrap, prefix, load.records(), broker.compression)
         log_ends(broker.bootstrap, [prefix + topic for topic in TOPICS])
     costs = {engine.name: Cost() for engine in engines}
     for number in range(rounds):

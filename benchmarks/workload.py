@@ -16,7 +16,7 @@ import orjson
 from confluent_kafka import Producer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 DAY_MS = 86_400_000
 TOPICS = ("clickstream", "orders", "reviews")
@@ -51,11 +51,17 @@ class Workload:
     seed: int = 7
     start_ms: int = 1_735_689_600_000  # 2025-01-01T00:00:00Z
     days: float = 3.0
+    #: Share of the users whom new ones replace each day; 0 keeps the same users throughout.
+    turnover: float = 0.0
 
     @property
     def end_ms(self) -> int:
         """Event time behind the last event."""
         return self.start_ms + int(self.days * DAY_MS)
+
+    def first_user(self, ts: float) -> int:
+        """Number of the oldest user who is still there at event time `ts`: there are `users` from them on."""
+        return int((ts - self.start_ms) / DAY_MS * self.turnover * self.users)
 
     def records(self) -> Iterator[Record]:
         """Exactly `events` records in order of event time, retries (`DUPLICATE_SHARE` of them) included."""
@@ -64,9 +70,9 @@ class Workload:
         step = self.days * DAY_MS / self.events
         made = 0
         for slot in range(self.events):
-            record = _record(
-                rng, slot, self.start_ms + int(slot * step), int(self.users * rng.random() ** _SKEW)
-            )
+            # By its place among all, retries included: the n-th record is of the n-th moment.
+            ts = self.start_ms + int(made * step)
+            record = _record(rng, slot, ts, self.first_user(ts) + int(self.users * rng.random() ** _SKEW))
             if rng.random() < DUPLICATE_SHARE:
                 retries[slot + 1 + int(rng.random() * RETRY_WITHIN)].append(record)
             for due in (record, *retries.pop(slot, ())):
@@ -76,8 +82,15 @@ class Workload:
                 yield due
 
 
-def preload(bootstrap: str, prefix: str, workload: Workload, compression: str = "none") -> dict[str, int]:
-    """Write the workload to `prefix` + topic, partitioned as Kafka's Java client does; events per topic.
+def user_name(number: int) -> str:
+    """The user id of a number."""
+    return f"user-{number:07d}"
+
+
+def preload(
+    bootstrap: str, prefix: str, records: Iterable[Record], compression: str = "none"
+) -> dict[str, int]:
+    """Write `records` to `prefix` + topic, partitioned as Kafka's Java client does; events per topic.
 
     Raises RuntimeError if the broker did not take everything within a minute after the last record.
     """
@@ -87,24 +100,25 @@ def preload(bootstrap: str, prefix: str, workload: Workload, compression: str = 
             "partitioner": "murmur2_random",
             "compression.type": compression,
             "linger.ms": 50,
+            "log_level": 2,
             "batch.num.messages": 5_000,
             "queue.buffering.max.messages": 1_000_000,
             "queue.buffering.max.kbytes": 1_000_000,
         }
     )
     counts = dict.fromkeys(TOPICS, 0)
-    for record in workload.records():
+    for record in records:
         producer.produce(prefix + record.topic, key=record.key, value=record.value)
         counts[record.topic] += 1
         if sum(counts.values()) % 1_000 == 0:
             producer.poll(0)
     if left := producer.flush(60):
-        raise RuntimeError(f"the broker did not take {left} of {workload.events} records")
+        raise RuntimeError(f"the broker did not take {left} of {sum(counts.values())} records")
     return counts
 
 
 def _record(rng: random.Random, number: int, ts: int, user: int) -> Record:
-    user_id = f"user-{user:07d}"
+    user_id = user_name(user)
     event: dict[str, object] = {"event_id": f"{rng.getrandbits(128):032x}", "user_id": user_id, "ts": ts}
     topic = TOPICS[bisect(_TOPIC_STEPS, rng.random())]
     _FIELDS[topic](event, rng, number)

@@ -70,6 +70,26 @@ class DurableRows:
             for topic, value in outputs
         ]
 
+    def forget(self, before: int) -> list[bytes]:
+        """Drop customers of whom nothing was heard since `before` (epoch ms); the keys to clear.
+
+        To be called between a write that is confirmed and the next, which says in the partition row that
+        their alerts were decided. The write after that may clear the keys: an alert that is delivered once
+        more must find either the customer's row or this word.
+        """
+        old = {
+            key: row
+            for key, value in self._rows.items()
+            if key[:1] == b"u" and key not in self._outbox and key not in self._dirty
+            if (row := decode_row(value, LedgerRow)).newest < before
+        }
+        for key, row in old.items():
+            self._state.forgotten = max(self._state.forgotten, row.stamp)
+            self._drop(key)
+        if old:
+            self._dirty.add(STATE_KEY)
+        return sorted(old)
+
     def mark_published(self, seq: int) -> None:
         """Everything up to write `seq` is written and published; stored with the next write."""
         self._state.published_seq = max(self._state.published_seq, min(seq, self._handed_out))

@@ -66,6 +66,8 @@ class LedgerPartition(DurableRows):
         super().__init__()
         self._policy = policy
         self._share = share
+        self._decision_time = 0
+        self._forgotten: list[bytes] = []
 
     def step(self, alerts: Sequence[tuple[int, Alert]], views: Mapping[str, CustomerView]) -> StepResult:
         """Decide about (offset, alert) in topic order; marks the changed rows dirty.
@@ -74,6 +76,7 @@ class LedgerPartition(DurableRows):
         closes its episode and yields nothing, like one that was seen before.
         """
         cases = [(offset, alert, views[alert.user_id]) for offset, alert in alerts]
+        self._forget_old([alert.ts for _, alert in alerts if alert.kind == "episode"])
         verdicts = [self._take(*case) for case in cases]
         decided = [verdict for verdict in verdicts if verdict is not None]
         asked = sum(alert.status != "resolved" for _, alert in alerts)
@@ -112,6 +115,11 @@ class LedgerPartition(DurableRows):
         self._dirty.add(erased_key(user_hash))
         return key
 
+    def take_forgotten(self) -> list[bytes]:
+        """Keys of customers forgotten since the last call, to be cleared by the write after the next."""
+        forgotten, self._forgotten = self._forgotten, []
+        return forgotten
+
     def finish_recovery(self) -> None:
         """Call once after the last `restore`: charges again what a torn write charged."""
         for entry in self.collect_torn():
@@ -127,6 +135,13 @@ class LedgerPartition(DurableRows):
         ledger.restore_snapshot(blob)
         return ledger
 
+    def _forget_old(self, decision_times: list[int]) -> None:
+        """At each new decision time: triggers are as old as their events, and prove nothing."""
+        newest = max(decision_times, default=0)
+        if newest > self._decision_time:
+            self._decision_time = newest
+            self._forgotten += self.forget(newest - self._policy.forget_after_ms)
+
     def _take(self, offset: int, alert: Alert, view: CustomerView) -> Verdict | None:
         # The log's progress counts also where the alert itself was seen: after a torn write the day
         # must stand where it stood when the lost rows were first decided.
@@ -134,7 +149,7 @@ class LedgerPartition(DurableRows):
             self._dirty.add(STATE_KEY)
         key = user_key(alert.user_id)
         row = self._row(key)
-        if offset <= row.stamp or self._is_erased(view.user_hash, alert.ts):
+        if offset <= max(row.stamp, self._state.forgotten) or self._is_erased(view.user_hash, alert.ts):
             return None
         row.stamp = offset
         self._state.offset = max(self._state.offset, offset)

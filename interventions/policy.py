@@ -128,12 +128,15 @@ class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
     quiet_end: int = 9
     #: Cost of all commands of a UTC day over all partitions, micros.
     daily_budget_micros: int = 500_000_000
+    #: Days after which the ledger forgets a customer of whom it heard nothing.
+    forget_after_days: int = 730
 
     def __post_init__(self) -> None:
         _require(0 <= self.holdout_share < 1, "holdout_share lies outside [0, 1)")
         _require(0 <= self.exploration <= 1, "exploration lies outside [0, 1]")
         _require(0 <= self.quiet_start < 24 and 0 <= self.quiet_end < 24, "quiet hours lie outside 0-23")
         _require(self.daily_budget_micros >= 0, "daily_budget_micros is negative")
+        _require(self.forget_after_days >= 0, "forget_after_days is negative")
         known = [offering.channel for offering in self.offerings]
         _require(len(known) == len(set(known)), "two offerings share a channel")
         for offering in self.offerings:
@@ -145,6 +148,11 @@ class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
         for rule in self.rules:
             missing = set(rule.actions) - set(known)
             _require(not missing, f"no offering for {', '.join(sorted(missing))}")
+
+    @property
+    def forget_after_ms(self) -> int:
+        """Never before the caps have forgotten every contact."""
+        return max(self.forget_after_days * DAY_MS, 2 * self.caps.span_ms)
 
     def preferred(self, tier: Tier, view: CustomerView) -> list[Offering]:
         """The offerings for a customer of this tier, the most preferred first."""

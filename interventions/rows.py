@@ -111,6 +111,12 @@ class LedgerRow(msgspec.Struct, array_like=True):
     outcomes: tuple[Outcome, ...] = ()
     pending: tuple[Pending, ...] = ()
 
+    @property
+    def newest(self) -> int:
+        """When something was last decided, planned or heard of this customer (epoch ms); 0 for never."""
+        decided, heard = (each.ts for each in self.decided), (each.ts for each in self.outcomes)
+        return max((*decided, *heard, *(each.at for each in self.contacts)), default=0)
+
 
 class PartitionRow(msgspec.Struct, array_like=True):
     """One partition; written last, so its presence proves that its write is complete."""
@@ -124,6 +130,8 @@ class PartitionRow(msgspec.Struct, array_like=True):
     live: DailyBudget = msgspec.field(default_factory=DailyBudget)
     #: Rehearsals (replayed history) keep a book of their own.
     dry: DailyBudget = msgspec.field(default_factory=DailyBudget)
+    #: Offset up to which every alert was decided, its customer forgotten or not.
+    forgotten: int = -1
 
     def book(self, dry_run: bool) -> DailyBudget:
         """The budget that pays for live or for rehearsed alerts."""

@@ -88,6 +88,8 @@ class PartitionCore:
         self.replaying = False
         self.cohorts: dict[int, Cohort] = {}
         self.erased: dict[int, Erased] = {}
+        #: Those of them of which no write tells yet.
+        self.new_erased: set[int] = set()
         self.pending: dict[str, list[Pending]] = {}
         #: Triggers that wait: replayed ones for the next sweep, live ones until consent is known.
         self.held: dict[str, list[Held]] = {}
@@ -224,6 +226,7 @@ class PartitionCore:
         offsets = tuple(offset if topic == "customers" else self.clocks[topic].offset for topic in TOPICS)
         before = self.erased.get(code)
         self.erased[code] = Erased(ts if before is None else max(ts, before.ts), offsets)
+        self.new_erased.add(code)
         for start, cohort in list(self.cohorts.items()):
             keep = cohort.hashes != np.uint64(code)
             if not keep.all():

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.core import PartitionCore
-    from models.erasure import Erased
 
 __all__ = ["Row", "Storage"]
 
@@ -45,7 +44,6 @@ class Storage:
         #: Keys that the next write deletes.
         self._due: set[bytes] = set()
         self._unconfirmed_sweep: int | None = None
-        self._written_erased: dict[int, Erased] = {}
         #: The partition row as it was handed out last.
         self._written = b""
         self._restorer = Restorer(core)
@@ -153,10 +151,10 @@ class Storage:
         core.new_cohorts.clear()
 
     def _erased(self) -> Iterator[Row]:
-        for code, erased in sorted(self.core.erased.items()):
-            if self._written_erased.get(code) != erased:
-                self._written_erased[code] = erased
-                yield rows.erased_row(code, erased)
+        # Not all of them each time: they stay for ever, and there are more and more.
+        for code in sorted(self.core.new_erased):
+            yield rows.erased_row(code, self.core.erased[code])
+        self.core.new_erased.clear()
 
     def _encode_partition(self) -> bytes:
         core = self.core
@@ -187,7 +185,6 @@ class Storage:
         would be overwritten if it was left out. A cohort of which a piece cannot be read is given up whole.
         """
         self._stored_chunks, self._due = self._restorer.finish()
-        self._written_erased = dict(self.core.erased)
         self.mark_published(self.core.published_seq)
         if (swept := settled_sweep(self.core)) is not None:
             self.core.swept_durably(swept)
@@ -202,5 +199,5 @@ class Storage:
             elif key[:1] == rows.COHORT:
                 core.new_cohorts.add(rows.read_cohort_key(key)[0])
             elif key[:1] == rows.ERASED:
-                self._written_erased.pop(rows.read_erased_key(key), None)
+                core.new_erased |= core.erased.keys() & {rows.read_erased_key(key)}
         self._due |= {key for key in keys if key[:1] in {rows.CUSTOMER, rows.COHORT}}

@@ -46,6 +46,8 @@ class Sweep:
     silent: str = ""
     #: Held triggers by what became of them.
     triggers: Counter[str] = field(default_factory=Counter)
+    #: Customers forgotten after a long silence.
+    evicted: int = 0
 
 
 def mature(core: PartitionCore, ts: int) -> Part:
@@ -109,7 +111,7 @@ def sweep(core: PartitionCore, ts: int, models: ModelSet, *, act: bool = True) -
     if not result.silent:
         _episodes(core, result, as_of, last[active], models)
     result.triggers = answer_held(core, ts, models)
-    _finish(core, ts)
+    result.evicted = _finish(core, ts)
     return result
 
 
@@ -192,17 +194,17 @@ def _raise(
         core.add_pending(user, msgspec.json.encode(alert))
 
 
-def _finish(core: PartitionCore, ts: int) -> None:
-    """Mark the sweep, and forget matured cohorts and the long gone."""
+def _finish(core: PartitionCore, ts: int) -> int:
+    """Mark the sweep, and forget matured cohorts and the long gone; how many those were."""
     core.swept = ts
     for start in [s for s in core.cohorts if s + core.config.horizon_days * DAY_MS <= ts]:
         del core.cohorts[start]
         core.new_cohorts.add(start)
-    evict(core, ts)
+    return evict(core, ts)
 
 
-def evict(core: PartitionCore, ts: int) -> None:
-    """Forget, as of decision time `ts`, who gave no sign for longer than the configured time.
+def evict(core: PartitionCore, ts: int) -> int:
+    """Forget, as of decision time `ts`, who gave no sign for longer than the configured time; how many.
 
     The live record decides: who is back already, before the sweep of `ts`, keeps the old history (in a
     lock-step replay nobody can be). A profile alone is kept: consent does not grow old with the last
@@ -212,7 +214,9 @@ def evict(core: PartitionCore, ts: int) -> None:
     last = rows["last_ts"][live]
     sign = np.maximum(last, rows["triggered_at"][live])
     gone = (last > 0) & (sign < ts - core.config.evict_after_days * DAY_MS)
-    for user in [core.table.name(slot) for slot in live[gone].tolist()]:
-        if user not in core.pending and user not in core.held:
-            core.table.remove(user)
-            core.gone.add(user)
+    names = [core.table.name(slot) for slot in live[gone].tolist()]
+    evicted = [user for user in names if user not in core.pending and user not in core.held]
+    for user in evicted:
+        core.table.remove(user)
+        core.gone.add(user)
+    return len(evicted)

@@ -66,6 +66,7 @@ def faust_app(settings: Settings) -> BulkApp:
         worker_redirect_stdouts=False,
     )
     app.fetch_wait_ms = kafka.fetch_wait_ms
+    app.in_flight_bytes = settings.worker.in_flight_bytes
     return app
 
 

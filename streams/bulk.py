@@ -8,7 +8,7 @@ loses events around rebalances (docs/operations.md).
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import faust
 from faust.serializers.schemas import Schema
@@ -17,6 +17,7 @@ from faust.types.tuples import TP, ConsumerMessage
 
 from streams import fetching
 from streams.standing import Standing
+from streams.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -24,13 +25,17 @@ if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
 
 
+#: The largest answer to a fetch. A request is given up after 40 s: aiokafka's 50 MiB never get through a slow
+#: wire, however often they are asked for.
+FETCH_BYTES: Final = 8 << 20
+
 fetching.use_plain_records()
 
 
 class BulkMessage(ConsumerMessage):  # type: ignore[misc]
     """A batch of records of one topic partition; `offset` is the last one's."""
 
-    __slots__ = ("first_offset",)
+    __slots__ = ("first_offset", "weight")
 
 
 class BulkSchema(Schema):  # type: ignore[misc]
@@ -117,6 +122,7 @@ class BulkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         # Read when the consumer starts, which is after this: Faust waits 1.5 s for a fetch, hard-coded,
         # uses its co-partitioning assignor only beside its own tables, and reads aborted transactions.
         consumer._fetch_max_wait_ms = self.app.fetch_wait_ms  # noqa: SLF001
+        consumer._fetch_max_bytes = FETCH_BYTES  # noqa: SLF001
         consumer._isolation_level = "read_committed"  # noqa: SLF001
         consumer._partition_assignment_strategy = (self.app.assignor,)  # noqa: SLF001
         return consumer
@@ -130,12 +136,15 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
         self._inflight: dict[TP, deque[BulkMessage]] = defaultdict(deque)
         super().__init__(*args, **kwargs)
         self.standing = Standing(self._thread)
+        self.window = Window(self.app.in_flight_bytes)
 
     def _new_consumer_thread(self) -> BulkThread:
         return BulkThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, BulkMessage]]:  # noqa: ASYNC109
-        """One message for each partition of a poll."""
+        """One message for each partition of a poll, once there is room for it."""
+        if not await self.window.has_room(timeout):
+            return
         records, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
@@ -184,7 +193,14 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
         )
         message.first_offset = first.offset
         self._inflight[tp].append(message)
+        self.window.add(message)
         return message
+
+    def ack(self, message: BulkMessage) -> bool:
+        """A batch is done with: only its offset is kept until the next commit."""
+        self.window.remove(message)
+        message.value = ()
+        return bool(super().ack(message))
 
     def _new_offset(self, tp: TP) -> int | None:
         """What may be committed: the end of the acknowledged prefix."""
@@ -233,7 +249,7 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
 
     async def perform_seek(self) -> None:
         """Go to the committed offsets; what was delivered and not committed is delivered again."""
-        self._inflight.clear()
+        self._forget(*self._inflight)
         await super().perform_seek()
         known = {tp: offset for tp, offset in self._read_offset.items() if offset is not None}
         unknown = [tp for tp in self.assignment() if tp not in known]
@@ -243,9 +259,14 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget partitions that go."""
         await super().on_partitions_revoked(revoked)
-        for tp in revoked:
-            self._inflight.pop(tp, None)
+        self._forget(*revoked)
         self.guard.forget(set(revoked))
+
+    def _forget(self, *tps: TP) -> None:
+        """What was delivered of these partitions is not waited for any more."""
+        for tp in tps:
+            for message in self._inflight.pop(tp, ()):
+                self.window.remove(message)
 
 
 class BulkTransport(driver.Transport):  # type: ignore[misc]
@@ -259,6 +280,8 @@ class BulkApp(faust.App):  # type: ignore[misc]
 
     #: Longest wait of a fetch in ms.
     fetch_wait_ms = 20
+    #: See `Window`.
+    in_flight_bytes = 32 << 20
 
     def _new_transport(self) -> BulkTransport:
         return BulkTransport(self.conf.broker_consumer, self)

@@ -214,6 +214,7 @@ class CustomerPartition(Partition):
     def _count(self, sweep: Sweep) -> None:
         metrics = self._context.metrics
         metrics.scored.inc(len(sweep.slots))
+        metrics.evicted.inc(sweep.evicted)
         if sweep.silent:
             metrics.silent.labels(sweep.silent).inc()
         for status, count in sweep.alerts.items():

@@ -29,8 +29,6 @@ log = logger(__name__)
 #: Pauses before the recoveries between two rounds that succeed; after the last one the worker gives up.
 #: A broker that is away is waited for besides.
 _BACKOFF_SECONDS: Final = (0.0, 0.2, 1.0, 3.0, 10.0)
-#: Batches that gather before whoever brings them must wait: each is up to a megabyte.
-_MOST_WAITING: Final = 8
 
 #: Why a stop may have to do without a last write: what is not durable comes again.
 _NO_LAST_WRITE: Final = (SendError, ForeignWriteError, RevokedError, RightsError, TooManyDeadLettersError)
@@ -49,9 +47,8 @@ class Partition(abc.ABC):
         self._decided = asyncio.Event()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._wake = asyncio.Event()
-        #: Batches that came and were not applied yet, and whether there is room for more.
+        #: Batches that came and were not applied yet; the consumer's window bounds them.
         self._waiting: list[Any] = []
-        self._room = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         #: The round under way is the last one here.
         self.stopping = False
@@ -104,14 +101,11 @@ class Partition(abc.ABC):
         """Have a batch applied with the next round; it is acknowledged once it is durable.
 
         What comes while a round is under way gathers and is applied at once: each call into numpy costs
-        the same for one event as for a hundred. Waits while too much has gathered.
+        the same for one event as for a hundred.
         """
         if await self.usable():
             self._waiting.append(event)
             self.wake()
-            while self.owned and len(self._waiting) >= _MOST_WAITING:
-                self._room.clear()
-                await self._room.wait()
 
     async def usable(self) -> bool:
         """Wait until batches may be applied; False if the partition is given up before that."""
@@ -182,7 +176,6 @@ class Partition(abc.ABC):
 
     def _take_waiting(self) -> list[Any]:
         waiting, self._waiting = self._waiting, []
-        self._room.set()
         return waiting
 
     def _apply(self, events: Sequence[Any]) -> None:

@@ -11,8 +11,9 @@ from aiokafka.errors import KafkaError
 if TYPE_CHECKING:
     from aiokafka.producer.message_accumulator import BatchBuilder
 
-#: aiokafka takes 31 rows of 500 B into a batch by default; this takes a thousand, and brokers take it.
-BATCH_BYTES: Final = 512 * 1024
+#: aiokafka takes 31 rows of 500 B into a batch by default; this takes 256. A request holds one batch of each
+#: partition and is given up after 40 s, so that larger ones never get through a slow wire.
+BATCH_BYTES: Final = 128 * 1024
 #: The largest single record we may produce: a dead letter of 64 KiB, a cohort chunk, a model version.
 MAX_REQUEST_BYTES: Final = 1_000_000
 #: What is not confirmed when it stops gets this long; while no broker answers aiokafka would wait for ever.

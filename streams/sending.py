@@ -51,15 +51,14 @@ class Sender:
         """Send `messages` to a full topic name.
 
         Returns (offset of the first, offset behind the last), None for no messages. Raises SendError when
-        it takes longer than the limit or the broker refuses, RightsError when this user may not write there;
-        some may be on the topic by then.
+        the broker confirms nothing for longer than the limit or refuses, RightsError when this user may not
+        write there; some may be on the topic by then.
         """
         if not messages:
             return None
         async with self._turns[topic, partition]:
             try:
-                async with asyncio.timeout(self._seconds):
-                    return await self._send(topic, partition, messages)
+                return await self._send(topic, partition, messages)
             except TopicAuthorizationFailedError as error:
                 raise RightsError(sentence([Right("topic", topic, ("Write",))])) from error
             except (TimeoutError, KafkaError) as error:
@@ -68,10 +67,17 @@ class Sender:
                 ) from error
 
     async def _send(self, topic: str, partition: int, messages: Sequence[Message]) -> tuple[int, int]:
-        batches = _batches(self._producer, messages)
-        sent = [await self._producer.send_batch(batch, topic, partition=partition) for batch, _ in batches]
-        confirmed = [await future for future in sent]
-        return confirmed[0].offset, confirmed[-1].offset + batches[-1][1]
+        batches, sent, offsets = _batches(self._producer, messages), [], []
+        now = asyncio.get_running_loop().time
+        async with asyncio.timeout(self._seconds) as patience:
+            for batch, _ in batches:
+                sent.append(await self._producer.send_batch(batch, topic, partition=partition))
+                # Anew at each step: a slow broker takes long for a large write, and is not broken for that.
+                patience.reschedule(now() + self._seconds)
+            for future in sent:
+                offsets.append((await future).offset)
+                patience.reschedule(now() + self._seconds)
+        return offsets[0], offsets[-1] + batches[-1][1]
 
 
 def _batches(producer: Producer, messages: Sequence[Message]) -> list[tuple[Any, int]]:

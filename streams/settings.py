@@ -122,6 +122,7 @@ class Settings(BaseSettings):
             exploration=self.interventions.exploration,
             high_value=self.interventions.high_value,
             daily_budget_micros=round(self.interventions.daily_budget * 1e6),
+            forget_after_days=self.model.evict_after_days,
         )
 
     def decoders(self) -> dict[str, EventDecoder]:

@@ -111,7 +111,7 @@ class LedgerState:
 
     def take(self) -> list[Row]:
         """See `State`."""
-        tombstones, self._tombstones = self._tombstones, []
+        tombstones, self._tombstones = self._tombstones, self.ledger.take_forgotten()
         return [*((key, self.ledger.value_of(key)) for key in tombstones), *self.ledger.dirty_rows()]
 
     def confirm(self) -> None:

@@ -47,6 +47,9 @@ class Metrics:
         self.holes = self._gauge(
             "holes_mended", "Gaps that Faust left around rebalances, read again since the start."
         )
+        self.in_flight = self._gauge(
+            "in_flight_bytes", "Memory of what was read and is not acknowledged yet, as it is reckoned."
+        )
         # -- state
         self.customers = self._gauge("customers", "Customers in the table.", "partition")
         self.table_bytes = self._gauge("table_bytes", "Memory of the table's records.", "partition")
@@ -81,6 +84,7 @@ class Metrics:
             "sweep_seconds", "Time to judge all active customers of a partition.", _FAST
         )
         self.scored = self._counter("customers_scored", "Customers judged by sweeps.")
+        self.evicted = self._counter("customers_evicted", "Customers forgotten after a long silence.")
         self.cohorts = self._gauge("cohorts_pending", "Cohorts that wait for their labels.", "partition")
         self.matured = self._counter("cohorts_matured", "Cohorts sent to the trainer with their labels.")
         self.alerts = self._counter("alerts", "Alerts raised.", "kind", "status")

@@ -227,7 +227,9 @@ class Worker:
 
     def measure(self) -> None:
         """Bring up to date what is only worth computing when somebody looks."""
-        self._context.metrics.holes.set(self._app.consumer.guard.mended)
+        consumer = self._app.consumer
+        self._context.metrics.holes.set(consumer.guard.mended)
+        self._context.metrics.in_flight.set(consumer.window.used)
         if self.training is not None:
             self.training.measure()
 

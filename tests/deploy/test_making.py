@@ -23,6 +23,7 @@ TARGETS = {
     "kafka",
     "demo",
     "bench",
+    "soak",
     "prove",
     "contracts",
     "clean",
@@ -122,7 +123,8 @@ def test_an_environment_that_is_complete_is_left_alone(tmp_path: Path):
 
 
 def requirements() -> list[str]:
-    return [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+    extras = PROJECT["optional-dependencies"].values()
+    return [*PROJECT["dependencies"], *(each for extra in extras for each in extra)]
 
 
 @pytest.mark.parametrize("requirement", requirements())

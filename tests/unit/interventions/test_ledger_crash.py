@@ -168,5 +168,8 @@ def _rows(shell: Shell) -> dict[str, LedgerRow | None]:
 
 
 def _settled(row: LedgerRow | None) -> LedgerRow | None:
-    """A row without what only tells how far publishing has come."""
-    return None if row is None else msgspec.structs.replace(row, pending=())
+    """A row without what only tells how far publishing has come; none if nothing else is in it.
+
+    Such a row is forgotten at the next decision time, and its key cleared one write later.
+    """
+    return msgspec.structs.replace(row, pending=()) if row is not None and row.newest else None

@@ -359,8 +359,9 @@ class TestEviction:
         feed.buys("recent", 3.5)
         feed.decide(day(20), MODELS, act=False)
         known = set(target.table.index)
-        feed.decide(day(21), MODELS, act=False)
+        ((_, sweep),) = feed.decide(day(21), MODELS, act=False)
 
+        assert sweep.evicted == 1
         assert known == {"gone", "registered", "recent"}
         assert set(target.table.index) == {"registered", "recent"}
         assert target.gone == {"gone"}

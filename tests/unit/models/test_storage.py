@@ -20,7 +20,7 @@ from features.layout import DAY_MS
 from features.profile import Profile
 from features.rowcodec import RowError
 from models import cohorts, rows, trainer, wire
-from models.rows import PartitionRow, Row
+from models.rows import ERASED, PartitionRow, Row
 from models.storage import Storage
 from tests.building import (
     Feed,
@@ -590,3 +590,16 @@ def test_an_idle_partition_writes_nothing():
     assert round_of_the_engine() == [b"uada", b"p"]
     assert round_of_the_engine() == [b"p"]  # the mark of what was published
     assert round_of_the_engine() == []
+
+
+def test_an_erasure_is_written_once_and_not_with_every_write_that_follows():
+    target = core(config())
+    feed, storage = Feed(target), Storage(target)
+    feed(event("erasure", "anna", day(2)))
+    first = [key for key, _ in storage.take() if key[:1] == ERASED]
+    storage.confirm()
+
+    feed.buys("ben", 3)
+    second = [key for key, _ in storage.take() if key[:1] == ERASED]
+
+    assert (len(first), len(second)) == (1, 0)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from streams.app import faust_app
 from streams.bulk import BulkConsumer, BulkMessage, HoleGuard
 from streams.settings import load
+from streams.window import RECORD_BYTES, Window
 from tests.examples import examples
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Record(NamedTuple):
     offset: int
     timestamp: int = 1_000
     timestamp_type: int = 0
+    value: bytes | None = b""
 
 
 def records(*offsets: int) -> list[Any]:
@@ -339,6 +341,49 @@ async def test_revoked_partitions_are_forgotten(consumer: Any):
 
     assert consumer._new_offset(ORDERS) is None
     assert ORDERS not in consumer.guard.next
+
+
+async def test_nothing_is_read_while_too_much_is_under_way_and_an_acknowledgement_makes_room(consumer: Any):
+    consumer.window = Window(2 * RECORD_BYTES)
+    ((_, message),) = await poll(consumer, orders=records(0, 1))
+    reading = asyncio.create_task(poll(consumer, orders=records(2)))
+    await asyncio.sleep(0)
+    assert not reading.done()
+
+    consumer.ack(message)
+
+    ((_, more),) = await reading
+    assert more.offset == 2
+    assert consumer.window.used == RECORD_BYTES
+
+
+async def test_a_poll_without_room_ends_in_time_with_nothing(consumer: Any):
+    consumer.window = Window(1)
+    await poll(consumer, orders=records(0))
+
+    assert [each async for each in consumer.getmany(0.001)] == []
+
+
+async def test_an_acknowledged_batch_gives_its_records_up_before_its_offset_is_committed(consumer: Any):
+    ((_, message),) = await poll(consumer, orders=records(0, 1))
+
+    consumer.ack(message)
+
+    assert not message.value
+    assert consumer._new_offset(ORDERS) == 2
+
+
+async def test_what_is_revoked_or_read_anew_takes_no_room_and_is_acknowledged_in_vain(consumer: Any):
+    ((_, one),) = await poll(consumer, orders=records(0, 1))
+    ((_, other),) = await poll(consumer, reviews=records(0))
+
+    await consumer.on_partitions_revoked({ORDERS})
+    assert consumer.window.used == RECORD_BYTES
+    consumer._forget(TP("reviews", 0))
+    for message in (one, other):
+        consumer.ack(message)
+
+    assert consumer.window.used == 0
 
 
 async def test_the_schema_passes_records_on_as_they_are(consumer: Any):

@@ -133,41 +133,6 @@ async def test_batches_that_come_during_a_write_gather_for_the_next_round(
     assert partition.state.numbers == {"a": 2, "b": 2}
 
 
-async def test_whoever_brings_more_than_may_gather_waits_for_room(partition: Counting, broker: FakeBroker):
-    await partition.start()
-    broker.trouble = lambda _: "refuse"
-    await partition.take(batch("a"))
-    await until(lambda: not partition._waiting)
-    bringing = asyncio.create_task(bring(partition, 2 * module._MOST_WAITING))
-    for _ in range(50):
-        await asyncio.sleep(0)
-    assert len(partition._waiting) <= module._MOST_WAITING
-    assert not bringing.done()
-
-    broker.trouble = lambda _: None
-    await asyncio.wait_for(bringing, 1)
-
-
-async def test_whoever_waits_for_room_is_let_go_when_the_partition_is_revoked(
-    partition: Counting, broker: FakeBroker
-):
-    await partition.start()
-    broker.trouble = lambda _: "refuse"
-    bringing = asyncio.create_task(bring(partition, 2 * module._MOST_WAITING))
-    for _ in range(50):
-        await asyncio.sleep(0)
-    assert not bringing.done()
-
-    await partition.park()
-
-    await asyncio.wait_for(bringing, 1)
-
-
-async def bring(partition: Counting, count: int) -> None:
-    for _ in range(count):
-        await partition.take(batch("b"))
-
-
 async def test_a_batch_waits_for_the_recovery(partition: Counting, broker: FakeBroker):
     broker.logs[CHANGELOG, 1].append(b"a", b"5")
     event = batch("a")

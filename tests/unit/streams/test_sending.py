@@ -13,7 +13,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from streams.authorisation import RightsError
 from streams.producer import BATCH_BYTES
 from streams.sending import Message, Sender, SendError, _batches
-from tests.fakes import FakeBroker
+from tests.fakes import Batch, FakeBroker
 
 
 def messages(*values: bytes) -> list[Message]:
@@ -79,6 +79,20 @@ async def test_an_answer_that_does_not_come_in_time_is_a_send_error():
     assert broker.values("t") == [b"a"], "it was written all the same"
 
 
+async def test_a_write_may_take_longer_than_the_limit_as_long_as_the_broker_goes_on_confirming():
+    broker = SlowBroker(batch_records=1)
+
+    assert await Sender(broker, 0.3).send("t", 0, messages(*[b"a"] * 4)) == (0, 4)
+
+
+class SlowBroker(FakeBroker):
+    """Takes a tenth of a second for each batch."""
+
+    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> asyncio.Future[Any]:
+        await asyncio.sleep(0.1)
+        return await super().send_batch(batch, topic, partition=partition)
+
+
 async def test_senders_to_one_partition_take_turns():
     broker = FakeBroker(batch_records=1)
     sender = Sender(broker, 1.0)
@@ -100,12 +114,12 @@ class RealBatches:
         return BatchBuilder(BATCH_BYTES, 0)
 
 
-def test_a_batch_takes_a_thousand_rows_of_500_bytes_and_a_record_larger_than_a_batch_still_goes():
+def test_a_batch_takes_many_rows_of_500_bytes_and_a_record_larger_than_a_batch_still_goes():
     large = Message(None, b"x" * (BATCH_BYTES + 1))
 
-    found = _batches(RealBatches(), [*messages(*[b"r" * 500] * 1_000), large, *messages(b"y")])
+    found = _batches(RealBatches(), [*messages(*[b"r" * 500] * 250), large, *messages(b"y")])
 
-    assert [count for _, count in found] == [1_000, 1, 1]
+    assert [count for _, count in found] == [250, 1, 1]
     data = bytes(found[1][0]._build())
     (record,) = DefaultRecordBatch(bytearray(data))
     assert record.value == large.value

@@ -16,6 +16,7 @@ from models.alerts import Alert
 from streams.bulk import BulkConsumer, HoleGuard
 from streams.flood import TooManyDeadLettersError
 from streams.recovery import RecoveryError
+from streams.window import Window
 from streams.worker import PER_USER, AssignmentError, Worker
 from tests.building import constant_models, day, event, record
 from tests.fakes import Batched, FakeBroker, metric
@@ -38,6 +39,7 @@ class App:
         self.consumer = self.standing = self
         self.consumer_generation_id = 1
         self.guard = HoleGuard()
+        self.window = Window(1)
         self.assigned: set[TP] = set()
         self.ends: dict[TP, int] = {}
         self.positions: dict[TP, int] = {}
@@ -377,9 +379,11 @@ async def test_a_topic_whose_log_ends_with_markers_is_at_its_end_once_they_were_
     assert group.worker._at_end("orders", 0), "it was read again"
 
 
-async def test_holes_are_measured_when_somebody_looks(group: Group):
+async def test_holes_and_what_is_under_way_are_measured_when_somebody_looks(group: Group):
     group.app.guard.mended = 3
+    group.app.window.used = 4
 
     group.worker.measure()
 
     assert metric(group.context.metrics.registry, "holes_mended") == 3
+    assert metric(group.context.metrics.registry, "in_flight_bytes") == 4

@@ -1,0 +1,1 @@
+"""A worker under steady load, its customers coming and going: what grows that should not is seen here."""
