@@ -134,6 +134,9 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.guard = HoleGuard()
         self._inflight: dict[TP, deque[BulkMessage]] = defaultdict(deque)
+        #: Partitions of which somebody wants to know how far they were read, and how far they were.
+        self._asked: set[TP] = set()
+        self._passed: dict[TP, int] = {}
         super().__init__(*args, **kwargs)
         self.standing = Standing(self._thread)
         self.window = Window(self.app.in_flight_bytes)
@@ -143,6 +146,7 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, BulkMessage]]:  # noqa: ASYNC109
         """One message for each partition of a poll, once there is room for it."""
+        await self._look()
         if not await self.window.has_room(timeout):
             return
         records, active = await self._wait_next_records(timeout)
@@ -227,29 +231,45 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
         """
         found = await self.standing.places(tps)
         return {
-            tp: (end if place < end and await self._has_read(tp, end) else place, end)
+            tp: (end if place < end and self._has_read(tp, end) else place, end)
             for tp, (place, end) in found.items()
         }
 
-    async def _has_read(self, tp: TP, end: int) -> bool:
+    def _has_read(self, tp: TP, end: int) -> bool:
         """Whether all before `end` was read, and what of it was delivered is committed."""
-        if self._inflight[tp] or tp not in self.guard.next or (self.standing.position(tp) or 0) < end:
-            return False
-        again = self.guard.doubt(tp)
-        if again is not None:
-            await self._thread.seek_wait({tp: again})
-        return again is None
+        return not self._inflight[tp] and self._has_passed(tp, end)
 
     def at_end(self, tp: TP) -> bool:
         """Whether everything that the last answer of the broker knew of was handed out."""
         end, place = self.highwater(tp), self.guard.next.get(tp)
         if end is None or place is None:
             return False
-        return place >= end or (self.guard.is_sure(tp) and (self.standing.position(tp) or 0) >= end)
+        return place >= end or self._has_passed(tp, end)
+
+    def _has_passed(self, tp: TP, end: int) -> bool:
+        """Whether what is left before `end` is never delivered; known from the next poll on."""
+        if self._passed.get(tp, 0) >= end:
+            return True
+        self._asked.add(tp)
+        return False
+
+    async def _look(self) -> None:
+        """Answer `_has_passed`, here where nothing that was fetched is on its way to us.
+
+        Elsewhere a position says nothing: a batch that was dropped, or comes yet, may lie before it.
+        """
+        asked, self._asked = self._asked, set()
+        for tp in asked & self.guard.next.keys():
+            again = self.guard.doubt(tp)
+            if again is None:
+                self._passed[tp] = self.standing.position(tp) or 0
+            else:
+                await self._thread.seek_wait({tp: again})
 
     async def perform_seek(self) -> None:
         """Go to the committed offsets; what was delivered and not committed is delivered again."""
         self._forget(*self._inflight)
+        self._passed.clear()
         await super().perform_seek()
         known = {tp: offset for tp, offset in self._read_offset.items() if offset is not None}
         unknown = [tp for tp in self.assignment() if tp not in known]
@@ -265,6 +285,7 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
     def _forget(self, *tps: TP) -> None:
         """What was delivered of these partitions is not waited for any more."""
         for tp in tps:
+            self._passed.pop(tp, None)
             for message in self._inflight.pop(tp, ()):
                 self.window.remove(message)
 

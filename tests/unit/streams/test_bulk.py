@@ -281,6 +281,57 @@ async def test_what_is_acknowledged_while_a_commit_is_under_way_is_committed_bef
     assert committed == [1, 2]
 
 
+async def test_a_log_that_ends_with_markers_is_at_its_end_once_a_poll_has_looked(consumer: Any):
+    """The last record is 97, behind it are markers up to 100, the log's end."""
+    await poll(consumer, orders=records(97))
+    consumer.standing = Positions({ORDERS: 100})
+    assert not consumer.at_end(ORDERS), "what comes yet may lie before the position"
+
+    await poll(consumer)
+
+    assert consumer.at_end(ORDERS)
+    assert consumer.sought == []
+
+
+async def test_whether_markers_hide_what_was_dropped_is_looked_at_between_polls_only(consumer: Any):
+    """Asked while a batch that begins too late is on its way, which must not pass for one read again."""
+    await poll(consumer, orders=records(4))
+    consumer.guard.arm(ORDERS)
+    consumer.standing = Positions({ORDERS: 100})
+    assert not consumer.at_end(ORDERS)
+
+    assert consumer.guard.admit(ORDERS, records(99)) == ((), 5)
+
+    await poll(consumer)
+    assert not consumer.at_end(ORDERS)
+    await poll(consumer)
+    assert consumer.at_end(ORDERS), "read again, and there was nothing"
+
+
+async def test_who_doubts_reads_again_before_the_end_counts(consumer: Any):
+    await poll(consumer, orders=records(4))
+    consumer.guard.arm(ORDERS)
+    consumer.standing = Positions({ORDERS: 100})
+    assert not consumer.at_end(ORDERS)
+
+    await poll(consumer)
+
+    assert consumer.sought == [{ORDERS: 5}]
+    assert not consumer.at_end(ORDERS)
+    await poll(consumer)
+    assert consumer.at_end(ORDERS)
+
+
+class Positions:
+    """How far partitions were read."""
+
+    def __init__(self, known: dict[TP, int]) -> None:
+        self._known = known
+
+    def position(self, tp: TP) -> int | None:
+        return self._known.get(tp)
+
+
 async def test_natural_gaps_are_committed_over(consumer: Any):
     for span in [(0, 1), (10, 20)]:
         ((_, message),) = await poll(consumer, orders=records(*span))

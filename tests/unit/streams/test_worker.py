@@ -11,9 +11,8 @@ from faust.types.tuples import TP
 
 from features.hashing import partition_of
 from features.layout import TOPICS
-from features.observing import Record
 from models.alerts import Alert
-from streams.bulk import BulkConsumer, HoleGuard
+from streams.bulk import HoleGuard
 from streams.flood import TooManyDeadLettersError
 from streams.recovery import RecoveryError
 from streams.window import Window
@@ -36,24 +35,18 @@ class App:
     """What the worker asks of Faust."""
 
     def __init__(self) -> None:
-        self.consumer = self.standing = self
+        self.consumer = self
         self.consumer_generation_id = 1
         self.guard = HoleGuard()
         self.window = Window(1)
         self.assigned: set[TP] = set()
-        self.ends: dict[TP, int] = {}
-        self.positions: dict[TP, int] = {}
+        self.ended: set[TP] = set()
 
-    at_end = BulkConsumer.at_end
-
-    def position(self, tp: TP) -> int | None:
-        return self.positions.get(tp)
+    def at_end(self, tp: TP) -> bool:
+        return tp in self.ended
 
     def assignment(self) -> set[TP]:
         return self.assigned
-
-    def highwater(self, tp: TP) -> int | None:
-        return self.ends.get(tp)
 
 
 class Group:
@@ -353,30 +346,13 @@ async def test_a_graceful_stop_makes_everything_durable(group: Group):
     assert (state / "ledger-1.checkpoint").exists()
 
 
-async def test_a_topic_is_at_its_end_when_its_next_offset_is_the_log_s_end(group: Group):
-    tp = TP("orders", 0)
+async def test_a_topic_is_at_its_end_when_all_of_its_log_was_handed_out(group: Group):
     assert not group.worker._at_end("orders", 0)
 
-    group.app.ends[tp] = 5
-    assert not group.worker._at_end("orders", 0)
-    group.app.guard.expect({tp: 4})
-    assert not group.worker._at_end("orders", 0)
-    group.app.guard.expect({tp: 5})
+    group.app.ended.add(TP("orders", 0))
+
     assert group.worker._at_end("orders", 0)
-
-
-async def test_a_topic_whose_log_ends_with_markers_is_at_its_end_once_they_were_read_for_sure(group: Group):
-    tp = TP("orders", 0)
-    group.app.guard.admit(tp, [Record(3, b"ada", b"")])
-    group.app.ends[tp] = 5
-    assert not group.worker._at_end("orders", 0)
-    group.app.positions[tp] = 5
-    assert group.worker._at_end("orders", 0)
-
-    group.app.guard.arm(tp)
-    assert not group.worker._at_end("orders", 0), "what was fetched last may have been dropped"
-    assert group.app.guard.doubt(tp) == 4
-    assert group.worker._at_end("orders", 0), "it was read again"
+    assert not group.worker._at_end("orders", 1)
 
 
 async def test_holes_and_what_is_under_way_are_measured_when_somebody_looks(group: Group):
