@@ -293,19 +293,21 @@ async def test_a_log_that_ends_with_markers_is_at_its_end_once_a_poll_has_looked
     assert consumer.sought == []
 
 
-async def test_whether_markers_hide_what_was_dropped_is_looked_at_between_polls_only(consumer: Any):
-    """Asked while a batch that begins too late is on its way, which must not pass for one read again."""
+async def test_to_ask_while_a_batch_is_on_its_way_does_not_let_it_pass_for_one_that_was_read_again(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+):
     await poll(consumer, orders=records(4))
     consumer.guard.arm(ORDERS)
     consumer.standing = Positions({ORDERS: 100})
-    assert not consumer.at_end(ORDERS)
 
-    assert consumer.guard.admit(ORDERS, records(99)) == ((), 5)
+    async def asked(_timeout: float) -> tuple[dict[TP, list[Any]], set[TP]]:
+        assert not consumer.at_end(ORDERS)
+        return {ORDERS: records(99)}, {ORDERS}
 
-    await poll(consumer)
-    assert not consumer.at_end(ORDERS)
-    await poll(consumer)
-    assert consumer.at_end(ORDERS), "read again, and there was nothing"
+    monkeypatch.setattr(consumer, "_wait_next_records", asked)
+
+    assert [delivered async for delivered in consumer.getmany(1.0)] == []
+    assert consumer.sought == [{ORDERS: 5}]
 
 
 async def test_who_doubts_reads_again_before_the_end_counts(consumer: Any):
