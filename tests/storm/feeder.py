@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from tests.storm.workload import DISORDER_MS, TOPICS, Shop, day_start
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 _POLL_S: Final = 0.2
+_PATIENCE_S: Final = 60.0
 #: Behind the last event every decision time up to here becomes due.
 _AFTERMATH_DAYS: Final = 3
 
@@ -64,12 +66,23 @@ class Feeder:
         """Records on the input topics that the group has not committed."""
         places = [TopicPartition(self._names[t], p) for t in TOPICS for p in range(self._partitions)]
         lag = 0
-        for place in self._group.committed(places, timeout=30):
+        for place in self._committed(places):
             first, end = self._group.get_watermark_offsets(
                 TopicPartition(place.topic, place.partition), timeout=30
             )
             lag += end - max(place.offset, first)
         return lag
+
+    def _committed(self, places: list[TopicPartition]) -> list[TopicPartition]:
+        """What the group has committed; a coordinator that is still to be found is waited for."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return list(self._group.committed(places, timeout=30))
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_S)
 
     def _run(self) -> None:
         while not self._enough.is_set():
