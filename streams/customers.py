@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from features.layout import TOPICS
 from models import answering, sweeping
@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 
 #: Makes the ledger forget customers of a partition, given as (user, ts); returns when that is durable.
 Forget = Callable[[int, list[tuple[str, int]]], Awaitable[None]]
+#: Whether nothing of a topic lies behind the offset up to which it was applied.
+CaughtUp = Callable[[str, int], bool]
+
+#: Topics in which customers say what they consent to.
+_OF_CONSENT: Final = ("customers", "outcomes")
 
 
 class CustomerPartition(Partition):
@@ -44,11 +49,14 @@ class CustomerPartition(Partition):
 
     core: PartitionCore
 
-    def __init__(self, number: int, context: Context, idleness: Idleness, forget: Forget) -> None:
+    def __init__(
+        self, number: int, context: Context, idleness: Idleness, forget: Forget, caught_up: CaughtUp
+    ) -> None:
         super().__init__(number)
         self._context = context
         self._idleness = idleness
         self._forget = forget
+        self._caught_up = caught_up
         self._erased: list[tuple[str, int]] = []
         self._rejected: list[tuple[str, RecordLike, Rejected]] = []
         self._read_at: float | None = None
@@ -128,16 +136,30 @@ class CustomerPartition(Partition):
         return observed
 
     def _answer(self, triggered: list[Trigger]) -> None:
+        """Answer live triggers; hold them while a withdrawal of consent may still be on its way.
+
+        In a backlog one topic may be read days ahead of another.
+        """
+        if (triggered or self.core.held) and not self._consent_is_known():
+            for trigger in triggered:
+                self.core.hold(trigger)
+            return
+        triggered = [*answering.release(self.core), *triggered]
         if triggered:
             oldest = self._context.now() - self._context.settings.act_within_ms
             counts = answering.answer(self.core, triggered, self._context.models.current, oldest)
             for result, count in counts.items():
                 self._context.metrics.triggers.labels(result).inc(count)
 
+    def _consent_is_known(self) -> bool:
+        return all(self._caught_up(topic, self.core.clocks[topic].offset) for topic in _OF_CONSENT)
+
     # -- rounds
 
     async def round(self) -> None:
         """Make durable what was applied; then take every decision time that is due."""
+        # What was held may be due though nothing came: behind a log's last record there may be markers.
+        self._answer([])
         await self.flush()
         await self._announce()
         # A rebalance must not wait for a catch-up of months: the rest is due for whoever comes next.

@@ -170,7 +170,13 @@ class Worker:
     def _new_customers(self, number: int) -> CustomerPartition:
         after = self._context.settings.worker.idle_after_seconds
         idleness = Idleness(after, lambda topic: self._at_end(topic, number))
-        return CustomerPartition(number, self._context, idleness, self._forget)
+        return CustomerPartition(
+            number,
+            self._context,
+            idleness,
+            self._forget,
+            lambda topic, offset: self._has_applied(topic, number, offset),
+        )
 
     def _new_ledger(self, number: int) -> DispatchPartition:
         return DispatchPartition(number, self._context, lambda: self.customers[number])
@@ -196,6 +202,11 @@ class Worker:
 
     def _at_end(self, topic: str, number: int) -> bool:
         return bool(self._app.consumer.at_end(TP(self._context.topics[topic], number)))
+
+    def _has_applied(self, topic: str, number: int, offset: int) -> bool:
+        """Whether nothing of a topic lies behind `offset`, not even what was handed out already."""
+        tp = TP(self._context.topics[topic], number)
+        return self._at_end(topic, number) and offset + 1 >= self._app.consumer.guard.next[tp]
 
     # -- the whole
 

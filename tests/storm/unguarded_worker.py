@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from streams.bulk import HoleGuard
 from streams.cli import main
+from streams.guard import HoleGuard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

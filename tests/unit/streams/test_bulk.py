@@ -11,13 +11,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.app import faust_app
-from streams.bulk import BulkConsumer, BulkMessage, HoleGuard
+from streams.guard import HoleGuard
 from streams.settings import load
 from streams.window import RECORD_BYTES, Window
 from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from streams.bulk import BulkConsumer, BulkMessage
 
 ORDERS = TP("orders", 0)
 OTHER = TP("orders", 1)

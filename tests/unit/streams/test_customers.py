@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from models.versions import ModelSet
 
 
+#: What a customer may say of consent, by topic.
+WORDS = {"customers": ("profile", "ada"), "outcomes": ("delivered", "ada")}
+
+
 class Shop:
     """A customer partition with its broker; `now` is the wall clock in days after START."""
 
@@ -38,13 +42,17 @@ class Shop:
         self.broker = broker
         self.context = context_of(broker, folder, models or constant_models(0.95), day(now), **sections)
         self.idle = False
+        self.behind: set[str] = set()
         self.forgotten: list[tuple[int, list[tuple[str, int]]]] = []
         self.partition = self.new_partition()
         self._offsets: defaultdict[str, count[int]] = defaultdict(count)
 
     def new_partition(self) -> CustomerPartition:
         idleness = Idleness(0, lambda _: self.idle, lambda: 0.0)
-        return CustomerPartition(0, self.context, idleness, self.forget)
+        return CustomerPartition(0, self.context, idleness, self.forget, self.caught_up)
+
+    def caught_up(self, topic: str, _: int) -> bool:
+        return topic not in self.behind
 
     async def forget(self, number: int, customers: list[tuple[str, int]]) -> None:
         self.forgotten.append((number, customers))
@@ -188,6 +196,34 @@ async def test_a_trigger_is_answered_with_the_batch_that_holds_it(shop: Shop):
     (alert,) = shop.alerts
     assert (alert.kind, alert.user_id) == ("trigger", "ada")
     assert metric(shop.context.metrics.registry, "alert_delay_seconds_count") == 1
+
+
+@pytest.mark.parametrize("topic", ["customers", "outcomes"])
+async def test_a_trigger_waits_until_it_is_known_what_the_customer_consents_to(shop: Shop, topic: str):
+    """Else an e-mail could overtake the withdrawal that was sent before it."""
+    await shop.settle(await shop.send("orders", event("purchase", "ada", day(0.5))))
+    shop.behind = {topic}
+    await shop.settle(await shop.send("orders", event("refund", "ada", day(0.6))))
+    waiting = list(shop.partition.core.held)
+    assert shop.alerts == []
+
+    shop.behind = set()
+    await shop.settle(await shop.send(topic, event(*WORDS[topic], day(0.55))))
+
+    (alert,) = shop.alerts
+    assert (waiting, alert.kind, alert.ts, alert.dry_run) == (["ada"], "trigger", day(0.6), False)
+
+
+async def test_a_trigger_that_waits_is_answered_also_if_nothing_comes_any_more(shop: Shop):
+    await shop.settle(await shop.send("orders", event("purchase", "ada", day(0.5))))
+    shop.behind = {"customers"}
+    await shop.settle(await shop.send("orders", event("refund", "ada", day(0.6))))
+
+    shop.behind = set()
+    shop.partition.wake()
+    await shop.settle()
+
+    assert [alert.kind for alert in shop.alerts] == ["trigger"]
 
 
 async def test_refused_records_are_dead_letters_before_their_batch_is_acknowledged(

@@ -12,8 +12,8 @@ from faust.types.tuples import TP
 from features.hashing import partition_of
 from features.layout import TOPICS
 from models.alerts import Alert
-from streams.bulk import HoleGuard
 from streams.flood import TooManyDeadLettersError
+from streams.guard import HoleGuard
 from streams.recovery import RecoveryError
 from streams.window import Window
 from streams.worker import PER_USER, AssignmentError, Worker
@@ -62,6 +62,11 @@ class Group:
         )
         self.worker = Worker(self.context, self.app)
         self._offset = 0
+
+    def hand_out(self, topic: str, end: int) -> None:
+        """All of a topic of partition 0, up to its end."""
+        self.app.guard.expect({TP(topic, 0): end})
+        self.app.ended.add(TP(topic, 0))
 
     def assign(self, *numbers: int, trainer: bool = False, topics: Iterable[str] = PER_USER) -> None:
         self.app.consumer_generation_id += 1
@@ -148,6 +153,8 @@ async def test_a_batch_goes_to_its_partition(group: Group):
 async def test_alerts_go_to_the_ledger(group: Group):
     group.assign(0, 1)
     await group.ready()
+    group.hand_out("customers", 0)
+    group.hand_out("outcomes", 0)
     await group.worker.observe(group.batch("orders", buys(ADA)))
     review = group.batch("reviews", event("review", ADA, day(0.9), rating=1.0))
     await group.worker.observe(review)
@@ -353,6 +360,15 @@ async def test_a_topic_is_at_its_end_when_all_of_its_log_was_handed_out(group: G
 
     assert group.worker._at_end("orders", 0)
     assert not group.worker._at_end("orders", 1)
+
+
+async def test_what_was_handed_out_is_not_applied_yet(group: Group):
+    assert not group.worker._has_applied("orders", 0, 4)
+
+    group.hand_out("orders", 5)
+
+    assert group.worker._has_applied("orders", 0, 4)
+    assert not group.worker._has_applied("orders", 0, 3)
 
 
 async def test_holes_and_what_is_under_way_are_measured_when_somebody_looks(group: Group):
