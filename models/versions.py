@@ -157,7 +157,7 @@ def records(models: ModelSet, states: dict[str, bytes], keep: int) -> Iterator[t
             scorer=scorer,
             state=state.decode() if state is not None else None,
         )
-        yield version_key(name, models.number), msgspec.json.encode(version)
+        yield version_key(name, models.number), msgspec.json.encode(version, order="deterministic")
     champion = ChampionRecord(
         champion=models.champion,
         number=models.number,

@@ -126,7 +126,7 @@ async def state_of(settings: Settings) -> dict[str, Any]:
     for partition in range(settings.kafka.partitions):
         await _customers(settings, partition, found)
         await _ledger(settings, partition, found)
-    found["models"] = msgspec.to_builtins(await read_models(settings))
+    found["models"] = msgspec.to_builtins(await read_models(settings), order="deterministic")
     found["trainer"] = trainer_of(settings)
     return found
 
