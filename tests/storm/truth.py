@@ -84,6 +84,7 @@ class Truth:
         events = self.accepted[self.accepted.topic.isin(FEATURED)]
         pairs = events.groupby(["user", events.type.map(COUNTED_AS)]).size()
         found = pairs.unstack(fill_value=0)  # noqa: PD010 - a pivot table takes minutes
+        found = found.reindex(index=events.user.unique())
         found["clicks"] = events[events.topic == "clickstream"].groupby("user").size()
         found["value_micros"] = self.purchases.groupby("user").amount.sum()
         return found.reindex(columns=list(COUNTS)).fillna(0).astype("int64")
