@@ -14,7 +14,7 @@ from tests.broker.backlog import committed_orders, sell
 from tests.broker.brokers import ON_KAFKA, RealKafka
 from tests.broker.cluster import cluster
 from tests.broker.pages import answering
-from tests.broker.test_rebalance import orders, until_owned
+from tests.broker.counting import orders, until_owned
 
 if TYPE_CHECKING:
     from pathlib import Path

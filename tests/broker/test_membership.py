@@ -13,8 +13,8 @@ from streams.processes import environment
 from tests.broker.backlog import sell
 from tests.broker.brokers import KAFKA_IN_PROOF, ON_KAFKA
 from tests.broker.cluster import cluster
+from tests.broker.counting import orders, owned, until_owned
 from tests.broker.test_readiness import generations
-from tests.broker.test_rebalance import orders, owned, until_owned
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from tests.broker.brokers import ON_KAFKA
 from tests.broker.cluster import WorkerProcess, cluster
 from tests.broker.pages import Answer, answering, ask, watched
 from tests.broker.test_coming_back import rows_read, rows_written
-from tests.broker.test_rebalance import until_owned
+from tests.broker.counting import until_owned
 
 if TYPE_CHECKING:
     from pathlib import Path
