@@ -13,8 +13,8 @@ from streams.processes import read_metrics
 from tests.broker.backlog import committed_orders, sell
 from tests.broker.brokers import ON_KAFKA, RealKafka
 from tests.broker.cluster import cluster
-from tests.broker.pages import answering
 from tests.broker.counting import orders, until_owned
+from tests.broker.pages import answering
 
 if TYPE_CHECKING:
     from pathlib import Path

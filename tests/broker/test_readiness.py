@@ -13,9 +13,9 @@ from streams.processes import read_metrics
 from tests.broker.backlog import sell
 from tests.broker.brokers import ON_KAFKA
 from tests.broker.cluster import WorkerProcess, cluster
+from tests.broker.counting import until_owned
 from tests.broker.pages import Answer, answering, ask, watched
 from tests.broker.test_coming_back import rows_read, rows_written
-from tests.broker.counting import until_owned
 
 if TYPE_CHECKING:
     from pathlib import Path
