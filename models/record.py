@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from models.cohorts import MILLION
-from models.progressive import NO_COUNTS, ScoreCounts
+from models.progressive import GRID, NO_COUNTS, ScoreCounts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,28 +40,33 @@ class CohortQuality:
 class Record:
     """Progressive metrics: every probability judged once, as it was issued, when its label matured.
 
-    Judging is cheap and reading adds up what came since the last look: cohorts are judged far more often
-    in a replay than anybody reads the metrics.
+    A count for every point of the grid, 8 MB for each name: a sum that never grows, however long labels come.
     """
 
     def __init__(self, counts: Mapping[str, ScoreCounts] | None = None) -> None:
-        self._counts = dict(counts or {})
-        self._since: dict[str, list[ScoreCounts]] = {}
+        self._tallies: dict[str, NDArray[np.uint32]] = {}
+        self.judge(counts or {})
 
     def judge(self, counts: Mapping[str, ScoreCounts]) -> None:
         """Enter issued probabilities and their labels, counted, by name."""
         for name, each in counts.items():
-            self._since.setdefault(name, []).append(each)
+            if name not in self._tallies:
+                self._tallies[name] = np.zeros((2, GRID + 1), np.uint32)
+            positives, negatives = self._tallies[name]
+            # Each point stands once in `points`.
+            positives[each.points] += each.positives.astype(np.uint32)
+            negatives[each.points] += each.negatives.astype(np.uint32)
 
     def __getitem__(self, name: str) -> ScoreCounts:
-        waiting = self._since.pop(name, [])
-        if waiting:
-            self._counts[name] = merged([self._counts.get(name, NO_COUNTS), *waiting])
-        return self._counts.get(name, NO_COUNTS)
+        if name not in self._tallies:
+            return NO_COUNTS
+        tally = self._tallies[name]
+        points = np.flatnonzero(tally.any(axis=0))
+        return ScoreCounts(points, *tally[:, points].astype(np.int64))
 
     def all(self) -> dict[str, ScoreCounts]:
         """Counts by contender, with the champion as issued and the recency rule among them."""
-        return {name: self[name] for name in sorted({*self._counts, *self._since})}
+        return {name: self[name] for name in sorted(self._tallies)}
 
     def to_json(self) -> dict[str, dict[str, list[int]]]:
         """All counts in plain integers."""
