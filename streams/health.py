@@ -106,6 +106,8 @@ class Health:
 
     async def look(self) -> None:
         """Feel the pulse of the consumer's thread, and ask the broker how far the group is."""
+        if not self._app.consumer.standing.has_begun:
+            return
         now = self._clock()
         since, self._looked = min(now - self._looked, _UNBROKEN_SECONDS), now
         try:

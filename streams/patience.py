@@ -31,7 +31,7 @@ def is_away(error: BaseException) -> bool:
     A topic that is unknown is not away: it may be so for a moment, and for ever.
     """
     cause = error.__cause__ if isinstance(error, SendError | TopicsError) else error
-    if isinstance(cause, TimeoutError | KafkaTimeoutError):
+    if isinstance(cause, TimeoutError | ConnectionError | KafkaTimeoutError):
         return True
     retriable = isinstance(cause, KafkaError) and cause.retriable
     return retriable and not isinstance(cause, UnknownTopicOrPartitionError)
@@ -54,7 +54,7 @@ class Patience:
             while True:
                 try:
                     return await attempt()
-                except (KafkaError, SendError, TopicsError) as error:
+                except (KafkaError, SendError, TopicsError, OSError) as error:
                     if not is_away(error):
                         raise
                     self._remind(what, error)

@@ -27,6 +27,11 @@ class Standing:
         self._thread = thread
 
     @property
+    def has_begun(self) -> bool:
+        """Whether there is a consumer yet: a worker may wait for its broker before."""
+        return self._thread._consumer is not None  # noqa: SLF001 - as below
+
+    @property
     def confirmed(self) -> float:
         """When the group last confirmed this member, by the monotonic clock; minus infinity if never."""
         membership = self._membership

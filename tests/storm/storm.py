@@ -112,7 +112,13 @@ def settings_of(bootstrap: str, folder: Path, *, session_seconds: float, learnin
         },
         interventions={"daily_budget": BUDGET},
         # Silence is an accident of the storm, so it must not move the clock: ticks do.
-        worker={"state_dir": folder / "state", "http_port": 0, "idle_after_seconds": 1e9},
+        worker={
+            "state_dir": folder / "state",
+            "http_port": 0,
+            "idle_after_seconds": 1e9,
+            # Else the checkpoints of a storm's few minutes would be none.
+            "checkpoint_bytes": 4 << 20,
+        },
     )
 
 

@@ -40,6 +40,7 @@ class World:
         self.consumer = self.standing = self
         self.answers: dict[TP, tuple[int, int]] = {ORDERS: (0, 0)}
         self.down = self.deaf = False
+        self.has_begun = True
         self.confirmed = self.now
         self.metrics = Metrics()
         settings = load(None, kafka={"session_timeout_seconds": 30}, worker={"stalled_seconds": 120})
@@ -197,6 +198,12 @@ async def test_the_time_that_a_worker_itself_was_paused_does_not_count(world: Wo
     world.now += 10_000
 
     assert await world.after(115) == []
+
+
+async def test_a_worker_that_waits_for_a_broker_before_it_consumes_is_alive(world: World):
+    world.has_begun, world.deaf = False, True
+
+    assert await world.after(1_000) == []
 
 
 async def test_a_consumer_whose_thread_is_deaf_is_dead_after_a_while(world: World):
