@@ -153,7 +153,7 @@ class Partition(abc.ABC):
         await self._stop_task()
 
     async def _stop_task(self) -> None:
-        task, self._task = self._task, None
+        task = self._task
         if task is not None and not task.done():
             self.stopping = True
             self.wake()
@@ -161,7 +161,10 @@ class Partition(abc.ABC):
                 # It is recovering: there is nothing to finish, and it may take long.
                 task.cancel()
             await asyncio.wait([task])
-        self.stopping = False
+        # A revocation and the end of the worker may both wait here: neither may call the stop off for the other.
+        if self._task is task:
+            self._task = None
+            self.stopping = False
 
     async def _run(self) -> None:
         try:

@@ -392,3 +392,24 @@ async def test_a_recovery_that_fails_at_the_start_is_told_at_once(partition: Cou
 
     with pytest.raises(KafkaConnectionError):
         await partition.start()
+
+
+async def test_a_revocation_during_the_last_round_does_not_call_the_stop_off(
+    partition: Counting, monkeypatch: pytest.MonkeyPatch
+):
+    entered, let_go = asyncio.Event(), asyncio.Event()
+
+    async def long_round() -> None:
+        entered.set()
+        await let_go.wait()
+
+    await partition.start()
+    monkeypatch.setattr(partition, "round", long_round)
+    partition.wake()
+    await entered.wait()
+
+    ends = asyncio.gather(partition.close(), partition.park())
+    await asyncio.sleep(0)
+    let_go.set()
+
+    await asyncio.wait_for(ends, 1)
