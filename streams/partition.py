@@ -161,7 +161,7 @@ class Partition(abc.ABC):
                 # It is recovering: there is nothing to finish, and it may take long.
                 task.cancel()
             await asyncio.wait([task])
-        # A revocation and the end of the worker may both wait here: neither may call the stop off for the other.
+        # A revocation and the end of the worker may both wait here; neither calls the stop off for the other.
         if self._task is task:
             self._task = None
             self.stopping = False
