@@ -55,6 +55,11 @@ class Ended(NamedTuple):
         """All that it printed."""
         return self.out + self.err
 
+    @property
+    def last_line(self) -> str:
+        """What the user is told in the end, behind the log of a worker that had begun."""
+        return self.err.splitlines()[-1]
+
 
 class SecuredKafka:
     """A cluster with one listener for each way in, and what tests need of it."""

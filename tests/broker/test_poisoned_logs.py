@@ -45,6 +45,10 @@ GARBAGE = (
 )
 
 
+REFUSED = "churnwatch_broken_rows_total{table=examples}"
+AS_OF = "churnwatch_model_as_of_timestamp_seconds{}"
+
+
 async def metrics(running: Cluster) -> dict[str, float]:
     return await asyncio.to_thread(read_metrics, running.workers[-1].page() or "")
 
@@ -185,7 +189,10 @@ async def test_examples_that_nobody_can_learn_from_are_dead_letters_and_the_rest
         for host in ("one", "another"):  # neither the first time nor when it learns anew does it stop
             worker = await running.start_worker(host=host)
             await worker.ready()
-            found = await metrics(running)
+            async with asyncio.timeout(SECONDS):
+                # The trainer learns beside: it is no part of readiness.
+                while (found := await metrics(running)).get(REFUSED, 0) < 3 or found[AS_OF] < ts / 1000:  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
             assert await worker.stop() == 0, worker.said()
         versions = VersionReader()
         for key, value in await rows(settings, "models", 0):
@@ -195,7 +202,7 @@ async def test_examples_that_nobody_can_learn_from_are_dead_letters_and_the_rest
 
     assert versions.latest is not None
     assert (versions.latest.as_of, versions.latest.labels) == (ts, 5)
-    assert found["churnwatch_broken_rows_total{table=examples}"] == 3
+    assert found[REFUSED] == 3
     letters = [headers(letter) for letter in outputs.letters[:3]]
     assert [letter["reason"] for letter in letters] == ["bad_example"] * 3
     assert [letter["origin"].rpartition("/")[2] for letter in letters] == ["0", "1", "3"]

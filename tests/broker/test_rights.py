@@ -154,7 +154,7 @@ async def test_a_worker_with_one_right_too_few_says_which_and_does_not_start(
     assert checked.code == 3
     assert checked.out.splitlines()[-1] == f"problem: {told(right)}"
     assert started.code == 1
-    assert started.err == f"Error: {told(right)}\n"
+    assert started.last_line == f"Error: {told(right)}"
 
 
 async def test_without_the_right_to_see_settings_the_check_has_notes_and_no_problem(
