@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 _LOOK_S: Final = 0.1
+_LATELY_S: Final = 1.0
 PATIENCE_S: Final = 240.0
 
 
@@ -26,7 +27,7 @@ class Chronicle:
     """What befell the workers."""
 
     kills: int = 0
-    #: Kills of workers that had read records within the last moments.
+    #: Kills of workers that had read records within the last second.
     kills_while_processing: int = 0
     pauses: int = 0
     restarts: int = 0
@@ -104,10 +105,10 @@ class Member:
         await self.process.kill()
 
     async def kill_busy(self, after: float) -> None:
-        """SIGKILL at a moment `after` seconds ahead; counts as processing if it still reads by then."""
-        await asyncio.sleep(after)
+        """SIGKILL `after` seconds from now; counts as processing if it has read in the second before."""
+        await asyncio.sleep(max(after - _LATELY_S, 0))
         before = await self.progress()
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(min(after, _LATELY_S))
         busy = await self.progress() > before
         await self.kill()
         self._chronicle.kills_while_processing += busy
