@@ -27,6 +27,9 @@ log = logger(__name__)
 #: Topics whose partitions of one number must be owned together.
 PER_USER: Final = (*TOPICS, "churn-alerts")
 
+#: A cancellation that had no effect for so long was swallowed.
+_ABANDON_SECONDS: Final = 0.2
+
 
 class AssignmentError(RuntimeError):
     """The assignment splits a customer's topics over workers; nothing can be right then."""
@@ -107,9 +110,17 @@ class Worker:
 
     async def revoked(self, _: Iterable[TP]) -> None:
         """Everything may go: finish what is under way and hold still until the next assignment."""
-        if self._starting is not None:
-            self._starting.cancel()
+        await self._abandon_start()
         await asyncio.gather(*(p.park() for p in self.partitions() if p.owned))
+
+    async def _abandon_start(self) -> None:
+        """End the taking over of partitions, else two of them could come to own one partition.
+
+        aiokafka swallows a cancellation that comes as it closes a consumer, so once may not be enough.
+        """
+        while self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+            await asyncio.wait([self._starting], timeout=_ABANDON_SECONDS)
 
     def assigned(self, tps: Iterable[TP]) -> None:
         """Take what was assigned; recovery runs beside, so that the group does not wait for it."""
@@ -246,8 +257,7 @@ class Worker:
 
     async def close(self) -> None:
         """Leave gracefully: everything that is in memory becomes durable."""
-        if self._starting is not None:
-            self._starting.cancel()
+        await self._abandon_start()
         await asyncio.gather(*(p.close() for p in self.customers.values()))
         await asyncio.gather(*(p.close() for p in self.ledgers.values()))
 

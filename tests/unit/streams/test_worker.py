@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,6 +13,7 @@ from faust.types.tuples import TP
 from features.hashing import partition_of
 from features.layout import TOPICS
 from models.alerts import Alert
+from streams.customers import CustomerPartition
 from streams.flood import TooManyDeadLettersError
 from streams.guard import HoleGuard
 from streams.recovery import RecoveryError
@@ -379,3 +381,28 @@ async def test_holes_and_what_is_under_way_are_measured_when_somebody_looks(grou
 
     assert metric(group.context.metrics.registry, "holes_mended") == 3
     assert metric(group.context.metrics.registry, "in_flight_bytes") == 4
+
+
+async def test_who_takes_over_is_gone_before_partitions_are_parked_although_a_cancellation_was_swallowed(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+):
+    """As by aiokafka's consumer when it is closed: two would then write the changelog of one partition."""
+    start = CustomerPartition.start
+
+    async def swallowing(partition: CustomerPartition) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await start(partition)
+
+    monkeypatch.setattr(CustomerPartition, "start", swallowing)
+    group.assign(0)
+    await asyncio.sleep(0.01)
+
+    await group.worker.revoked(group.app.assigned)
+
+    assert group.worker._starting.done()
+    assert {partition._task for partition in group.worker.partitions()} == {None}
+    monkeypatch.undo()
+    group.assign(0)
+    await group.ready()
+    assert sum("Partition-0" in task.get_name() for task in asyncio.all_tasks()) == 2
