@@ -384,7 +384,7 @@ async def test_holes_and_what_is_under_way_are_measured_when_somebody_looks(grou
 
 
 async def test_who_takes_over_is_gone_before_partitions_are_parked_although_a_cancellation_was_swallowed(
-    group: Group, monkeypatch: pytest.MonkeyPatch
+    group: Group,
 ):
     """As by aiokafka's consumer when it is closed: two would then write the changelog of one partition."""
     start = CustomerPartition.start
@@ -394,15 +394,14 @@ async def test_who_takes_over_is_gone_before_partitions_are_parked_although_a_ca
             await asyncio.sleep(60)
         await start(partition)
 
-    monkeypatch.setattr(CustomerPartition, "start", swallowing)
-    group.assign(0)
-    await asyncio.sleep(0.01)
-
-    await group.worker.revoked(group.app.assigned)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CustomerPartition, "start", swallowing)
+        group.assign(0)
+        await asyncio.sleep(0.01)
+        await group.worker.revoked(group.app.assigned)
 
     assert group.worker._starting.done()
     assert {partition._task for partition in group.worker.partitions()} == {None}
-    monkeypatch.undo()
     group.assign(0)
     await group.ready()
     assert sum("Partition-0" in task.get_name() for task in asyncio.all_tasks()) == 2
