@@ -124,8 +124,15 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
         app.on_partitions_revoked.connect(lambda _, revoked, **__: worker.revoked(revoked))
         health = Health(settings, metrics, worker, app, time.monotonic)
         await stack.enter_async_context(serve(settings, metrics, worker, health))
+        connected = asyncio.Event()
+
+        async def follow_models() -> None:
+            # Not before: a topic that is missing is told by the check of all of them.
+            await connected.wait()
+            await context.models.follow(context.patience)
+
         tasks = (
-            context.models.follow(context.patience),
+            follow_models(),
             worker.heartbeat(),
             keep_greeting(options),
             context.inputs.watch(),
@@ -135,7 +142,7 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
         log.info("starting", group=topics.group, broker=settings.kafka.bootstrap_servers)
         stack.push_async_callback(app.stop)
         stack.push_async_callback(worker.close)
-        for task in (_join(app, producer, context), health.watch()):
+        for task in (_join(app, producer, context, connected), health.watch()):
             stack.push_async_callback(_cancel, _watched(task, worker))
         yield worker
 
@@ -182,7 +189,7 @@ def _watched(coroutine: Any, worker: Worker) -> asyncio.Task[None]:
     return asyncio.create_task(watched())
 
 
-async def _join(app: BulkApp, producer: Producer, context: Context) -> None:
+async def _join(app: BulkApp, producer: Producer, context: Context, connected: asyncio.Event) -> None:
     """Connect as soon as there is a broker, see that all is right, join the group; runs until Faust crashes.
 
     Raises RightsError if the worker's user may not do all that it must, TopicsError if a topic is missing or
@@ -197,6 +204,7 @@ async def _join(app: BulkApp, producer: Producer, context: Context) -> None:
         await producer.start()
 
     await context.patience.outlast("connection", connect)
+    connected.set()
     await app.start()
     await _crash_of(app)
 
