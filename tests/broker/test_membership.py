@@ -144,4 +144,4 @@ async def test_a_worker_whose_topics_are_missing_says_which_and_does_not_join(
     *_, error = worker.said().splitlines()
     assert error.startswith("Error: topic elsewhere.")
     assert "is missing, or this user may not see it: churnwatch topics create (and" in error
-    assert '"starting"' not in worker.said()
+    assert "BulkThread]: Starting" not in worker.said(), "its consumer must not even begin"
