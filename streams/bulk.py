@@ -11,6 +11,7 @@ from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import faust
+from aiokafka.errors import IllegalStateError
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
@@ -104,7 +105,7 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
             admitted, again = self.guard.admit(tp, fetched)
             if again is not None:
                 self.log.warning("read %s again from %s: records were fetched and dropped", tp, again)
-                await self._thread.seek_wait({tp: again})
+                await self._read_again(tp, again)
             elif admitted:
                 yield tp, self._message(tp, admitted, generation)
 
@@ -201,7 +202,18 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
             if again is None:
                 self._passed[tp] = self.standing.position(tp) or 0
             else:
-                await self._thread.seek_wait({tp: again})
+                await self._read_again(tp, again)
+
+    async def _read_again(self, tp: TP, offset: int) -> None:
+        """Go back to `offset`; a partition that the group has just taken from us is nothing to go back in.
+
+        We hear of that once the group has dealt; the place is looked up anew if it is ours again.
+        """
+        try:
+            await self._thread.seek_wait({tp: offset})
+        except IllegalStateError as error:
+            self.log.warning("%s is not read again from %s: %r", tp, offset, error)
+            self.guard.arm(tp)
 
     async def perform_seek(self) -> None:
         """Go to the committed offsets; what was delivered and not committed is delivered again."""

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from aiokafka.errors import IllegalStateError
 from faust.types.tuples import TP
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -293,6 +294,27 @@ async def test_a_log_that_ends_with_markers_is_at_its_end_once_a_poll_has_looked
 
     assert consumer.at_end(ORDERS)
     assert consumer.sought == []
+
+
+async def test_a_partition_that_was_just_taken_away_is_not_read_again_and_ends_nothing(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """Found by a storm: the group had dealt anew, and the worker ended with "No current assignment"."""
+    await poll(consumer, orders=records(0))
+    consumer.guard.arm(ORDERS)
+
+    async def seek_wait(_: dict[TP, int]) -> None:
+        raise IllegalStateError(f"No current assignment for partition {ORDERS}")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(consumer._thread, "seek_wait", seek_wait)
+        assert await poll(consumer, orders=records(2)) == []
+        consumer.at_end(ORDERS)
+        assert await poll(consumer) == []
+
+    assert not consumer.guard.is_sure(ORDERS)
+    assert await poll(consumer, orders=records(2)) == []
+    assert consumer.sought == [{ORDERS: 1}], "once it is ours again, the hole is still known"
 
 
 async def test_to_ask_while_a_batch_is_on_its_way_does_not_let_it_pass_for_one_that_was_read_again(
