@@ -136,7 +136,7 @@ class View:
     @cached_property
     def _returns(self) -> tuple[Floats, Floats, Floats]:
         first, last = self.stored("first_purchase"), self.stored("last_purchase")
-        return _return_statistics(first, last, self.count("order_days"), self.ts)
+        return rhythm(first, last, self.count("order_days"), self.ts)
 
     @cached_property
     def gap_mean(self) -> Floats:
@@ -214,12 +214,13 @@ def return_statistics(rows: NDArray[np.void], ts: int) -> tuple[Floats, Floats, 
     Source: Fader, Hardie & Lee (2005), "Counting Your Customers the Easy Way". Records without a
     purchase have zeros.
     """
-    return _return_statistics(rows["first_purchase"], rows["last_purchase"], rows["order_days"], ts)
+    return rhythm(rows["first_purchase"], rows["last_purchase"], rows["order_days"], ts)
 
 
-def _return_statistics(
+def rhythm(
     first: NDArray[np.int64], last: NDArray[np.int64], order_days: NDArray[Any], ts: int | NDArray[np.int64]
 ) -> tuple[Floats, Floats, Floats]:
+    """(x, t_x, T) as `return_statistics`, from the columns themselves."""
     first_day = first // DAY_MS
     x = np.maximum(order_days, 1) - 1.0
     t_x = (last // DAY_MS - first_day).astype(np.float64)

@@ -22,7 +22,6 @@ from models import answering, sweeping
 from models.alerts import Alert
 from models.core import PartitionCore
 from models.trainer import Trainer, TrainerConfig
-from models.versions import ModelSet, initial_models
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from features.money import Currencies
     from models.config import CoreConfig
     from models.sweeping import Sweep
+    from models.versions import ModelSet
 
 #: As the replayer marks its records: what follows from them is for looking at only.
 _HEADERS: Final = ((REPLAY_HEADER, b"1"),)
@@ -63,8 +63,9 @@ class Line:
 class Backtest:
     """Runs a log through one partition. `rejected` counts refused lines by reason after `run`.
 
-    The grid is anchored at the first event's day; decision times follow at its steps, the last one being
-    the first after the last event, at which the newest labels mature.
+    The grid is anchored at the first event's day; decision times follow at its steps up to the last event.
+    Behind it the log says nothing: who has not bought by then within a horizon that ends later may yet have,
+    so such a label is never known.
     """
 
     def __init__(self, config: CoreConfig, trainer: TrainerConfig, currencies: Currencies) -> None:
@@ -74,7 +75,7 @@ class Backtest:
         self.rejected: dict[str, int] = {}
         self.late = 0
         self.events = 0
-        #: Time of the newest event read; a decision time behind it only lets the last labels mature.
+        #: Time of the newest event read.
         self.newest = BEGINNING
         self.core: PartitionCore | None = None
 
@@ -101,7 +102,7 @@ class Backtest:
                 )
             interval.append(line)
         if until is not None:
-            yield from self._step(interval, until, offsets)
+            yield from self._step(interval, self.newest + 1, offsets)
             progress(self.events)
 
     def _begin(self, first: int) -> int:
@@ -109,7 +110,7 @@ class Backtest:
         self.config = replace(self.config, grid=grid)
         decoders = {topic: EventDecoder(topic, currencies=self._currencies) for topic in TOPICS}
         self.core = PartitionCore(0, self.config, decoders, self._currencies.micros)
-        self._models = initial_models(self.trainer.champion, self.trainer.config.contenders, grid.anchor)
+        self._models = self.trainer.config.initial(grid.anchor)
         return grid.after(first)
 
     def _step(self, interval: list[Line], until: int, offsets: Iterator[int]) -> Iterator[Step]:

@@ -6,7 +6,7 @@ A cohort is learned whole, at maturity, from this snapshot (DESIGN 4.5). Learnin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -34,7 +34,9 @@ class Cohort:
 
     `inputs` (n, d) float32 are the vectors that were scored; `issued` (n, m) uint32 the probabilities of
     the `contenders` in millionths, of whom `champion` raised the alerts; `recency` (n,) days since the
-    last purchase, the rule to beat.
+    last purchase, the rule to beat; `rhythm` (n, 3) x, t_x and T of BG/NBD in days, by which the return
+    probability of then is computed anew when the cohort is learned. It is 0 rows long in what an older
+    release stored.
     """
 
     decision_time: int
@@ -44,6 +46,7 @@ class Cohort:
     inputs: NDArray[np.float32]
     issued: NDArray[np.uint32]
     recency: NDArray[np.uint16]
+    rhythm: NDArray[np.uint16] = field(default_factory=lambda: np.zeros((0, 3), np.uint16))
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -56,6 +59,7 @@ class Cohort:
             inputs=self.inputs[keep],
             issued=self.issued[keep],
             recency=self.recency[keep],
+            rhythm=self.rhythm[keep] if len(self.rhythm) else self.rhythm,
         )
 
     def chunks(self) -> Iterator[bytes]:
@@ -78,6 +82,7 @@ class Cohort:
                 inputs=self.inputs[part].tobytes(),
                 issued=self.issued[part].tobytes(),
                 recency=self.recency[part].tobytes(),
+                rhythm=self.rhythm[part].tobytes(),
             )
         )
 
@@ -90,6 +95,7 @@ class Cohort:
             inputs=np.concatenate([c.inputs for c in chunks]),
             issued=np.concatenate([c.issued for c in chunks]),
             recency=np.concatenate([c.recency for c in chunks]),
+            rhythm=np.concatenate([c.rhythm for c in chunks]),
         )
 
 
@@ -107,6 +113,7 @@ class _Chunk(msgspec.Struct):
     inputs: bytes
     issued: bytes
     recency: bytes
+    rhythm: bytes = b""
 
 
 def read_chunk(value: bytes) -> Cohort:
@@ -124,6 +131,7 @@ def read_chunk(value: bytes) -> Cohort:
             inputs=np.frombuffer(chunk.inputs, np.float32).reshape(len(hashes), chunk.width),
             issued=np.frombuffer(chunk.issued, np.uint32).reshape(len(hashes), len(chunk.contenders)),
             recency=np.frombuffer(chunk.recency, np.uint16).reshape(len(hashes)),
+            rhythm=np.frombuffer(chunk.rhythm, np.uint16).reshape(len(hashes) if chunk.rhythm else 0, 3),
         )
     except ValueError as error:
         raise WireError(f"a cohort chunk whose columns do not fit together: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from features.catalogue import OFFSET
-from models.learners import HoeffdingTree, Logistic
+from models.learners import Additive, HoeffdingTree, Logistic, ReturnProbability, SecondOrder
 from models.versions import COLUMNS, TREATED
 
 if TYPE_CHECKING:
@@ -30,8 +30,11 @@ _TREE_COLUMNS: Final = (
 
 def new_learner(name: str) -> Learner:
     """A learner of the kind `name` over the catalogue's columns; raises KeyError for an unknown kind."""
-    if name == Logistic.name:
-        return Logistic(COLUMNS, offset=OFFSET, treatment=TREATED)
+    for linear in (Additive, SecondOrder, Logistic):
+        if name == linear.name:
+            return linear(COLUMNS, offset=OFFSET, treatment=TREATED)
+    if name == ReturnProbability.name:
+        return ReturnProbability(COLUMNS, offset=OFFSET)
     if name == HoeffdingTree.name:
         return HoeffdingTree(COLUMNS, offset=OFFSET, splits_on=_TREE_COLUMNS)
     raise KeyError(name)

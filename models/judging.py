@@ -64,8 +64,8 @@ def judge(
         view = View(rows, at, horizon_days, models.returns, np.float32, slots[chunk])
         own = np.zeros((len(COLUMNS), len(view)), np.float32).T
         scale(raw_features(view, own[:, : len(NAMES)]))
-        for column, scorer in enumerate(models.scorers.values()):
-            issued[chunk, column] = np.round(scorer.probabilities(own), 6)
+        for column, p in enumerate(models.probabilities(own)):
+            issued[chunk, column] = np.round(p, 6)
         inputs[chunk] = own
 
     found = list(chunks(len(slots)))

@@ -117,14 +117,14 @@ class ScoreCounts:
     @property
     def log_loss(self) -> float:
         """Mean negative log-likelihood in nats, probabilities cut off at `CERTAINTY` from 0 and 1."""
-        p = np.clip(self._probabilities, CERTAINTY, 1 - CERTAINTY)
+        p = np.clip(self.probabilities, CERTAINTY, 1 - CERTAINTY)
         lost = -(self.positives * np.log(p) + self.negatives * np.log1p(-p))
         return _ratio(float(lost.sum()), self.labels)
 
     @property
     def brier(self) -> float:
         """Mean squared error of the probability (Brier 1950)."""
-        p = self._probabilities
+        p = self.probabilities
         return _ratio(float((self.positives * (1 - p) ** 2 + self.negatives * p**2).sum()), self.labels)
 
     def ece(self, bins: int = 15) -> float:
@@ -140,12 +140,13 @@ class ScoreCounts:
         number = bins * middle // max(2 * self.labels, 1)
         counts = np.bincount(number, totals, bins)
         used = counts > 0
-        forecast = np.bincount(number, totals * self._probabilities, bins)[used] / counts[used]
+        forecast = np.bincount(number, totals * self.probabilities, bins)[used] / counts[used]
         churned = np.bincount(number, self.positives, bins)[used] / counts[used]
         return Reliability(counts[used].astype(np.int64), forecast, churned)
 
     @property
-    def _probabilities(self) -> NDArray[np.float64]:
+    def probabilities(self) -> NDArray[np.float64]:
+        """The grid points as probabilities."""
         return self.points / GRID
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -103,17 +103,21 @@ class LinearScorer(msgspec.Struct, frozen=True, kw_only=True, tag="linear", dict
         at_reference = np.where(self._is_raw, self.weights, 0.0) @ np.asarray(self.mean)
         return float(self.intercept + at_reference)
 
-    def probabilities(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """P(churn) of each row of `X` (float32[n, d], finite, in the order of `columns`), not rounded."""
+    def log_odds(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Log-odds of churn of each row of `X` (float32[n, d], finite, in the order of `columns`)."""
         _require_width(X, len(self.columns))
         if len(X) == 1:  # numpy adds up a single row in another order
-            return self.probabilities(np.repeat(X, 2, axis=0))[:1]
+            return self.log_odds(np.repeat(X, 2, axis=0))[:1]
         low, high = (bound[:, None] for bound in self._bounds)
         inside = np.clip(X.T, low, high, order="C")
         # Not BLAS: its threads would get into the way of ours, and a row's last bit depend on its place.
         out: NDArray[np.float64] = np.einsum("j,jn->n", self._slopes, inside)
         out += self.bias - float(self._slopes @ np.asarray(self.mean))
-        return expit(out, out=out)
+        return out
+
+    def probabilities(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """P(churn) of each row of `X`, not rounded."""
+        return _sigmoid(self.log_odds(X))
 
     def contributions(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Additive share of each column in each row's log-odds, float64[n, d]; the average customer has 0."""
@@ -202,8 +206,12 @@ class TreeScorer(msgspec.Struct, frozen=True, kw_only=True, tag="tree", dict=Tru
         goes_left = X[np.arange(len(X)), feature[nodes]] <= threshold[nodes]
         return children[goes_left.view(np.int8), nodes]
 
+    def log_odds(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Log-odds of churn of each row of `X` (float32[n, d], finite, in the order of `columns`)."""
+        return np.asarray(logit(self.probabilities(X)))
+
     def probabilities(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """P(churn) of each row of `X` (float32[n, d], finite, in the order of `columns`), not rounded."""
+        """P(churn) of each row of `X`, not rounded."""
         _require_width(X, len(self.columns))
         out = np.empty(len(X))
         for rows in _chunks(len(X)):
@@ -233,8 +241,149 @@ class TreeScorer(msgspec.Struct, frozen=True, kw_only=True, tag="tree", dict=Tru
         return shares
 
 
+class AdditiveScorer(msgspec.Struct, frozen=True, kw_only=True, tag="additive", dict=True):
+    """A linear scorer whose lines bend: log-odds are a sum of piecewise linear functions of the columns.
+
+    log-odds = those of `linear` + Σ_k Σ_j `bends`[k][j] · max(z[j] - `knots`[k], 0), where z is the column's
+    distance from its mean as in `LinearScorer`, also for a raw one.
+    Raises `NonFiniteError` or ValueError at construction; both become msgspec.ValidationError on decoding.
+    """
+
+    linear: LinearScorer
+    knots: tuple[float, ...]
+    bends: tuple[tuple[float, ...], ...]
+
+    def __post_init__(self) -> None:
+        width = len(self.columns)
+        if (
+            not self.knots
+            or len(self.bends) != len(self.knots)
+            or any(len(row) != width for row in self.bends)
+        ):
+            raise ValueError("every knot needs one number for each column")
+        require_finite("a scorer", (*self.knots, *(bend for row in self.bends for bend in row)))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return self.linear.columns
+
+    @cached_property
+    def _bent(self) -> NDArray[np.intp]:
+        """The columns that bend anywhere."""
+        return np.flatnonzero(np.any(self.bends, axis=0))
+
+    @cached_property
+    def _curves(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """By how much the columns bend at each knot (knots, columns), and what that adds at the mean."""
+        bends = np.array(self.bends)[:, self._bent]
+        return bends, np.maximum(-np.asarray(self.knots), 0.0) @ bends
+
+    @cached_property
+    def bias(self) -> float:
+        """Log-odds of the average customer, from whom contributions are measured."""
+        return self.linear.bias + float(self._curves[1].sum())
+
+    def _z(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Distances from the mean of the columns that bend, (columns, n); 0 where nothing varies."""
+        mean, scale = (np.asarray(each)[self._bent, None] for each in (self.linear.mean, self.linear.scale))
+        z: NDArray[np.float64] = np.clip(X.T[self._bent], *bounds(mean, scale, self.linear.clip)) - mean
+        z /= np.where(scale > 0, scale, np.inf)
+        return z
+
+    def log_odds(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Log-odds of churn of each row of `X` (float32[n, d], finite, in the order of `columns`)."""
+        if len(X) == 1:  # as `LinearScorer`
+            return self.log_odds(np.repeat(X, 2, axis=0))[:1]
+        out = self.linear.log_odds(X)
+        for rows in _chunks(len(X)):
+            z = self._z(X[rows])
+            for knot, bends in zip(self.knots, self._curves[0], strict=True):
+                out[rows] += np.einsum("j,jn->n", bends, np.maximum(z - knot, 0.0))
+        return out
+
+    def probabilities(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """P(churn) of each row of `X`, not rounded."""
+        return _sigmoid(self.log_odds(X))
+
+    def contributions(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Additive share of each column in each row's log-odds, float64[n, d]; the average customer has 0."""
+        shares = self.linear.contributions(X)
+        z = self._z(X)
+        curved = np.tile(-self._curves[1], (len(X), 1))
+        for knot, bends in zip(self.knots, self._curves[0], strict=True):
+            curved += (np.maximum(z - knot, 0.0) * bends[:, None]).T
+        shares[:, self._bent] += curved
+        return shares
+
+
+#: What a learner exports.
+MemberScorer: TypeAlias = LinearScorer | TreeScorer | AdditiveScorer
+
+
+class PoolScorer(msgspec.Struct, frozen=True, kw_only=True, tag="pool", dict=True):
+    """Several scorers of the same columns, averaged in log-odds.
+
+    log-odds = `intercept` + `slope` · Σ_k `weights`[k] · log-odds of `members`[k], by `names`. A weighted sum
+    of additive shares is additive again, so its reasons are as exact as theirs.
+    Raises `NonFiniteError` or ValueError at construction; both become msgspec.ValidationError on decoding.
+    """
+
+    names: tuple[str, ...]
+    members: tuple[MemberScorer, ...]
+    weights: tuple[float, ...]
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.names or not len(self.names) == len(self.members) == len(self.weights):
+            raise ValueError("a pool needs a name and a weight for each of its members")
+        if any(member.columns != self.members[0].columns for member in self.members):
+            raise ValueError("the members of a pool see the same columns")
+        require_finite("a scorer", (*self.weights, self.slope, self.intercept))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return self.members[0].columns
+
+    @property
+    def bias(self) -> float:
+        """Log-odds from which contributions are measured."""
+        return self.intercept + self.slope * sum(
+            weight * member.bias for weight, member in zip(self.weights, self.members, strict=True)
+        )
+
+    def pooled(self, log_odds: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Log-odds (n,) of rows for which those of the members are known by name: they cost nothing then."""
+        out = np.full(len(log_odds[self.names[0]]), self.intercept)
+        for name, weight in zip(self.names, self.weights, strict=True):
+            out += (self.slope * weight) * log_odds[name]
+        return out
+
+    def log_odds(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Log-odds of churn of each row of `X` (float32[n, d], finite, in the order of `columns`)."""
+        found = (member.log_odds(X) for member in self.members)
+        return self.pooled(dict(zip(self.names, found, strict=True)))
+
+    def probabilities(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """P(churn) of each row of `X`, not rounded."""
+        return _sigmoid(self.log_odds(X))
+
+    def contributions(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Additive share of each column in each row's log-odds, float64[n, d]."""
+        shares = np.zeros(X.shape)
+        for weight, member in zip(self.weights, self.members, strict=True):
+            shares += (self.slope * weight) * member.contributions(X)
+        return shares
+
+
 #: Every kind of scorer a version may hold; msgspec decodes by the tag.
-Scorer: TypeAlias = LinearScorer | TreeScorer
+Scorer: TypeAlias = MemberScorer | PoolScorer
+
+
+def _sigmoid(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(expit(log_odds, out=log_odds))
 
 
 def _require_width(X: NDArray[np.float32], width: int) -> None:

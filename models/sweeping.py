@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 
 from features.layout import DAY_MS, gather
 from features.returns import ReturnHistogram
-from features.view import return_statistics
+from features.view import return_statistics, rhythm
 from models.alerts import Alert, ModelRef, alert_id
 from models.answering import answer_held
 from models.cohorts import MILLION, Cohort, churned, sample
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from models.core import PartitionCore
     from models.judging import Judgement
     from models.versions import ModelSet
+
+
+_BUYING: Final = ("first_purchase", "last_purchase", "order_days")
+#: Days of a rhythm beyond which it is cut: 180 years.
+_LONGEST: Final = np.iinfo(np.uint16).max
 
 
 @dataclass
@@ -99,7 +104,7 @@ def sweep(core: PartitionCore, ts: int, models: ModelSet, *, act: bool = True) -
     active = np.flatnonzero((last >= ts - config.active_within_days * DAY_MS) & (last > 0))
     slots, as_of = live[active], as_of[active]
     judgement = judge(table.rows, as_of, ts, config.horizon_days, models)
-    _keep_cohort(core, ts, judgement, slots=slots, last_purchase=last[active], models=models)
+    _keep_cohort(core, ts, judgement, slots=slots, as_of=as_of, models=models)
     result = Sweep(
         ts=ts,
         slots=slots,
@@ -121,13 +126,17 @@ def _keep_cohort(
     judgement: Judgement,
     *,
     slots: Slots,
-    last_purchase: NDArray[np.int64],
+    as_of: Slots,
     models: ModelSet,
 ) -> None:
-    hashes = core.table.rows["user_hash"][slots]
+    rows = core.table.rows
+    hashes = rows["user_hash"][slots]
     keep = np.flatnonzero(sample(hashes, core.config.learn_sample))
     keep = keep[np.argsort(hashes[keep], kind="stable")]
     if len(keep):
+        first, last, days = (
+            rows[name][as_of[keep]] for name in ("first_purchase", "last_purchase", "order_days")
+        )
         core.cohorts[ts] = Cohort(
             decision_time=ts,
             contenders=models.contenders,
@@ -135,7 +144,8 @@ def _keep_cohort(
             hashes=hashes[keep],
             inputs=judgement.inputs[keep],
             issued=np.rint(judgement.issued[keep] * MILLION).astype(np.uint32),
-            recency=((ts - last_purchase[keep]) // DAY_MS).astype(np.uint16),
+            recency=((ts - last) // DAY_MS).astype(np.uint16),
+            rhythm=np.stack(rhythm(first, last, days, ts), axis=1).clip(0, _LONGEST).astype(np.uint16),
         )
         core.new_cohorts.add(ts)
 

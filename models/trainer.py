@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from features.catalogue import OFFSET
+from features.layout import DAY_MS
 from features.returns import PRIOR, ReturnHistogram, ReturnModel, fit
 from models import record
+from models.calibration import Calibrator
 from models.contenders import new_learner
-from models.learners import LEARNERS, StateMismatchError
+from models.learners import LEARNERS, Additive, ReturnProbability, SecondOrder, StateMismatchError
 from models.parts import Part, PartAssembly, PartChunk, read_part_chunk, require_learnable
+from models.pool import Pool
 from models.record import CHAMPION, CohortQuality, Record
-from models.versions import COLUMNS, TREATED, ModelSet
+from models.versions import COLUMNS, TREATED, ModelSet, initial_models
 from models.wire import WireError
 
 if TYPE_CHECKING:
@@ -28,7 +32,12 @@ if TYPE_CHECKING:
 
     from models.learners import Learner
     from models.parts import Matured
+    from models.scorers import Scorer
 
+#: The learners that contend unless told otherwise. Each is cheap, and they err in different ways.
+CONTENDERS: Final = (Additive.name, SecondOrder.name, ReturnProbability.name)
+#: Instead of a champion's name: whoever is best leads.
+AUTO: Final = "auto"
 #: Labels learned between two looks at the event loop: a few milliseconds.
 SLICE: Final = 256
 
@@ -37,15 +46,18 @@ SLICE: Final = 256
 class TrainerConfig:
     """Who learns and how they are compared.
 
-    `champion` names a contender, or `auto`: then the one with the lowest progressive log loss leads once
-    there are `promotion_labels` labels and it is better by `promotion_margin` nats.
+    Two learners or more form a pool, and the pool is calibrated: both contend, too. `champion` names a
+    contender, or `auto`: then the pool leads, until another's progressive log loss is lower by
+    `promotion_margin` nats after `promotion_labels` labels.
+    `horizon_days` is that of the labels, by which past return probabilities are computed anew.
     `evaluate_from` (epoch ms) starts a second record of metrics, for comparing with others' test halves.
     Raises ValueError for a contender that does not exist or a champion that does not contend.
     """
 
     partitions: int
-    contenders: tuple[str, ...] = ("logistic", "hoeffding_tree")
-    champion: str = "logistic"
+    horizon_days: int = 60
+    contenders: tuple[str, ...] = CONTENDERS
+    champion: str = AUTO
     promotion_labels: int = 20_000
     promotion_margin: float = 0.002
     evaluate_from: int | None = None
@@ -54,8 +66,24 @@ class TrainerConfig:
         unknown = set(self.contenders) - set(LEARNERS)
         if unknown or not self.contenders:
             raise ValueError(f"unknown learners {sorted(unknown)}; there are {sorted(LEARNERS)}")
-        if self.champion != "auto" and self.champion not in self.contenders:
-            raise ValueError(f"the champion {self.champion!r} is not among the contenders")
+        if self.champion not in (AUTO, *self.names):
+            raise ValueError(f"the champion {self.champion!r} is not among {self.names}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All who contend: the learners, and what is made of them."""
+        return (*self.contenders, *((Pool.name, Calibrator.name) if len(self.contenders) > 1 else ()))
+
+    @property
+    def first_champion(self) -> str:
+        """Who leads before there is a record."""
+        if self.champion != AUTO:
+            return self.champion
+        return Pool.name if Pool.name in self.names else self.contenders[0]
+
+    def initial(self, as_of: int) -> ModelSet:
+        """The models before anything was learned."""
+        return initial_models(self.first_champion, self.names, as_of)
 
 
 @dataclass
@@ -76,7 +104,9 @@ class Trainer:
         self.as_of: int | None = None
         self.number = 0
         self.labels = 0
-        self.champion = config.contenders[0] if config.champion == "auto" else config.champion
+        self.champion = config.first_champion
+        self.pool = Pool(config.contenders)
+        self.calibrator = Calibrator(Pool.name)
         self.record = Record()
         self.record_from = Record()
         self.quality: list[CohortQuality] = []
@@ -143,10 +173,11 @@ class Trainer:
         which only a `restore` makes this trainer whole.
         """
         parts = [part.part() for _, part in sorted(self._waiting[ts].parts.items()) if part.complete]
+        self.returns = fit(ReturnHistogram.merge(part.histogram for part in parts), self.returns)
         for decision_time, group in _by_decision_time(parts):
             self._judge(decision_time, group)
-            yield from self._learn(*_in_hash_order(group))
-        self.returns = fit(ReturnHistogram.merge(part.histogram for part in parts), self.returns)
+            yield from self._learn(*self._examples(group))
+        self._forget(0 if self.as_of is None else (ts - self.as_of) / DAY_MS)
         self.as_of, self.number = ts, self.number + 1
         self._promote()
         for old in [key for key in self._waiting if key <= ts]:
@@ -160,17 +191,40 @@ class Trainer:
             self.labels += len(inputs[rows])
             yield self.labels
 
+    def _examples(self, group: Sequence[Matured]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Inputs and labels of all members of a decision time, in the order of their hash.
+
+        Return probabilities are those of then by the parameters of now: a learner that starts from what was
+        believed of the first weeks would learn to correct errors that nobody makes any more.
+        """
+        order = np.argsort(np.concatenate([m.cohort.hashes for m in group]), kind="stable")
+        inputs = np.concatenate([m.cohort.inputs for m in group])[order]
+        inputs[:, COLUMNS.index(TREATED)] = np.concatenate([m.treated for m in group])[order]
+        if all(len(m.cohort.rhythm) for m in group):  # an older release did not store it
+            x, t_x, age = np.concatenate([m.cohort.rhythm for m in group])[order].T
+            returning = self.returns.no_purchase_logit(x, t_x, age, self.config.horizon_days)
+            inputs[:, COLUMNS.index(OFFSET)] = returning
+        return inputs, np.concatenate([m.churned for m in group])[order]
+
+    def _forget(self, days: float) -> None:
+        for learner in self.learners.values():
+            learner.forget(days)
+        self.calibrator.forget(days)
+
     def _judge(self, decision_time: int, group: Sequence[Matured]) -> None:
         counts = record.judge(group)
+        self.pool.learn(counts)
+        if Pool.name in counts:
+            self.calibrator.learn(counts[Pool.name])
         self.record.judge(counts)
         if self.config.evaluate_from is not None and decision_time >= self.config.evaluate_from:
             self.record_from.judge(counts)
         self.quality.append(record.quality(decision_time, counts[CHAMPION]))
 
     def _promote(self) -> None:
-        if self.config.champion != "auto" or self.labels < self.config.promotion_labels:
+        if self.config.champion != AUTO or self.labels < self.config.promotion_labels:
             return
-        losses = {name: self.record[name].log_loss for name in self.learners}
+        losses = {name: self.record[name].log_loss for name in self.config.names}
         best = min(losses, key=lambda name: losses[name])
         if losses[best] < losses[self.champion] - self.config.promotion_margin:
             self.champion = best
@@ -185,13 +239,21 @@ class Trainer:
             number=self.number,
             champion=self.champion,
             labels=self.labels,
-            scorers={name: learner.scorer() for name, learner in self.learners.items()},
+            scorers=self._scorers(),
             returns=self.returns,
         )
 
+    def _scorers(self) -> dict[str, Scorer]:
+        members = {name: learner.scorer() for name, learner in self.learners.items()}
+        if Pool.name not in self.config.names:
+            return {**members}
+        pool = self.pool.scorer(members)
+        return {**members, Pool.name: pool, Calibrator.name: self.calibrator.scorer(pool)}
+
     def portable_states(self) -> dict[str, bytes]:
         """States that may travel with a version (JSON); a pickled learner has none."""
-        return {name: learner.state() for name, learner in self.learners.items() if learner.portable}
+        learned = {name: learner.state() for name, learner in self.learners.items() if learner.portable}
+        return learned | {Pool.name: self.pool.state(), Calibrator.name: self.calibrator.state()}
 
     # -- the trainer's own checkpoint
 
@@ -201,6 +263,8 @@ class Trainer:
             _Snapshot(
                 states={name: learner.state() for name, learner in self.learners.items()},
                 labels={name: learner.labels for name, learner in self.learners.items()},
+                pool=self.pool.state(),
+                calibrator=self.calibrator.state(),
                 returns=self.returns,
                 as_of=self.as_of,
                 number=self.number,
@@ -222,9 +286,11 @@ class Trainer:
         for name, learner in self.learners.items():
             learner.restore(kept.states[name])
             learner.labels = kept.labels[name]
+        self.pool.restore(kept.pool)
+        self.calibrator.restore(kept.calibrator)
         self.returns, self.as_of, self.number = kept.returns, kept.as_of, kept.number
         self.labels = kept.total
-        if self.config.champion == "auto":
+        if self.config.champion == AUTO:
             self.champion = kept.champion
         self.record, self.record_from = (Record.from_json(each) for each in kept.records)
         self.quality = [CohortQuality(*each) for each in kept.quality]
@@ -233,6 +299,8 @@ class Trainer:
 class _Snapshot(msgspec.Struct):
     states: dict[str, bytes]
     labels: dict[str, int]
+    pool: bytes
+    calibrator: bytes
     returns: ReturnModel
     as_of: int | None
     number: int
@@ -248,11 +316,3 @@ def _by_decision_time(parts: Sequence[Part]) -> list[tuple[int, list[Matured]]]:
         for matured in part.matured:
             by_time.setdefault(matured.cohort.decision_time, []).append(matured)
     return sorted(by_time.items())
-
-
-def _in_hash_order(group: Sequence[Matured]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Inputs and labels of all members of a decision time, in the order of their hash."""
-    order = np.argsort(np.concatenate([m.cohort.hashes for m in group]), kind="stable")
-    inputs = np.concatenate([m.cohort.inputs for m in group])[order]
-    inputs[:, COLUMNS.index(TREATED)] = np.concatenate([m.treated for m in group])[order]
-    return inputs, np.concatenate([m.churned for m in group])[order]

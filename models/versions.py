@@ -10,14 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from scipy.special import expit
 
 from features.catalogue import NAMES, OFFSET
 from features.returns import PRIOR, ReturnModel
-from models.scorers import LinearScorer, Scorer
+from models.scorers import LinearScorer, PoolScorer, Scorer
 from models.signing import check_signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 #: Column of the model inputs behind the catalogue: 1 where a command really reached the customer.
 TREATED: Final = "treated"
@@ -76,6 +80,16 @@ class ModelSet(msgspec.Struct, frozen=True, kw_only=True):
     def contenders(self) -> tuple[str, ...]:
         """Names of all scorers, in the order of issued probabilities."""
         return tuple(self.scorers)
+
+    def probabilities(self, X: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
+        """P(churn) (n,) of the rows of `X` by every contender; what pools need of their members is kept."""
+        known: dict[str, NDArray[np.float64]] = {}
+        for name, scorer in self.scorers.items():
+            if isinstance(scorer, PoolScorer) and known.keys() >= set(scorer.names):
+                known[name] = scorer.pooled(known)
+            else:
+                known[name] = scorer.log_odds(X)
+            yield expit(known[name])
 
 
 def version_key(name: str, number: int) -> bytes:

@@ -38,7 +38,7 @@ def run_backtest(settings: Settings, source: Source, predictions: Path | None, c
         if writer is not None:
             writer.writerow(("user_id", "decision_time", "p_churn"))
         for step in _steps(backtest, source, console):
-            if writer is not None and step.ts <= backtest.newest:
+            if writer is not None:
                 writer.writerows(_rows(step))
     _report(backtest, console)
     if predictions is not None:

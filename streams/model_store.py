@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 
 from features.clock import BEGINNING
 from models.signing import HEADER, SignatureError
-from models.versions import ModelSet, VersionReader, initial_models
+from models.versions import ModelSet, VersionReader
 from streams.logs import logger
 from streams.readers import bounds, reader
 
@@ -41,8 +41,7 @@ class ModelStore:
         metrics: Metrics,
         secret: bytes = b"",
     ) -> None:
-        champion = config.contenders[0] if config.champion == "auto" else config.champion
-        self.current: ModelSet = initial_models(champion, config.contenders, BEGINNING)
+        self.current: ModelSet = config.initial(BEGINNING)
         self.loaded = asyncio.Event()
         self._topic = topic
         self._options = options

@@ -12,7 +12,7 @@ from features.clock import BEGINNING
 from interventions.ledger import LedgerPartition
 from models.core import PartitionCore
 from models.signing import HEADER, SignatureError
-from models.versions import ModelSet, VersionReader, initial_models
+from models.versions import ModelSet, VersionReader
 from streams.checkpoint import Identity
 from streams.readers import bounds, read_until, reader
 from streams.recovery import recover
@@ -59,8 +59,7 @@ async def read_models(settings: Settings) -> ModelSet:
 
     await scan(settings, "models", 0, take)
     trainer = settings.trainer()
-    champion = trainer.contenders[0] if trainer.champion == "auto" else trainer.champion
-    return found.latest or initial_models(champion, trainer.contenders, BEGINNING)
+    return found.latest or trainer.initial(BEGINNING)
 
 
 async def scan(

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from models.trainer import AUTO, CONTENDERS
 from streams.topics import Topics
 
 
@@ -112,8 +113,8 @@ class Model(_Part):
     #: A day whose 00:00 UTC lies on the decision grid.
     grid_anchor: date = date(1970, 1, 1)
     allowed_lateness_hours: float = Field(default=24.0, ge=0)
-    contenders: tuple[str, ...] = ("logistic", "hoeffding_tree")
-    champion: str = "logistic"
+    contenders: tuple[str, ...] = CONTENDERS
+    champion: str = AUTO
     learn_sample: int = Field(default=50_000, ge=1)
     min_labels: int = Field(default=1_000, ge=0)
     evict_after_days: int = Field(default=730, ge=1)

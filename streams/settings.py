@@ -110,6 +110,7 @@ class Settings(BaseSettings):
         start = self.model.evaluate_from
         return TrainerConfig(
             partitions=self.kafka.partitions,
+            horizon_days=self.model.horizon_days,
             contenders=self.model.contenders,
             champion=self.model.champion,
             evaluate_from=None if start is None else _midnight(start),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from models.scorers import Scorer
+    from models.scorers import MemberScorer
 
 
 class StateMismatchError(ValueError):
@@ -75,12 +75,15 @@ class Learner(abc.ABC):
     def _learn(self, X: NDArray[np.float32], y: NDArray[np.bool_]) -> None:
         """Learn checked rows, or raise `NonFiniteError` with nothing changed."""
 
+    def forget(self, days: float) -> None:  # noqa: B027 - most learners forget nothing
+        """Let `days` of event time pass: a learner that forgets becomes less sure of what it knows."""
+
     @abc.abstractmethod
     def predict_proba_one(self, x: Mapping[str, float]) -> dict[bool, float]:
         """River's own {False: P(stays), True: P(churns)} for a row as in `learn_one`; changes nothing."""
 
     @abc.abstractmethod
-    def scorer(self) -> Scorer:
+    def scorer(self) -> MemberScorer:
         """A frozen snapshot for scoring; raises `NonFiniteError` rather than export a broken model."""
 
     @abc.abstractmethod

@@ -30,10 +30,12 @@ class Standardiser:
 
     Row by row in effect: row i is scaled with the moments of all rows up to and including i. Running
     sums give all of these at once, so results do not depend on how the rows are cut into calls.
+    Not `scaled`, the z-score is the distance from the mean in the column's own unit.
     """
 
-    def __init__(self, width: int, clip: float) -> None:
+    def __init__(self, width: int, clip: float, *, scaled: bool = True) -> None:
         self.clip = clip
+        self._scaled = scaled
         self._count = 0
         self._origin = np.zeros(width)
         self._sums = np.zeros(width)
@@ -58,7 +60,7 @@ class Standardiser:
         return self._standardised(X, *self.mean_and_scale())
 
     def mean_and_scale(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean and (population) standard deviation of each column; the latter 0 where nothing varies."""
+        """Mean and unit (population standard deviation, or 1) of each column; 0 where nothing varies."""
         count = np.array([max(self._count, 1)], dtype=np.float64)
         return self._moments(count, self._sums, self._squares)
 
@@ -84,7 +86,8 @@ class Standardiser:
         shift = sums / counts
         scale = np.sqrt(np.maximum(squares / counts - shift * shift, 0.0))
         mean = self._origin + shift
-        return mean, np.where(scale > _NOISE * np.abs(mean), scale, 0.0)
+        varies = scale > _NOISE * np.abs(mean)
+        return mean, np.where(varies, scale if self._scaled else 1.0, 0.0)
 
     def _standardised(
         self, X: NDArray[np.float32], mean: NDArray[np.float64], scale: NDArray[np.float64]

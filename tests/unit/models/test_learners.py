@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from models.learners import LEARNERS, HoeffdingTree, Learner, Logistic, StateMismatchError
+from models.learners import (
+    LEARNERS,
+    Additive,
+    HoeffdingTree,
+    Learner,
+    Logistic,
+    SecondOrder,
+    StateMismatchError,
+)
 from models.learners.scaling import Standardiser
 from models.scorers import NonFiniteError, Scorer
 
@@ -20,6 +28,8 @@ COLUMNS = ("recency", "orders", "no_purchase_logit", "constant", "treated", "mon
 MAKERS: dict[str, Callable[[], Learner]] = {
     "sgd": lambda: Logistic(COLUMNS, treatment="treated", rate=0.01),
     "adagrad": lambda: Logistic(COLUMNS, treatment="treated", optimiser="adagrad", rate=0.05),
+    "second_order": lambda: SecondOrder(COLUMNS, treatment="treated", evidence=1.0),
+    "additive": lambda: Additive(COLUMNS, treatment="treated"),
     "hoeffding_tree": lambda: HoeffdingTree(COLUMNS, grace_period=100, prior_strength=20),
     "hoeffding_tree on some columns": lambda: HoeffdingTree(
         COLUMNS, splits_on=("orders", "recency"), grace_period=50
@@ -167,13 +177,10 @@ def test_a_restored_learner_goes_on_as_if_nothing_had_happened(
 
 def test_a_state_for_other_columns_is_refused(make: Callable[[], Learner]) -> None:
     learner = make()
-    other: dict[type[Learner], Learner] = {
-        Logistic: Logistic(("no_purchase_logit",)),
-        HoeffdingTree: HoeffdingTree(("no_purchase_logit",)),
-    }
+    other = type(learner)(("no_purchase_logit",))
 
     with pytest.raises(StateMismatchError):
-        learner.restore(other[type(learner)].state())
+        learner.restore(other.state())
 
 
 @pytest.mark.parametrize("size", [1e30, 1e38, -1e38, 1e-38, 0.0])

@@ -1,0 +1,86 @@
+"""Online Platt scaling: whether probabilities that were issued were too bold, too timid, too high or too low.
+
+Platt, "Probabilistic outputs for support vector machines", 1999: log-odds → slope · log-odds + intercept. It
+learns from the probabilities as they were issued and never from what a model says of labels it has seen, so
+it does not leak. It is a contender, not a step that everybody passes through: it helps where base rates
+stand, and harms where they move faster than labels mature.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import msgspec
+import numpy as np
+from scipy.special import expit
+
+if TYPE_CHECKING:
+    from models.progressive import ScoreCounts
+    from models.scorers import PoolScorer
+
+#: Variance of slope and intercept before the first label, and the most that forgetting leads back to.
+_PRIOR: Final = 0.05
+#: What a label counts for, as overlapping cohorts repeat them.
+_EVIDENCE: Final = 0.1
+_MEMORY_DAYS: Final = 140.0
+_STEPS: Final = 8
+_CERTAINTY: Final = 1e-6
+
+
+class _State(msgspec.Struct):
+    line: tuple[float, float]
+    precision: tuple[tuple[float, float], tuple[float, float]]
+
+
+class Calibrator:
+    """Slope and intercept for the log-odds of the contender `of`, with a normal posterior."""
+
+    name: ClassVar[str] = "calibrated"
+
+    def __init__(self, of: str) -> None:
+        self.of = of
+        self._line = np.array([1.0, 0.0])
+        self._precision = np.eye(2) / _PRIOR
+
+    @property
+    def slope(self) -> float:
+        """Below 1: the probabilities were too bold."""
+        return float(self._line[0])
+
+    @property
+    def intercept(self) -> float:
+        """Below 0: they were too high."""
+        return float(self._line[1])
+
+    def learn(self, counts: ScoreCounts) -> None:
+        """Take one decision time's issued probabilities and labels: Newton's method on the log posterior."""
+        p = np.clip(counts.probabilities, _CERTAINTY, 1 - _CERTAINTY)
+        x = np.stack((np.log(p) - np.log1p(-p), np.ones(len(p))))
+        labels, churned = counts.positives + counts.negatives, counts.positives
+        line = self._line
+        for _ in range(_STEPS):
+            forecast = expit(line @ x)
+            gradient = _EVIDENCE * (x @ (churned - labels * forecast)) - self._precision @ (line - self._line)
+            curvature = self._precision + _EVIDENCE * (x * (labels * forecast * (1 - forecast))) @ x.T
+            line = line + np.linalg.solve(curvature, gradient)
+        if np.isfinite(line).all():
+            self._line, self._precision = line, curvature
+
+    def forget(self, days: float) -> None:
+        """Become less sure, as `days` of event time pass, but never less than at the beginning."""
+        kept = math.exp(-days / _MEMORY_DAYS)
+        self._precision = kept * self._precision + (1 - kept) * np.eye(2) / _PRIOR
+
+    def scorer(self, pool: PoolScorer) -> PoolScorer:
+        """The pool with slope and intercept of now."""
+        return msgspec.structs.replace(pool, slope=self.slope, intercept=self.intercept)
+
+    def state(self) -> bytes:
+        """Line and precision as JSON."""
+        return msgspec.json.encode(_State(tuple(self._line.tolist()), self._precision.tolist()))
+
+    def restore(self, state: bytes) -> None:
+        """Go on from `state`; raises msgspec.ValidationError for one that is none."""
+        kept = msgspec.json.decode(state, type=_State)
+        self._line, self._precision = np.array(kept.line), np.array(kept.precision)
