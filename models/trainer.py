@@ -26,12 +26,13 @@ from models.versions import COLUMNS, TREATED, ModelSet, initial_models
 from models.wire import WireError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from models.learners import Learner
     from models.parts import Matured
+    from models.progressive import ScoreCounts
     from models.scorers import Scorer
 
 #: The learners that contend unless told otherwise. Each is cheap, and they err in different ways.
@@ -47,8 +48,8 @@ class TrainerConfig:
     """Who learns and how they are compared.
 
     Two learners or more form a pool, and the pool is calibrated: both contend, too. `champion` names a
-    contender, or `auto`: then the pool leads, until another's progressive log loss is lower by
-    `promotion_margin` nats after `promotion_labels` labels.
+    contender, or `auto`: then the pool leads, until another's log loss over at least `promotion_labels`
+    labels that both were judged by is lower by `promotion_margin` nats.
     `horizon_days` is that of the labels, by which past return probabilities are computed anew.
     `evaluate_from` (epoch ms) starts a second record of metrics, for comparing with others' test halves.
     Raises ValueError for a contender that does not exist or a champion that does not contend.
@@ -94,6 +95,18 @@ class _Waiting:
     offset: int | None = None
 
 
+class Lead(msgspec.Struct):
+    """By how many nats of log loss a contender was better than the champion while that one reigns."""
+
+    nats: float = 0.0
+    labels: int = 0
+
+    @property
+    def mean(self) -> float:
+        """The lead for each label."""
+        return self.nats / self.labels
+
+
 class Trainer:
     """Learners, their progressive record, and the parts that wait for the others."""
 
@@ -110,6 +123,7 @@ class Trainer:
         self.record = Record()
         self.record_from = Record()
         self.quality: list[CohortQuality] = []
+        self._leads: dict[str, Lead] = {}
         self._waiting: dict[int, _Waiting] = {}
         self._newest: dict[int, int] = {}
 
@@ -217,17 +231,29 @@ class Trainer:
         if Pool.name in counts:
             self.calibrator.learn(counts[Pool.name])
         self.record.judge(counts)
+        self._compare(counts)
         if self.config.evaluate_from is not None and decision_time >= self.config.evaluate_from:
             self.record_from.judge(counts)
         self.quality.append(record.quality(decision_time, counts[CHAMPION]))
 
-    def _promote(self) -> None:
-        if self.config.champion != AUTO or self.labels < self.config.promotion_labels:
+    def _compare(self, counts: Mapping[str, ScoreCounts]) -> None:
+        """Add one decision time to everybody's lead over the champion, on the same labels."""
+        if (reigning := counts.get(self.champion)) is None:
             return
-        losses = {name: self.record[name].log_loss for name in self.config.names}
-        best = min(losses, key=lambda name: losses[name])
-        if losses[best] < losses[self.champion] - self.config.promotion_margin:
+        for name in self.config.names:
+            if name in counts and counts[name].labels == reigning.labels:
+                lead = self._leads.setdefault(name, Lead())
+                lead.labels += reigning.labels
+                lead.nats += reigning.labels * (reigning.log_loss - counts[name].log_loss)
+
+    def _promote(self) -> None:
+        if self.config.champion != AUTO:
+            return
+        eligible = [n for n, lead in self._leads.items() if lead.labels >= self.config.promotion_labels]
+        best = max(eligible, key=lambda name: self._leads[name].mean, default=self.champion)
+        if best != self.champion and self._leads[best].mean > self.config.promotion_margin:
             self.champion = best
+            self._leads.clear()
 
     # -- publishing
 
@@ -270,6 +296,7 @@ class Trainer:
                 number=self.number,
                 total=self.labels,
                 champion=self.champion,
+                leads=self._leads,
                 records=[self.record.to_json(), self.record_from.to_json()],
                 quality=[(q.decision_time, q.labels, q.churned, q.auc, q.log_loss) for q in self.quality],
             )
@@ -291,7 +318,7 @@ class Trainer:
         self.returns, self.as_of, self.number = kept.returns, kept.as_of, kept.number
         self.labels = kept.total
         if self.config.champion == AUTO:
-            self.champion = kept.champion
+            self.champion, self._leads = kept.champion, kept.leads
         self.record, self.record_from = (Record.from_json(each) for each in kept.records)
         self.quality = [CohortQuality(*each) for each in kept.quality]
 
@@ -306,6 +333,7 @@ class _Snapshot(msgspec.Struct):
     number: int
     total: int
     champion: str
+    leads: dict[str, Lead]
     records: list[dict[str, dict[str, list[int]]]]
     quality: list[tuple[int, int, int, float, float]]
 

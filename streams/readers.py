@@ -79,6 +79,19 @@ async def end_offsets(options: dict[str, Any], topics: Sequence[str], partition:
         return {tp.topic: int(end) for tp, end in (await consumer.end_offsets(tps)).items()}
 
 
+async def unread(options: dict[str, Any], group: str, tps: Sequence[TopicPartition]) -> int:
+    """Records of these partitions that the group has not committed; raises KafkaError."""
+    consumer = AIOKafkaConsumer(**options, group_id=group, enable_auto_commit=False)
+    try:
+        await consumer.start()
+        consumer.assign(list(tps))
+        first, end = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
+        committed = {tp: await consumer.committed(tp) for tp in tps}
+        return sum(end[tp] - max(committed[tp] or 0, first[tp]) for tp in tps)
+    finally:
+        await consumer.stop()
+
+
 async def read_until(
     consumer: Any, tp: TopicPartition, end: int, stuck_seconds: float = STUCK_SECONDS
 ) -> AsyncIterator[Sequence[ConsumerRecord[Any, Any]]]:

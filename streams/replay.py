@@ -21,12 +21,12 @@ from features.hashing import partition_of
 from features.layout import TOPICS
 from features.observing import REPLAY_HEADER
 from streams.progress import ProgressBoard
-from streams.readers import bounds, reader
+from streams.readers import bounds, reader, unread
 from streams.sending import Message, Sender, new_producer
 from streams.sources import Interval, SourceEvent, intervals
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from features.grid import DecisionGrid
     from streams.settings import Settings
@@ -55,7 +55,12 @@ class Replayer:
     """Sends history and keeps step. Open it with `replaying`."""
 
     def __init__(
-        self, settings: Settings, sender: Sender, board: ProgressBoard, patience_seconds: float
+        self,
+        settings: Settings,
+        sender: Sender,
+        board: ProgressBoard,
+        patience_seconds: float,
+        unread: Callable[[], Awaitable[int]],
     ) -> None:
         self._topics: Topics = settings.kafka.topics()
         self._grid: DecisionGrid = settings.core().grid
@@ -63,6 +68,8 @@ class Replayer:
         self._sender = sender
         self._board = board
         self._patience = patience_seconds
+        #: How many records the workers have not acknowledged.
+        self._unread = unread
         self.done = Replayed()
 
     async def run(
@@ -76,14 +83,16 @@ class Replayer:
     ) -> Replayed:
         """Replay time-ordered `events`; `speed` is event time against wall clock, None as fast as it goes.
 
-        With `then_live` the last tick hands over to live operation just behind the last event. Raises
-        ReplayStalledError when the workers stand still.
+        The last tick stands just behind the last event: a decision time further on would judge customers by
+        days of which the log says nothing. With `then_live` it hands over to live operation, else the
+        replay ends when everything is acknowledged. Raises ReplayStalledError when the workers stand still.
         """
         started, first, last = time.monotonic(), None, 0
         held: Interval | None = None
         for interval in intervals(events, self._grid):
             if held is not None:
-                await self._interval(held, held.until, live=False)
+                await self._interval(held, held.until)
+                await self._settle(held.until)
                 progress(self.done)
                 if after_interval is not None:
                     await after_interval()
@@ -94,21 +103,21 @@ class Replayer:
                 due = started + (interval.until - self._grid.every_ms - first) / 1000 / speed
                 await asyncio.sleep(max(due - time.monotonic(), 0))
         if held is not None:
-            await self._interval(held, last + 1 if then_live else held.until, live=then_live)
+            await self._interval(held, last + 1, live=then_live)
+            if not then_live:
+                await self._acknowledged()
             progress(self.done)
             if after_interval is not None:
                 await after_interval()
         return self.done
 
-    async def _interval(self, interval: Interval, tick: int, *, live: bool) -> None:
+    async def _interval(self, interval: Interval, tick: int, *, live: bool = False) -> None:
         for start in range(0, len(interval.events), _CHUNK):
             await self._send(interval.events[start : start + _CHUNK])
         await self._tick(Tick(ts=tick, replay=True, live=live))
-        if not live:
-            await self._settle(tick)
         self.done.events += len(interval.events)
         self.done.intervals += 1
-        self.done.ts = interval.until
+        self.done.ts = tick
 
     async def _send(self, events: list[SourceEvent]) -> None:
         batches: dict[tuple[str, int], list[Message]] = {}
@@ -134,15 +143,25 @@ class Replayer:
         )
 
     async def _settle(self, ts: int) -> None:
-        moved, behind = time.monotonic(), self._board.waiting(ts)
-        while not self._board.settled(ts):
-            await asyncio.sleep(0.002)
-            if (now := self._board.waiting(ts)) != behind:
+        async def waiting() -> list[int]:
+            return self._board.waiting(ts)
+
+        await self._until_none(waiting, 0.002, "partitions {} did not finish a decision time")
+
+    async def _acknowledged(self) -> None:
+        await self._until_none(self._unread, 0.2, "{} records were not read")
+
+    async def _until_none(self, left: Callable[[], Awaitable[Any]], pause: float, what: str) -> None:
+        """Wait until nothing is `left`; ReplayStalledError when that does not change for too long."""
+        moved, behind = time.monotonic(), await left()
+        while behind:
+            await asyncio.sleep(pause)
+            if (now := await left()) != behind:
                 moved, behind = time.monotonic(), now
             elif time.monotonic() - moved > self._patience:
                 raise ReplayStalledError(
-                    f"partitions {behind} did not finish a decision time within {self._patience:.0f} s: is a "
-                    "worker running, with the same settings, and ready?"
+                    f"{what.format(behind)} within {self._patience:.0f} s: is a worker running, with "
+                    "the same settings, and ready?"
                 )
 
 
@@ -153,13 +172,19 @@ async def replaying(settings: Settings, patience_seconds: float = 120.0) -> Asyn
     board = ProgressBoard(settings.kafka.partitions)
     producer = new_producer(options)
     await producer.start()
-    tp = TopicPartition(settings.kafka.topics()["progress"], 0)
+    topics, partitions = settings.kafka.topics(), range(settings.kafka.partitions)
+    tp = TopicPartition(topics["progress"], 0)
+    inputs = [TopicPartition(topics[topic], partition) for topic in TOPICS for partition in partitions]
+
+    async def left() -> int:
+        return await unread(options, settings.kafka.group, inputs)
+
     try:
         async with reader(options, tp) as consumer:
             consumer.seek(tp, (await bounds(consumer, tp))[0])
             following = asyncio.create_task(_follow(consumer, tp, board))
             try:
-                yield Replayer(settings, Sender(producer, _SECONDS), board, patience_seconds)
+                yield Replayer(settings, Sender(producer, _SECONDS), board, patience_seconds, left)
             finally:
                 following.cancel()
                 await asyncio.wait([following])

@@ -342,7 +342,7 @@ class TestProgressive:
         return replace(one, cohort=cohort)
 
     def test_auto_promotes_who_is_better_once_there_are_enough_labels(self):
-        target = trainer(contenders=("logistic", "hoeffding_tree"), champion="auto", promotion_labels=100)
+        target = self.contesting(promotion_labels=100)
         champions = [target.champion]
         for n in range(3):
             learn(target, part(5 + n, self.contest(50, n + 1, better="hoeffding_tree")))
@@ -350,19 +350,27 @@ class TestProgressive:
 
         assert champions == ["logistic", "logistic", "hoeffding_tree", "hoeffding_tree"]
 
+    def test_a_lead_counts_from_the_day_the_champion_reigns(self):
+        target = self.contesting(promotion_labels=100)
+        for n, better in enumerate(("hoeffding_tree", "hoeffding_tree", "logistic", "logistic")):
+            learn(target, part(5 + n, self.contest(50, n + 1, better=better)))
+
+        assert target.champion == "logistic", "the years that the other one led before do not count"
+
+    def contesting(self, **changes: object) -> Trainer:
+        """A trainer of two whose champion is chosen by merit, the first of them to begin with."""
+        target = trainer(contenders=("logistic", "hoeffding_tree"), champion="auto", **changes)
+        target.champion = "logistic"
+        return target
+
     def test_a_small_lead_is_no_reason_to_change(self):
-        target = trainer(
-            contenders=("logistic", "hoeffding_tree"),
-            champion="auto",
-            promotion_labels=1,
-            promotion_margin=9.0,
-        )
+        target = self.contesting(promotion_labels=1, promotion_margin=9.0)
         learn(target, part(5, self.contest(50, 1, better="hoeffding_tree")))
 
         assert target.champion == "logistic"
 
     def test_a_named_champion_stays(self):
-        target = trainer(contenders=("logistic", "hoeffding_tree"), promotion_labels=1)
+        target = trainer(contenders=("logistic", "hoeffding_tree"), champion="logistic", promotion_labels=1)
         learn(target, part(5, self.contest(50, 1, better="hoeffding_tree")))
 
         assert target.champion == "logistic"
@@ -394,10 +402,10 @@ class TestSnapshot:
 
     def test_a_champion_named_in_the_settings_beats_the_one_in_the_snapshot(self):
         both = ("logistic", "hoeffding_tree")
-        kept = trainer(contenders=both).snapshot()
+        kept = trainer(contenders=both, champion="logistic").snapshot()
         target = trainer(contenders=both, champion="hoeffding_tree")
         target.restore(kept)
-        auto = trainer(contenders=both[::-1], champion="auto")
+        auto = trainer(contenders=both, champion="auto")
         auto.restore(kept)
 
         assert (target.champion, auto.champion) == ("hoeffding_tree", "logistic")

@@ -41,7 +41,7 @@ def test_defaults_are_a_whole_that_works():
     settings = load()
 
     assert settings.core().horizon_days == 60
-    assert settings.trainer().champion == "logistic"
+    assert settings.trainer().first_champion == "pool"
     assert settings.policy().daily_budget_micros == 500_000_000
     assert settings.kafka.topics()["orders"] == "orders"
 
@@ -108,7 +108,7 @@ def test_every_fault_is_one_line_with_its_place(file: Path):
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        ('[model]\nchampion = "nobody"', "the champion 'nobody' is not among the contenders"),
+        ('[model]\nchampion = "nobody"', "the champion 'nobody' is not among"),
         ("[alerting]\nmedium = 0.99", "alert thresholds must rise"),
         ("[model]\nevict_after_days = 100", "eviction must wait"),
         ('[kafka.topic_names]\norder = "x"', "no such topic to rename: order"),
