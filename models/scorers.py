@@ -10,7 +10,7 @@ its log-odds, from which an alert's reasons are made.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -241,6 +241,12 @@ class TreeScorer(msgspec.Struct, frozen=True, kw_only=True, tag="tree", dict=Tru
         return shares
 
 
+def hinge(z: NDArray[np.float32], knot: float) -> NDArray[np.float32]:
+    """max(`z` - `knot`, 0), elementwise in float32: learner and scorer bend at the same bits."""
+    above = z - np.float32(knot)
+    return np.maximum(above, np.float32(0), out=above)
+
+
 class AdditiveScorer(msgspec.Struct, frozen=True, kw_only=True, tag="additive", dict=True):
     """A linear scorer whose lines bend: log-odds are a sum of piecewise linear functions of the columns.
 
@@ -284,12 +290,20 @@ class AdditiveScorer(msgspec.Struct, frozen=True, kw_only=True, tag="additive", 
         """Log-odds of the average customer, from whom contributions are measured."""
         return self.linear.bias + float(self._curves[1].sum())
 
-    def _z(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Distances from the mean of the columns that bend, (columns, n); 0 where nothing varies."""
+    @cached_property
+    def _centres(self) -> tuple[NDArray[Any], ...]:
+        """Mean, lowest and highest value that count, unit, (columns, 1) of those that bend."""
         mean, scale = (np.asarray(each)[self._bent, None] for each in (self.linear.mean, self.linear.scale))
-        z: NDArray[np.float64] = np.clip(X.T[self._bent], *bounds(mean, scale, self.linear.clip)) - mean
-        z /= np.where(scale > 0, scale, np.inf)
-        return z
+        return mean, *bounds(mean, scale, self.linear.clip), scale
+
+    def _z(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Distances from the mean of the columns that bend, (columns, n); 0 where nothing varies."""
+        mean, low, high, scale = self._centres
+        z: NDArray[np.float64] = np.clip(X.T[self._bent], low, high) - mean
+        z[scale[:, 0] == 0] = 0.0
+        if ((scale != 0) & (scale != 1)).any():  # most are not scaled, and dividing is dear
+            z /= np.where(scale > 0, scale, 1.0)
+        return z.astype(np.float32)
 
     def log_odds(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Log-odds of churn of each row of `X` (float32[n, d], finite, in the order of `columns`)."""
@@ -299,7 +313,7 @@ class AdditiveScorer(msgspec.Struct, frozen=True, kw_only=True, tag="additive", 
         for rows in _chunks(len(X)):
             z = self._z(X[rows])
             for knot, bends in zip(self.knots, self._curves[0], strict=True):
-                out[rows] += np.einsum("j,jn->n", bends, np.maximum(z - knot, 0.0))
+                out[rows] += np.einsum("j,jn->n", bends, hinge(z, knot))
         return out
 
     def probabilities(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -312,7 +326,7 @@ class AdditiveScorer(msgspec.Struct, frozen=True, kw_only=True, tag="additive", 
         z = self._z(X)
         curved = np.tile(-self._curves[1], (len(X), 1))
         for knot, bends in zip(self.knots, self._curves[0], strict=True):
-            curved += (np.maximum(z - knot, 0.0) * bends[:, None]).T
+            curved += (hinge(z, knot) * bends[:, None]).T
         shares[:, self._bent] += curved
         return shares
 
