@@ -1,4 +1,4 @@
-"""Fairness audit: is one group of customers called, missed or misjudged more often than another?
+"""Fairness audit: whether one group of customers is called, missed or misjudged more often than another.
 
 Rates and disparities as fairlearn defines them (Weerts et al., *Fairlearn: Assessing and Improving Fairness
 of AI Systems*, JMLR 24, 2023): demographic parity compares selection rates, equalized odds true and false

@@ -1,6 +1,6 @@
 """What a forecast is worth once somebody acts on it: at a threshold, at a capacity, and along the curve.
 
-All of it follows from the integer counts of `models.progressive`, so it does not depend on partitions or order.
+All of it follows from the integer counts of `models.progressive`, so it depends on no partition or order.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def at_capacity(counts: ScoreCounts, share: float) -> Calls:
 
 
 def curve(counts: ScoreCounts, most: int = 300) -> Curve:
-    """At most `most` (2 or more) exact points of the curve, evenly along it; none unless some left and some stayed.
+    """At most `most` (2 or more) exact points, evenly along the curve; none unless some left and some stayed.
 
     Kept points are those whose recall plus false positive rate first reaches each of evenly spaced values,
     so none of the two makes a larger step than 2 / (most - 1) but where one probability makes it.

@@ -22,7 +22,7 @@ def group(called: int, size: int, churned_called: int = 0, churned_missed: int =
 
 
 @given(people)
-@examples(30)
+@examples(12)
 def test_disparities_are_fairlearns(rows: list[tuple[str, float, bool]]):
     names, p, y = (np.array(column) for column in zip(*rows, strict=True))
     counts = {name: ScoreCounts.of(p[names == name], y[names == name]) for name in np.unique(names)}
@@ -31,18 +31,19 @@ def test_disparities_are_fairlearns(rows: list[tuple[str, float, bool]]):
     assume(all(c.positives.sum() and c.negatives.sum() for c in counts.values()))
     found = audit(counts, 0.5, minimum=1)
     given_to_both = {"y_true": y, "y_pred": p >= 0.5, "sensitive_features": names}
-    by_group = fairlearn.MetricFrame(
-        metrics={
-            "selection": fairlearn.selection_rate,
-            "tpr": fairlearn.true_positive_rate,
-            "fpr": fairlearn.false_positive_rate,
-        },
-        **given_to_both,
-    ).by_group
 
     for each in found.groups:
+        inside = names == each.name
         rates = (each.selection_rate, each.true_positive_rate, each.false_positive_rate)
-        assert [r.value for r in rates if r] == pytest.approx(by_group.loc[each.name].tolist())
+        expected = [
+            rate(y[inside], p[inside] >= 0.5)
+            for rate in (
+                fairlearn.selection_rate,
+                fairlearn.true_positive_rate,
+                fairlearn.false_positive_rate,
+            )
+        ]
+        assert [r.value for r in rates if r] == pytest.approx(expected)
     assert found.demographic_parity_difference == pytest.approx(
         fairlearn.demographic_parity_difference(**given_to_both)
     )

@@ -41,7 +41,7 @@ def test_the_difference_of_two_rates_is_newcombes_published_example():
     ("part", "whole", "effect"), [(0, 0, 1), (2, 1, 1), (-1, 5, 1), (1, 2, 0.5), (1, 2, float("nan"))]
 )
 def test_what_is_no_proportion_is_refused(part: int, whole: int, effect: float):
-    with pytest.raises(ValueError, match="proportion|effect"):
+    with pytest.raises(ValueError, match=r"proportion|effect"):
         wilson(part, whole, effect)
 
 
