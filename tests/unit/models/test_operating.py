@@ -32,7 +32,7 @@ def both_kinds(pairs: Pairs) -> bool:
 
 
 @given(judged, issued | st.floats(0, 1))
-@examples(40)
+@examples(20)
 def test_metrics_at_a_threshold_are_scikit_learns(pairs: Pairs, threshold: float):
     p, y = columns(pairs)
     called = np.array(p) >= threshold
