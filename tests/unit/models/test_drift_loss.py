@@ -89,6 +89,14 @@ def test_after_it_was_told_the_new_level_is_the_usual_one():
     assert watch.mean == pytest.approx(0.3, abs=0.02)
 
 
+def test_a_bad_start_long_ago_does_not_dull_the_watch():
+    """The first version of a shop may lose two nats; as a deviation for ever it would hide everything."""
+    losses = 0.02 * (-1.0) ** np.arange(200)
+    losses[0], losses[180:] = 2.0, losses[180:] + 0.08
+
+    assert [told.at >= day(180) for told in run(LossWatch(1), losses)] == [True]
+
+
 def test_nothing_is_told_before_enough_was_seen():
     assert run(LossWatch(1), np.array([0.0] * 19 + [9.0])) == []
     assert len(run(LossWatch(1), np.array([0.0] * 20 + [9.0]))) == 1
