@@ -58,6 +58,7 @@ def test_every_command_has_help_that_says_what_it_does(command: tuple[str, ...])
         (["worker", "--leave"], "for workers with kafka.instance_id"),
         (["worker", "--settings", "no.toml"], "there is no settings file"),
         (["inspect"], "Missing argument"),
+        (["inspect", "ada", "--language", "tlh"], "'tlh' is not one of 'en', 'zh'"),
         (["features"], "Missing option"),
     ],
 )
