@@ -117,11 +117,11 @@ def _strongest(columns: list[int], shares: list[float]) -> list[int]:
     Each has a theme of its own.
     """
     chosen: dict[str, int] = {}
-    raising = [column for column in columns if shares[column] > 0]
-    for column in raising or [column for column in reversed(columns) if shares[column] < 0]:
-        chosen.setdefault(CATALOGUE[column].theme, column)
-        if len(chosen) == REASONS:
+    sign = 1 if shares[columns[0]] > 0 else -1
+    for column in columns[::sign]:
+        if sign * shares[column] <= 0 or len(chosen) == REASONS:
             break
+        chosen.setdefault(CATALOGUE[column].theme, column)
     return list(chosen.values())
 
 

@@ -32,10 +32,11 @@ _NO_RHYTHM: Final = "no second order yet"
 _SENTENCES: Final = {
     # -- buying
     "no_purchase_probability": Sentence(
-        "{no_purchase_probability} of customers who buy like this ({order_days:day|days} with orders, "
-        "the last {days_since_purchase:days} ago) do not return in time",
+        "{no_purchase_probability} of customers with this rhythm do not return in time: "
+        "orders on {order_days:day|days}, the last {days_since_purchase:days} ago",
         _NO_ORDER,
-        zero="customers who buy like this return in time",
+        zero="customers with this rhythm return in time",
+        habit=", usually one {gap_mean:every}",
     ),
     "days_since_purchase": Sentence(
         "no order for {days_since_purchase:days}", _NO_ORDER, habit="; usually one {gap_mean:every}"

@@ -60,7 +60,7 @@ def shows_zero(shown: str) -> bool:
     >>> shows_zero("0 orders"), shows_zero("10 orders"), shows_zero("less than a day")
     (True, False, False)
     """
-    return {c for c in shown if c.isdigit()} == {"0"}
+    return "0" in shown and {c for c in shown if c.isdigit()} == {"0"}
 
 
 @dataclass(frozen=True)

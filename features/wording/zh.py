@@ -33,10 +33,11 @@ _NO_RHYTHM: Final = "还没有第二次下单"
 _SENTENCES: Final = {
     # -- buying
     "no_purchase_probability": Sentence(
-        "购买节奏相同的顾客（{order_days} 天下过单，最近一次在{days_since_purchase:days}前）中，"
-        "{no_purchase_probability} 不会按期再次下单",
+        "这种购买节奏的顾客有 {no_purchase_probability} 在预测期内不会回购："
+        "{order_days} 天下过单，最近一次在{days_since_purchase:days}前",
         _NO_ORDER,
-        zero="购买节奏相同的顾客都会按期再次下单",
+        zero="这种购买节奏的顾客在预测期内都会回购",
+        habit="，平时{gap_mean:every}一单",
     ),
     "days_since_purchase": Sentence(
         "已有{days_since_purchase:days}没有下单", _NO_ORDER, habit="；平时{gap_mean:every}一单"

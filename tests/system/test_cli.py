@@ -12,6 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from features.wording import LANGUAGES
 from streams.cli import main
 from streams.cli_history import _Days, _Speed
 from tests.building import START, day, event
@@ -41,6 +42,14 @@ def test_every_command_has_help_that_says_what_it_does(command: tuple[str, ...])
     assert "Usage:" in result.output
     purpose = result.output.split("\n\n")[1].strip()
     assert len(purpose.split()) > 3
+
+
+def test_a_customer_can_be_looked_at_in_every_language_that_reasons_are_told_in():
+    """Named twice, because `--help` should not wait for the feature catalogue."""
+    (option,) = (each for each in main.commands["inspect"].params if each.name == "language")
+
+    assert isinstance(option.type, click.Choice)
+    assert list(option.type.choices) == list(LANGUAGES)
 
 
 @pytest.mark.parametrize(
