@@ -12,6 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from features.wording import LANGUAGES
 from streams.cli import main
 from streams.cli_history import _Days, _Speed
 from tests.building import START, day, event
@@ -43,6 +44,14 @@ def test_every_command_has_help_that_says_what_it_does(command: tuple[str, ...])
     assert len(purpose.split()) > 3
 
 
+def test_a_customer_can_be_looked_at_in_every_language_that_reasons_are_told_in():
+    """Named twice, because `--help` should not wait for the feature catalogue."""
+    (option,) = (each for each in main.commands["inspect"].params if each.name == "language")
+
+    assert isinstance(option.type, click.Choice)
+    assert list(option.type.choices) == list(LANGUAGES)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -58,6 +67,7 @@ def test_every_command_has_help_that_says_what_it_does(command: tuple[str, ...])
         (["worker", "--leave"], "for workers with kafka.instance_id"),
         (["worker", "--settings", "no.toml"], "there is no settings file"),
         (["inspect"], "Missing argument"),
+        (["inspect", "ada", "--language", "tlh"], "'tlh' is not one of 'en', 'zh'"),
         (["features"], "Missing option"),
     ],
 )
