@@ -243,8 +243,9 @@ class TreeScorer(msgspec.Struct, frozen=True, kw_only=True, tag="tree", dict=Tru
 
 def hinge(z: NDArray[np.float32], knot: float) -> NDArray[np.float32]:
     """max(`z` - `knot`, 0), elementwise in float32: learner and scorer bend at the same bits."""
-    above = z - np.float32(knot)
-    return np.maximum(above, np.float32(0), out=above)
+    above: NDArray[np.float32] = z - np.float32(knot)
+    np.maximum(above, np.float32(0), out=above)
+    return above
 
 
 class AdditiveScorer(msgspec.Struct, frozen=True, kw_only=True, tag="additive", dict=True):
