@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RAW_BOUND = 20.0
 
 #: Rows per pass: a slice of this many rows and its scratch stay in the processor's cache.
-_CHUNK = 1024
+_CHUNK = 4096
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
