@@ -14,8 +14,8 @@ import numpy as np
 
 from features.returns import PRIOR, ReturnHistogram, ReturnModel, fit
 from models import record
-from models.contenders import new_learner
-from models.learners import LEARNERS, StateMismatchError
+from models.contenders import new_learner, require_contenders
+from models.learners import StateMismatchError
 from models.parts import Part, PartAssembly, PartChunk, read_part_chunk, require_learnable
 from models.record import CHAMPION, CohortQuality, Record
 from models.versions import COLUMNS, TREATED, ModelSet
@@ -51,9 +51,9 @@ class TrainerConfig:
     evaluate_from: int | None = None
 
     def __post_init__(self) -> None:
-        unknown = set(self.contenders) - set(LEARNERS)
-        if unknown or not self.contenders:
-            raise ValueError(f"unknown learners {sorted(unknown)}; there are {sorted(LEARNERS)}")
+        require_contenders(self.contenders)
+        if not self.contenders:
+            raise ValueError("no learners contend")
         if self.champion != "auto" and self.champion not in self.contenders:
             raise ValueError(f"the champion {self.champion!r} is not among the contenders")
 
