@@ -112,8 +112,10 @@ class LightGbm(Learner):
     def predict_proba_one(self, x: Mapping[str, float]) -> dict[bool, float]:
         """LightGBM's own correction of the return probability for this row."""
         row = self._row(x)
-        correction = 0.0 if self._booster is None else self._booster.predict(row, raw_score=True)[0]
-        p = float(expit(self._offsets(row)[0] + correction))
+        log_odds = self._offsets(row)
+        if self._booster is not None:
+            log_odds += self._booster.predict(row, raw_score=True, num_threads=1)
+        p = float(expit(log_odds[0]))
         return {False: 1.0 - p, True: p}
 
     def scorer(self) -> EnsembleScorer:
