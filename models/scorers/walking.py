@@ -65,10 +65,10 @@ class Trees(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def _children(self) -> NDArray[np.intp]:
-        """[right, left] children of each node; leaves lead to themselves."""
-        own = np.arange(len(self.feature))
-        children = np.stack((np.asarray(self.right, dtype=np.intp), np.asarray(self.left, dtype=np.intp)))
-        return np.where(np.asarray(self.feature) < 0, own, children)
+        """Right and left child of each node, pair after pair; leaves lead to themselves."""
+        pairs = np.stack((self.right, self.left), axis=1).astype(np.intp)
+        own = np.arange(len(self.feature))[:, None]
+        return np.where(np.asarray(self.feature)[:, None] < 0, own, pairs).ravel()
 
     @cached_property
     def _depths(self) -> dict[int, int]:
@@ -81,12 +81,13 @@ class Trees(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def walk(self, X: NDArray[np.float32], root: int) -> Iterator[NDArray[np.intp]]:
         """Where each row of `X` stands, level by level: first all at `root`, last each in its leaf."""
-        rows = np.arange(len(X))
+        # `take` from flat arrays costs half of indexing by rows and columns.
+        values, begins = np.ravel(X), np.arange(len(X)) * X.shape[1]
         nodes = np.full(len(X), root, dtype=np.intp)
         yield nodes
         for _ in range(self._depths[root]):
-            goes_left = X[rows, self.columns[nodes]] <= self._thresholds[nodes]
-            nodes = self._children[goes_left.view(np.int8), nodes]
+            goes_left = values.take(begins + self.columns.take(nodes)) <= self._thresholds.take(nodes)
+            nodes = self._children.take(2 * nodes + goes_left)
             yield nodes
 
     def leaves(self, X: NDArray[np.float32], root: int) -> NDArray[np.intp]:
