@@ -17,8 +17,8 @@ from features.layout import DAY_MS
 from features.returns import PRIOR, ReturnHistogram, ReturnModel, fit
 from models import record
 from models.calibration import Calibrator
-from models.contenders import new_learner
-from models.learners import LEARNERS, Additive, ReturnProbability, SecondOrder, StateMismatchError
+from models.contenders import new_learner, require_contenders
+from models.learners import Additive, ReturnProbability, SecondOrder, StateMismatchError
 from models.parts import Part, PartAssembly, PartChunk, read_part_chunk, require_learnable
 from models.pool import Pool
 from models.record import CHAMPION, CohortQuality, Record
@@ -64,9 +64,9 @@ class TrainerConfig:
     evaluate_from: int | None = None
 
     def __post_init__(self) -> None:
-        unknown = set(self.contenders) - set(LEARNERS)
-        if unknown or not self.contenders:
-            raise ValueError(f"unknown learners {sorted(unknown)}; there are {sorted(LEARNERS)}")
+        require_contenders(self.contenders)
+        if not self.contenders:
+            raise ValueError("no learners contend")
         if self.champion not in (AUTO, *self.names):
             raise ValueError(f"the champion {self.champion!r} is not among {self.names}")
 

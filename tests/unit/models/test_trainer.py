@@ -20,8 +20,8 @@ from features.layout import TOPICS
 from features.returns import PRIOR, ReturnHistogram, fit
 from models import cohorts, sweeping
 from models.cohorts import Cohort
-from models.contenders import new_learner
-from models.learners import LEARNERS, StateMismatchError
+from models.contenders import CONTENDERS, new_learner
+from models.learners import LEARNERS, MissingExtraError, StateMismatchError, boosted
 from models.parts import Matured, Part, PartChunk, read_part_chunk
 from models.record import CHAMPION
 from models.trainer import SLICE, Trainer, TrainerConfig
@@ -418,10 +418,20 @@ class TestConfig:
             TrainerConfig(partitions=1, **bad)
 
     def test_every_learner_can_be_made(self):
-        assert {new_learner(name).name for name in LEARNERS} == set(LEARNERS)
-        assert all(new_learner(name).columns[new_learner(name).offset] == OFFSET for name in LEARNERS)
+        made = [new_learner(name) for name in CONTENDERS]
+
+        assert {type(learner) for learner in made} == set(LEARNERS)
+        assert all(learner.columns == COLUMNS for learner in made)
+        assert all(learner.columns[learner.offset] == OFFSET for learner in made)
         with pytest.raises(KeyError):
             new_learner("oracle")
+
+    def test_a_learner_whose_extra_is_missing_cannot_contend(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(boosted, "find_spec", lambda _: None)
+
+        TrainerConfig(partitions=1, contenders=("logistic",))
+        with pytest.raises(MissingExtraError, match=r"pip install 'churnwatch\[lightgbm\]'"):
+            TrainerConfig(partitions=1, contenders=("logistic", "lightgbm"))
 
 
 # ---- from logs to weights
