@@ -12,7 +12,7 @@ from features.clock import BEGINNING
 from interventions.ledger import LedgerPartition
 from models.core import PartitionCore
 from models.signing import HEADER, SignatureError
-from models.versions import ModelSet, VersionReader
+from models.version_reader import VersionReader
 from streams.checkpoint import Identity
 from streams.readers import bounds, read_until, reader
 from streams.recovery import recover
@@ -21,6 +21,7 @@ from streams.state import CustomersState, LedgerState, State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from models.versions import ModelSet
     from streams.settings import Settings
 
 

@@ -40,7 +40,7 @@ def _signed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def version(number: int, probability: float, secret: bytes = SECRET) -> Iterator[Message]:
     """The records of a version that gives everybody the same probability, signed with `secret` if any."""
-    for key, value in records(constant_models(probability, number=number), {}, 9):
+    for key, value in records(constant_models(probability, number=number), {}):
         headers = ((HEADER, signature(key, value, secret)),) if secret else ()
         yield Message(key, value, headers)
 
@@ -49,7 +49,7 @@ def poisoned(number: int) -> Iterator[Message]:
     """A version, signed as it should be, with a weight that is no number."""
     for key, value, _ in version(number, 0.5):
         broken = (value or b"").replace(b'"intercept":0.0', b'"intercept":1e999')
-        assert key == b"champion" or broken != value
+        assert key.startswith(b"champion") or broken != value
         yield Message(key, broken, ((HEADER, signature(key, broken, SECRET)),))
 
 

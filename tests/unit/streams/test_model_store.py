@@ -32,7 +32,7 @@ async def store(broker: FakeBroker):
 
 
 def publish(broker: FakeBroker, number: int, probability: float = 0.5) -> None:
-    for key, value in records(constant_models(probability, number=number), {}, keep=5):
+    for key, value in records(constant_models(probability, number=number), {}):
         broker.logs["models", 0].append(key, value)
 
 
@@ -99,11 +99,12 @@ async def test_a_broken_record_is_refused_and_the_models_in_force_stay(
 
 async def test_a_champion_whose_version_was_refused_is_refused_too(broker: FakeBroker, store: Any):
     publish(broker, 1)
-    version, champion = list(records(constant_models(0.9, number=2), {}, keep=5))
+    version, *champion = list(records(constant_models(0.9, number=2), {}))
     broker.logs["models", 0].append(
         version[0], version[1].replace(b'"intercept":', b'"intercept":1e999,"x":')
     )
-    broker.logs["models", 0].append(*champion)
+    for record in champion:
+        broker.logs["models", 0].append(*record)
     await store.loaded.wait()
     await follow()
 
@@ -120,7 +121,7 @@ async def test_a_version_of_an_earlier_decision_time_does_not_replace_a_later_on
     in_force = store.current
 
     early = constant_models(0.9, number=2)
-    for key, value in records(msgspec.structs.replace(early, as_of=in_force.as_of - 1), {}, keep=5):
+    for key, value in records(msgspec.structs.replace(early, as_of=in_force.as_of - 1), {}):
         broker.logs["models", 0].append(key, value)
     await follow()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from models.versions import VersionReader
+from models.version_reader import VersionReader
 from streams.recovery import RecoveryError
 from streams.sending import SendError
 from streams.training import Training
