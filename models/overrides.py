@@ -28,6 +28,12 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True):
     lead: float
     labels: int
 
+    @property
+    def in_words(self) -> str:
+        """Who, over whom, and by what merit."""
+        merit = f"{self.lead:.4f} nats a label better over {self.labels:,} labels"
+        return f"{self.champion} over {self.over}, {merit}"
+
 
 class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an operator said at `said_at` (epoch ms): who leads, which version speaks, or both.

@@ -21,7 +21,6 @@ from streams.sending import Sender, new_producer, signed_message
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from models.overrides import Promotion
     from models.version_reader import InForce, VersionReader
     from models.versions import ModelSet
     from streams.reading import Versions
@@ -83,7 +82,7 @@ async def show(settings: Settings, console: Console) -> None:
     console.print(table)
     promoted = found.newest.promoted
     if promoted is not None and promoted.as_of not in {models.as_of for models in sets.values()}:
-        console.print(f"last promotion, as of {moment(promoted.as_of)}: {_earned(promoted)}", highlight=False)
+        console.print(f"last promotion, as of {moment(promoted.as_of)}: {promoted.in_words}", highlight=False)
     console.print(sentence(found), highlight=False)
 
 
@@ -108,14 +107,7 @@ def _columns(models: ModelSet) -> tuple[str, ...]:
         models.champion,
         ", ".join(models.contenders),
         ", ".join(f"{name} {weight:.3f}" for name, weight in weights),
-        _earned(promoted) if promoted is not None and promoted.as_of == models.as_of else "",
-    )
-
-
-def _earned(promoted: Promotion) -> str:
-    return (
-        f"{promoted.champion} over {promoted.over}, "
-        f"{promoted.lead:.4f} nats a label better over {promoted.labels:,} labels"
+        promoted.in_words if promoted is not None and promoted.as_of == models.as_of else "",
     )
 
 

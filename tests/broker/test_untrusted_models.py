@@ -65,7 +65,9 @@ async def test_versions_that_are_unsigned_forged_or_hold_no_numbers_leave_the_mo
         await worker.ready()
         bad = (*version(2, 0.01, b""), *version(3, 0.01, b"of somebody else"), *poisoned(4))
         await put(settings, "models", 0, bad)
-        await _until_refused(worker.page() or "", len(bad))
+        # All but the champion of the poisoned set: it waits for its version, and nobody asks for it.
+        refused = len(bad) - 1
+        await _until_refused(worker.page() or "", refused)
         await buy(settings, 0, 1)
         await running.consumed()
         await _complain(settings)
@@ -78,7 +80,7 @@ async def test_versions_that_are_unsigned_forged_or_hold_no_numbers_leave_the_mo
     said = worker.said()
     assert "the record is not signed" in said
     assert "the signature does not match the record" in said
-    assert said.count("a model version was refused") == len(bad)
+    assert said.count("a model version was refused") == refused
 
 
 async def _until_refused(page: str, count: int) -> None:

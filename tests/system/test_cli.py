@@ -59,6 +59,9 @@ def test_every_command_has_help_that_says_what_it_does(command: tuple[str, ...])
         (["worker", "--settings", "no.toml"], "there is no settings file"),
         (["inspect"], "Missing argument"),
         (["features"], "Missing option"),
+        (["models", "promote"], "Missing argument"),
+        (["models", "rollback", "yesterday"], "'yesterday' is not a valid integer range"),
+        (["models", "rollback", "0"], "0 is not in the range x>=1"),
     ],
 )
 def test_wrong_usage_is_exit_code_2_and_one_line(words: list[str], said: str):
