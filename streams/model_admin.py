@@ -72,17 +72,24 @@ async def release(settings: Settings) -> InForce:
 async def show(settings: Settings, console: Console) -> None:
     """Print the versions that are kept, and which is in force; raises ModelsError if there is none."""
     versions, found = await _read(settings)
-    sets = {**versions.reader.kept, found.newest.number: found.newest}
+    sets = versions.reader.kept | {found.newest.number: found.newest}
     table = Table(title="versions kept", title_justify="left")
-    for column in ("version", "as of", "labels", "champion", "contenders", "pool weights", "promoted"):
-        table.add_column(column, justify="right" if column in {"version", "labels"} else "left")
+    table.add_column("version", justify="right", no_wrap=True)
+    table.add_column("as of", no_wrap=True)
+    table.add_column("labels", justify="right", no_wrap=True)
+    table.add_column("champion")
+    table.add_column("contenders, with their weights in the pool")
     for number, models in sets.items():
-        mark = "→ " if number == found.models.number else ""
-        table.add_row(f"{mark}{number}", *_columns(models), style="bold" if mark else "")
+        speaks = number == found.models.number
+        leads = models.champion
+        if speaks and leads != found.models.champion:
+            leads = f"{found.models.champion} (not {leads})"
+        row = (moment(models.as_of), f"{models.labels:,}", leads, _contenders(models))
+        table.add_row(f"{'→ ' if speaks else ''}{number}", *row, style="bold" if speaks else "")
     console.print(table)
-    promoted = found.newest.promoted
-    if promoted is not None and promoted.as_of not in {models.as_of for models in sets.values()}:
-        console.print(f"last promotion, as of {moment(promoted.as_of)}: {promoted.in_words}", highlight=False)
+    for promoted in dict.fromkeys(models.promoted for models in sets.values()):
+        if promoted is not None:
+            console.print(f"promoted {moment(promoted.as_of)}: {promoted.in_words}", highlight=False)
     console.print(sentence(found), highlight=False)
 
 
@@ -98,17 +105,11 @@ def sentence(found: InForce) -> str:
     return f"{speaks}, {said}; {trainers} (`churnwatch models release`)"
 
 
-def _columns(models: ModelSet) -> tuple[str, ...]:
-    pool, promoted = models.scorers.get(Pool.name), models.promoted
-    weights = zip(pool.names, pool.weights, strict=True) if isinstance(pool, PoolScorer) else ()
-    return (
-        moment(models.as_of),
-        f"{models.labels:,}",
-        models.champion,
-        ", ".join(models.contenders),
-        ", ".join(f"{name} {weight:.3f}" for name, weight in weights),
-        promoted.in_words if promoted is not None and promoted.as_of == models.as_of else "",
-    )
+def _contenders(models: ModelSet) -> str:
+    pool = models.scorers.get(Pool.name)
+    weights = dict(zip(pool.names, pool.weights, strict=True)) if isinstance(pool, PoolScorer) else {}
+    named = (f"{name} {weights[name]:.3f}" if name in weights else name for name in models.contenders)
+    return ", ".join(named)
 
 
 def _numbers(kept: list[int]) -> str:
