@@ -19,6 +19,7 @@ from models import record
 from models.calibration import Calibrator
 from models.contenders import new_learner, require_contenders
 from models.learners import Additive, ReturnProbability, SecondOrder, StateMismatchError
+from models.overrides import Promotion
 from models.parts import Part, PartAssembly, PartChunk, read_part_chunk, require_learnable
 from models.pool import Pool
 from models.record import CHAMPION, CohortQuality, Record
@@ -123,6 +124,8 @@ class Trainer:
         self.record = Record()
         self.record_from = Record()
         self.quality: list[CohortQuality] = []
+        #: Every change of champion that was earned, the oldest first.
+        self.promotions: list[Promotion] = []
         self._leads: dict[str, Lead] = {}
         self._waiting: dict[int, _Waiting] = {}
         self._newest: dict[int, int] = {}
@@ -251,7 +254,12 @@ class Trainer:
             return
         eligible = [n for n, lead in self._leads.items() if lead.labels >= self.config.promotion_labels]
         best = max(eligible, key=lambda name: self._leads[name].mean, default=self.champion)
-        if best != self.champion and self._leads[best].mean > self.config.promotion_margin:
+        if best != self.champion and (lead := self._leads[best]).mean > self.config.promotion_margin:
+            assert self.as_of is not None, "leads come from labels"
+            promotion = Promotion(
+                champion=best, over=self.champion, as_of=self.as_of, lead=lead.mean, labels=lead.labels
+            )
+            self.promotions.append(promotion)
             self.champion = best
             self._leads.clear()
 
@@ -267,6 +275,7 @@ class Trainer:
             labels=self.labels,
             scorers=self._scorers(),
             returns=self.returns,
+            promoted=self.promotions[-1] if self.promotions else None,
         )
 
     def _scorers(self) -> dict[str, Scorer]:
@@ -297,6 +306,7 @@ class Trainer:
                 total=self.labels,
                 champion=self.champion,
                 leads=self._leads,
+                promotions=self.promotions,
                 records=[self.record.to_json(), self.record_from.to_json()],
                 quality=[(q.decision_time, q.labels, q.churned, q.auc, q.log_loss) for q in self.quality],
             )
@@ -318,7 +328,7 @@ class Trainer:
         self.returns, self.as_of, self.number = kept.returns, kept.as_of, kept.number
         self.labels = kept.total
         if self.config.champion == AUTO:
-            self.champion, self._leads = kept.champion, kept.leads
+            self.champion, self._leads, self.promotions = kept.champion, kept.leads, kept.promotions
         self.record, self.record_from = (Record.from_json(each) for each in kept.records)
         self.quality = [CohortQuality(*each) for each in kept.quality]
 
@@ -334,6 +344,7 @@ class _Snapshot(msgspec.Struct):
     total: int
     champion: str
     leads: dict[str, Lead]
+    promotions: list[Promotion]
     records: list[dict[str, dict[str, list[int]]]]
     quality: list[tuple[int, int, int, float, float]]
 

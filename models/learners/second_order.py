@@ -38,7 +38,8 @@ _INTERCEPT_VARIANCE = 1.0
 _LEAST_CURVATURE = 1e-6
 
 
-class _State(msgspec.Struct, kw_only=True, tag="second_order"):
+class _State(msgspec.Struct, kw_only=True):
+    type: str
     columns: tuple[str, ...]
     knots: tuple[float, ...]
     labels: int
@@ -166,6 +167,7 @@ class SecondOrder(Learner):
         lower = self._covariance[np.tril_indices(len(self._weights))]
         return msgspec.json.encode(
             _State(
+                type=self.name,
                 columns=self.columns,
                 knots=self._knots,
                 labels=self.labels,
@@ -183,8 +185,8 @@ class SecondOrder(Learner):
         except ValueError as error:
             raise StateMismatchError(f"not the state of a second-order learner: {error}") from error
         size = len(self._weights)
-        if (kept.columns, kept.knots) != (self.columns, self._knots):
-            raise StateMismatchError("the state belongs to other columns or other knots")
+        if (kept.type, kept.columns, kept.knots) != (self.name, self.columns, self._knots):
+            raise StateMismatchError("the state belongs to another learner, other columns or other knots")
         if len(kept.weights) != size or len(lower) != size * (size + 1) // 2:
             raise StateMismatchError("weights and covariance do not fit together")
         require_finite("the state", kept.weights)

@@ -69,6 +69,9 @@ def test_a_customer_can_be_looked_at_in_every_language_that_reasons_are_told_in(
         (["inspect"], "Missing argument"),
         (["inspect", "ada", "--language", "tlh"], "'tlh' is not one of 'en', 'zh'"),
         (["features"], "Missing option"),
+        (["models", "promote"], "Missing argument"),
+        (["models", "rollback", "yesterday"], "'yesterday' is not a valid integer range"),
+        (["models", "rollback", "0"], "0 is not in the range x>=1"),
     ],
 )
 def test_wrong_usage_is_exit_code_2_and_one_line(words: list[str], said: str):

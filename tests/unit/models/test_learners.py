@@ -20,6 +20,7 @@ from models.learners import (
     LinearSvm,
     Logistic,
     NeuralNetwork,
+    ReturnProbability,
     SecondOrder,
     StateMismatchError,
 )
@@ -276,13 +277,16 @@ def test_columns_must_be_distinct_and_hold_the_offset(kind: type[Learner]) -> No
         kind(("no_purchase_logit", "a", "a"), offset="no_purchase_logit")
 
 
-@pytest.mark.parametrize("kind", [Logistic, LinearSvm, NeuralNetwork], ids=lambda kind: kind.name)
+PORTABLE = (Additive, SecondOrder, ReturnProbability, Logistic, LinearSvm, NeuralNetwork)
+
+
+@pytest.mark.parametrize("kind", PORTABLE, ids=lambda kind: kind.name)
 def test_a_portable_state_is_json_and_no_pickle(kind: type[Learner]) -> None:
     learner = kind(COLUMNS)
     learner.learn_many(*customers(100))
 
     assert msgspec.json.decode(learner.state())["type"] == kind.name
-    assert {each for each in LEARNERS if each.portable} == {Logistic, LinearSvm, NeuralNetwork}
+    assert {each for each in LEARNERS if each.portable} == set(PORTABLE)
 
 
 def test_a_logistic_state_that_is_not_one_is_refused() -> None:
@@ -292,7 +296,11 @@ def test_a_logistic_state_that_is_not_one_is_refused() -> None:
             Logistic(COLUMNS).restore(state)
 
 
-@pytest.mark.parametrize("kind", [NeuralNetwork, LightGbm], ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "kind",
+    [Additive, SecondOrder, ReturnProbability, NeuralNetwork, LightGbm],
+    ids=lambda kind: kind.name,
+)
 def test_a_state_that_is_none_is_refused(kind: type[Learner]) -> None:
     for state in (b"{}", b"nothing", pickle.dumps(1), Logistic(COLUMNS).state()):
         with pytest.raises(StateMismatchError):
