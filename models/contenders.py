@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import collections.abc
+import inspect
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_type_hints
 
 from features.catalogue import OFFSET
 from models.learners import Additive, HoeffdingTree, Logistic, ReturnProbability, SecondOrder
 from models.versions import COLUMNS, TREATED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from models.learners import Learner
+    from models.learners.space import Dimension
 
 #: What the tree may split on: its cost per label grows with every column, and these tell most.
 _TREE_COLUMNS: Final = (
@@ -28,13 +34,45 @@ _TREE_COLUMNS: Final = (
 )
 
 
-def new_learner(name: str) -> Learner:
-    """A learner of the kind `name` over the catalogue's columns; raises KeyError for an unknown kind."""
-    for linear in (Additive, SecondOrder, Logistic):
-        if name == linear.name:
-            return linear(COLUMNS, offset=OFFSET, treatment=TREATED)
-    if name == ReturnProbability.name:
-        return ReturnProbability(COLUMNS, offset=OFFSET)
-    if name == HoeffdingTree.name:
-        return HoeffdingTree(COLUMNS, offset=OFFSET, splits_on=_TREE_COLUMNS)
-    raise KeyError(name)
+#: Every learner that may contend, by its name in the settings, with what it sees of the catalogue. All other
+#: arguments of its constructor can be set; what they are if nobody sets them, stands there or here.
+CONTENDERS: Final[Mapping[str, partial[Any]]] = {
+    Additive.name: partial(Additive, COLUMNS, offset=OFFSET, treatment=TREATED),
+    SecondOrder.name: partial(SecondOrder, COLUMNS, offset=OFFSET, treatment=TREATED),
+    Logistic.name: partial(Logistic, COLUMNS, offset=OFFSET, treatment=TREATED),
+    ReturnProbability.name: partial(ReturnProbability, COLUMNS, offset=OFFSET),
+    HoeffdingTree.name: partial(HoeffdingTree, COLUMNS, offset=OFFSET, splits_on=_TREE_COLUMNS),
+}
+#: What a learner sees is no setting.
+_SEEN: Final = frozenset({"columns", "offset", "treatment", "splits_on"})
+
+
+class Setting(NamedTuple):
+    """A constructor argument that can be set: its type, and its value if nobody sets it."""
+
+    type: Any
+    default: Any
+
+
+def settings_of(name: str) -> dict[str, Setting]:
+    """What can be set of the learner `name`, as its constructor says; raises KeyError for an unknown one."""
+    made = CONTENDERS[name]
+    types = get_type_hints(made.func.__init__, localns=vars(collections.abc))
+    arguments = inspect.signature(made).parameters.values()
+    return {a.name: Setting(types[a.name], a.default) for a in arguments if a.name not in _SEEN}
+
+
+def space_of(name: str) -> Mapping[str, Dimension]:
+    """Where a search may look for the settings of the learner `name`; raises KeyError for an unknown one."""
+    kind: Any = CONTENDERS[name].func
+    space: Mapping[str, Dimension] = kind.space
+    return space
+
+
+def new_learner(name: str, **settings: Any) -> Learner:
+    """The learner `name` over the catalogue's columns, as the `settings` say.
+
+    Raises KeyError for an unknown one, and what its constructor raises for settings that it cannot have.
+    """
+    learner: Learner = CONTENDERS[name](**settings)
+    return learner

@@ -10,6 +10,7 @@ from river import tree
 from scipy.special import expit
 
 from models.learners.base import Learner, StateMismatchError
+from models.learners.space import Dimension, Range
 from models.scorers import RAW_BOUND, TreeScorer
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ class HoeffdingTree(Learner):
 
     name: ClassVar[str] = "hoeffding_tree"
     portable: ClassVar[bool] = False
+    space: ClassVar[Mapping[str, Dimension]] = {
+        "grace_period": Range(50, 2000, log=True, whole=True),
+        "max_depth": Range(2, 10, whole=True),
+        "prior_strength": Range(30.0, 10_000.0, log=True),
+    }
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from river.utils import VectorDict
 
 from models.learners.base import Learner, StateMismatchError
 from models.learners.scaling import Moments, Standardiser
+from models.learners.space import Dimension, Range
 from models.scorers import RAW_BOUND, LinearScorer, require_finite
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class Logistic(Learner):
 
     name: ClassVar[str] = "logistic"
     portable: ClassVar[bool] = True
+    space: ClassVar[Mapping[str, Dimension]] = {
+        "rate": Range(1e-5, 0.1, log=True),
+        "intercept_rate": Range(0.001, 0.1, log=True),
+    }
 
     def __init__(
         self,
