@@ -11,6 +11,7 @@ import click
 from streams import logs
 from streams.cli_history import backtest, replay
 from streams.cli_shared import PROBLEMS, run, settings_of, settings_on_kafka, settings_option
+from streams.cli_tune import tune
 
 if TYPE_CHECKING:
     from streams.sections import Kafka
@@ -139,6 +140,7 @@ def demo(data: str, bootstrap: str | None, *, keep: bool, folder: Path) -> None:
 
 main.add_command(backtest)
 main.add_command(replay)
+main.add_command(tune)
 
 
 @main.command()
