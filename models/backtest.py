@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from features.money import Currencies
     from models.config import CoreConfig
+    from models.parts import Part
     from models.sweeping import Sweep
     from models.versions import ModelSet
 
@@ -40,7 +41,7 @@ _HEADERS: Final = ((REPLAY_HEADER, b"1"),)
 
 @dataclass(frozen=True)
 class Step:
-    """One decision time of a backtest."""
+    """One decision time of a backtest; `part` is what matured by then and was learned before `models`."""
 
     ts: int
     users: list[str]
@@ -48,6 +49,7 @@ class Step:
     models: ModelSet
     sweep: Sweep
     alerts: list[Alert]
+    part: Part
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ class Backtest:
             yield self._decide(self.core, ts)
 
     def _decide(self, core: PartitionCore, ts: int) -> Step:
-        self.trainer.receive_part(sweeping.mature(core, ts))
+        part = sweeping.mature(core, ts)
+        self.trainer.receive_part(part)
         for _ in self.trainer.learn(ts):
             pass
         self._models = self.trainer.models()
@@ -147,4 +150,4 @@ class Backtest:
         core.new_cohorts.clear()
         core.swept_durably(ts)
         users = [core.table.name(slot) for slot in sweep.slots.tolist()]
-        return Step(ts, users, sweep.probabilities, self._models, sweep, alerts)
+        return Step(ts, users, sweep.probabilities, self._models, sweep, alerts, part)

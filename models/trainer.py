@@ -7,28 +7,28 @@ so neither the number of partitions nor the order in which parts arrive can chan
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import numpy as np
 
-from features.catalogue import OFFSET
 from features.layout import DAY_MS
 from features.returns import PRIOR, ReturnHistogram, ReturnModel, fit
 from models import record
 from models.calibration import Calibrator
 from models.contenders import new_learner, require_contenders
+from models.examples import by_decision_time, examples
 from models.learners import Additive, ReturnProbability, SecondOrder, StateMismatchError
 from models.overrides import Promotion
 from models.parts import Part, PartAssembly, PartChunk, read_part_chunk, require_learnable
 from models.pool import Pool
 from models.record import CHAMPION, CohortQuality, Record
-from models.versions import COLUMNS, TREATED, ModelSet, initial_models
+from models.versions import COLUMNS, ModelSet, initial_models
 from models.wire import WireError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from models.learners import Learner
@@ -53,6 +53,7 @@ class TrainerConfig:
     labels that both were judged by is lower by `promotion_margin` nats.
     `horizon_days` is that of the labels, by which past return probabilities are computed anew.
     `evaluate_from` (epoch ms) starts a second record of metrics, for comparing with others' test halves.
+    `settings` are those of learners that are not to be as they are by default: {name: {argument: value}}.
     Raises ValueError for a contender that does not exist or a champion that does not contend.
     """
 
@@ -63,6 +64,7 @@ class TrainerConfig:
     promotion_labels: int = 20_000
     promotion_margin: float = 0.002
     evaluate_from: int | None = None
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_contenders(self.contenders)
@@ -111,9 +113,9 @@ class Lead(msgspec.Struct):
 class Trainer:
     """Learners, their progressive record, and the parts that wait for the others."""
 
-    def __init__(self, config: TrainerConfig, make: Callable[[str], Learner] = new_learner) -> None:
+    def __init__(self, config: TrainerConfig, make: Callable[..., Learner] = new_learner) -> None:
         self.config = config
-        self.learners = {name: make(name) for name in config.contenders}
+        self.learners = {name: make(name, **config.settings.get(name, {})) for name in config.contenders}
         self.returns: ReturnModel = PRIOR
         self.as_of: int | None = None
         self.number = 0
@@ -191,9 +193,9 @@ class Trainer:
         """
         parts = [part.part() for _, part in sorted(self._waiting[ts].parts.items()) if part.complete]
         self.returns = fit(ReturnHistogram.merge(part.histogram for part in parts), self.returns)
-        for decision_time, group in _by_decision_time(parts):
+        for decision_time, group in by_decision_time(each for part in parts for each in part.matured):
             self._judge(decision_time, group)
-            yield from self._learn(*self._examples(group))
+            yield from self._learn(*examples(group, self.returns, self.config.horizon_days))
         self._forget(0 if self.as_of is None else (ts - self.as_of) / DAY_MS)
         self.as_of, self.number = ts, self.number + 1
         self._promote()
@@ -207,21 +209,6 @@ class Trainer:
                 learner.learn_many(inputs[rows], churned[rows])
             self.labels += len(inputs[rows])
             yield self.labels
-
-    def _examples(self, group: Sequence[Matured]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Inputs and labels of all members of a decision time, in the order of their hash.
-
-        Return probabilities are those of then by the parameters of now: a learner that starts from what was
-        believed of the first weeks would learn to correct errors that nobody makes any more.
-        """
-        order = np.argsort(np.concatenate([m.cohort.hashes for m in group]), kind="stable")
-        inputs = np.concatenate([m.cohort.inputs for m in group])[order]
-        inputs[:, COLUMNS.index(TREATED)] = np.concatenate([m.treated for m in group])[order]
-        if all(len(m.cohort.rhythm) for m in group):  # an older release did not store it
-            x, t_x, age = np.concatenate([m.cohort.rhythm for m in group])[order].T
-            returning = self.returns.no_purchase_logit(x, t_x, age, self.config.horizon_days)
-            inputs[:, COLUMNS.index(OFFSET)] = returning
-        return inputs, np.concatenate([m.churned for m in group])[order]
 
     def _forget(self, days: float) -> None:
         for learner in self.learners.values():
@@ -347,11 +334,3 @@ class _Snapshot(msgspec.Struct):
     promotions: list[Promotion]
     records: list[dict[str, dict[str, list[int]]]]
     quality: list[tuple[int, int, int, float, float]]
-
-
-def _by_decision_time(parts: Sequence[Part]) -> list[tuple[int, list[Matured]]]:
-    by_time: dict[int, list[Matured]] = {}
-    for part in parts:
-        for matured in part.matured:
-            by_time.setdefault(matured.cohort.decision_time, []).append(matured)
-    return sorted(by_time.items())

@@ -37,7 +37,7 @@ def run_backtest(settings: Settings, source: Source, predictions: Path | None, c
         writer = None if file is None else csv.writer(file, lineterminator="\n")
         if writer is not None:
             writer.writerow(("user_id", "decision_time", "p_churn"))
-        for step in _steps(backtest, source, console):
+        for step in steps_of(backtest, source, console):
             if writer is not None:
                 writer.writerows(_rows(step))
     _report(backtest, console)
@@ -50,13 +50,14 @@ def _open(path: Path | None) -> AbstractContextManager[TextIO | None]:
     return nullcontext() if path is None else path.open("w", newline="")
 
 
-def _steps(backtest: Backtest, source: Source, console: Console) -> Iterator[Step]:
+def steps_of(backtest: Backtest, source: Source, console: Console) -> Iterator[Step]:
+    """The decision times of `source`, with a bar that shows how far the reading is."""
     lines = (Line(*event) for event in sorted_by_time(source))
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("reading", total=source.total)
         for step in backtest.run(lines, lambda events: bar.update(task, completed=events)):
-            bar.update(task, description=f"{_day(step.ts)}: {step.models.labels:,} labels")
+            bar.update(task, description=f"{day_of(step.ts)}: {step.models.labels:,} labels")
             yield step
 
 
@@ -65,7 +66,8 @@ def _rows(step: Step) -> list[tuple[str, str, str]]:
     return [(user, time, f"{p:.6f}") for user, p in zip(step.users, step.probabilities.tolist(), strict=True)]
 
 
-def _day(ts: int) -> str:
+def day_of(ts: int) -> str:
+    """The day of an epoch time in ms, as YYYY-MM-DD in UTC."""
     return datetime.fromtimestamp(ts / 1000, UTC).date().isoformat()
 
 
@@ -77,20 +79,20 @@ def _report(backtest: Backtest, console: Console) -> None:
     for reason, count in sorted(backtest.rejected.items()):
         console.print(f"refused: {count:,} x {reason}", highlight=False)
     for promotion in trainer.promotions:
-        console.print(f"promoted {_day(promotion.as_of)}: {promotion.in_words}", highlight=False)
+        console.print(f"promoted {day_of(promotion.as_of)}: {promotion.in_words}", highlight=False)
     if not trainer.labels:
         console.print(
             "The log is shorter than the horizon: no label matured, so there is no quality to show."
         )
         return
-    console.print(_table("all decision times with labels", trainer.record.all()))
+    console.print(quality_table("all decision times with labels", trainer.record.all()))
     if trainer.config.evaluate_from is not None:
-        console.print(
-            _table(f"decision times from {_day(trainer.config.evaluate_from)}", trainer.record_from.all())
-        )
+        title = f"decision times from {day_of(trainer.config.evaluate_from)}"
+        console.print(quality_table(title, trainer.record_from.all()))
 
 
-def _table(title: str, counts: dict[str, ScoreCounts]) -> Table:
+def quality_table(title: str, counts: dict[str, ScoreCounts]) -> Table:
+    """Metrics by name, with the base rate's below: all names must be judged by the same labels."""
     table = Table(title=title, title_justify="left")
     for name in ("", "labels", "AUC", "log loss", "PR-AUC", "Brier", f"calibration error ({BINS} bins)"):
         table.add_column(name, justify="right" if name else "left")

@@ -12,6 +12,7 @@ from streams import logs
 from streams.cli_history import backtest, replay
 from streams.cli_models import models
 from streams.cli_shared import PROBLEMS, run, settings_of, settings_on_kafka, settings_option
+from streams.cli_tune import tune
 
 if TYPE_CHECKING:
     from features.wording import Language
@@ -142,6 +143,7 @@ def demo(data: str, bootstrap: str | None, *, keep: bool, folder: Path) -> None:
 main.add_command(backtest)
 main.add_command(replay)
 main.add_command(models)
+main.add_command(tune)
 
 
 @main.command()

@@ -8,31 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from streams.cli_recorded import (
+    active_option,
+    every_option,
+    files_argument,
+    horizon_option,
+    known_option,
+    mapping_option,
+    model_of,
+    source_of,
+)
 from streams.cli_shared import run, settings_of, settings_on_kafka, settings_option
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from streams.sections import Model
-    from streams.sources import Source
-
-
-def _source(files: tuple[Path, ...], data: str | None, mapping: Path | None) -> Source:
-    from streams.sources import SourceError  # noqa: PLC0415
-    from streams.sources.cdnow import Cdnow  # noqa: PLC0415
-    from streams.sources.completejourney import CompleteJourney  # noqa: PLC0415
-    from streams.sources.files import FileSource, load_mapping  # noqa: PLC0415
-
-    if bool(files) == (data is not None):
-        raise click.UsageError("name FILES, or one of the known logs with --data")
-    if mapping is not None and not files:
-        raise click.UsageError("--mapping is for FILES")
-    try:
-        if data is not None:
-            return Cdnow() if data == "cdnow" else CompleteJourney()
-        return FileSource(files, None if mapping is None else load_mapping(mapping))
-    except SourceError as error:
-        raise click.ClickException(str(error)) from error
 
 
 class _Speed(click.ParamType):
@@ -53,50 +42,14 @@ class _Speed(click.ParamType):
         return speed
 
 
-class _Days(click.ParamType):
-    """A number of days: `60d` or `60`."""
-
-    name = "DAYS"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Whole days; fails with one line otherwise."""
-        text = str(value).removesuffix("d")
-        if not text.isdigit() or int(text) < 1:
-            self.fail(f"{value!r} is not a number of days like 60d", param, ctx)
-        return int(text)
-
-
-_known = click.option(
-    "--data", type=click.Choice(["cdnow", "completejourney"]), help="A known log instead of FILES."
-)
-_mapped = click.option(
-    "--mapping",
-    type=click.Path(exists=True, path_type=Path),
-    help="TOML file that maps your columns to ours.",
-)
-_files = click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path))
-
-
-def _backtest_model(
-    configured: Model, source: Source, asked: dict[str, int | None], test_from: datetime | None
-) -> dict[str, Any]:
-    """What a backtest overrides: options come first, then what the settings say, then what suits the log."""
-    said = {name: getattr(configured, name) for name in asked if name in configured.model_fields_set}
-    days = {name: value or said.get(name) or getattr(source, name) for name, value in asked.items()}
-    needed = days["horizon_days"] + days["active_within_days"] + 2 * days["every_days"]
-    evict = max(configured.evict_after_days, needed)
-    start = configured.evaluate_from if test_from is None else test_from.date()
-    return {**days, "evict_after_days": evict, "evaluate_from": start}
-
-
 @click.command()
 @settings_option
-@_files
-@_known
-@_mapped
-@click.option("--horizon", type=_Days(), help="Churn: no purchase for so long, e.g. 60d.")
-@click.option("--every", type=_Days(), help="Step of the decision grid, e.g. 7d.")
-@click.option("--active-within", type=_Days(), help="Who bought within so long is judged, e.g. 120d.")
+@files_argument
+@known_option
+@mapping_option
+@horizon_option
+@every_option
+@active_option
 @click.option(
     "--test-from", type=click.DateTime(["%Y-%m-%d"]), help="Report decision times from here on, too."
 )
@@ -124,9 +77,9 @@ def backtest(
     from streams.backtesting import run_backtest  # noqa: PLC0415
     from streams.sources import SourceError  # noqa: PLC0415
 
-    source = _source(files, data, mapping)
+    source = source_of(files, data, mapping)
     asked = {"horizon_days": horizon, "every_days": every, "active_within_days": active_within}
-    settings = settings_of(file, model=_backtest_model(settings_of(file).model, source, asked, test_from))
+    settings = settings_of(file, model=model_of(settings_of(file).model, source, asked, test_from))
     try:
         run_backtest(settings, source, predictions, Console())
     except (SourceError, OSError) as error:
@@ -135,9 +88,9 @@ def backtest(
 
 @click.command()
 @settings_option
-@_files
-@_known
-@_mapped
+@files_argument
+@known_option
+@mapping_option
 @click.option(
     "--speed",
     type=_Speed(),
@@ -162,5 +115,5 @@ def replay(
 
     from streams.replaying import replay_source  # noqa: PLC0415
 
-    source = _source(files, data, mapping)
+    source = source_of(files, data, mapping)
     run(replay_source(settings_on_kafka(file), source, speed, then_live=then_live, console=Console()))

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from features.wording import Language
 from models.trainer import AUTO, CONTENDERS
+from streams.learners import Learners
 from streams.topics import Topics
 
 
@@ -116,6 +117,7 @@ class Model(_Part):
     allowed_lateness_hours: float = Field(default=24.0, ge=0)
     contenders: tuple[str, ...] = CONTENDERS
     champion: str = AUTO
+    learners: Learners = Learners()
     learn_sample: int = Field(default=50_000, ge=1)
     min_labels: int = Field(default=1_000, ge=0)
     evict_after_days: int = Field(default=730, ge=1)

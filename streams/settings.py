@@ -115,6 +115,7 @@ class Settings(BaseSettings):
             contenders=self.model.contenders,
             champion=self.model.champion,
             evaluate_from=None if start is None else _midnight(start),
+            settings=self.model.learners.said(),
         )
 
     def policy(self) -> PolicyConfig:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from models.learners.space import Dimension
     from models.scorers import MemberScorer
 
 
@@ -39,6 +40,8 @@ class Learner(abc.ABC):
     name: ClassVar[str]
     #: Whether `state` is plain JSON that may travel; otherwise it is a pickle, to be signed and kept local.
     portable: ClassVar[bool]
+    #: Which constructor arguments a search may set, and where it may look.
+    space: ClassVar[Mapping[str, Dimension]] = {}
 
     def __init__(self, columns: Sequence[str], offset: str) -> None:
         """`offset` names the column that holds the logit of the return model's no-purchase probability."""

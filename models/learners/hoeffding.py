@@ -10,6 +10,7 @@ from river import tree
 from scipy.special import expit, logit
 
 from models.learners.base import Learner, StateMismatchError
+from models.learners.space import Dimension, Range
 from models.scorers import RAW_BOUND, CountedLeaves, Trees, TreeScorer
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ class HoeffdingLearner(Learner):
     """
 
     portable = False
+    space: ClassVar[Mapping[str, Dimension]] = {
+        "grace_period": Range(50, 2000, log=True, whole=True),
+        "max_depth": Range(2, 10, whole=True),
+        "prior_strength": Range(30.0, 10_000.0, log=True),
+    }
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from models.learners.linear import LinearLearner, OptimiserName
+from models.learners.space import Dimension, Range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +23,10 @@ class Logistic(LinearLearner):
     """
 
     name: ClassVar[str] = "logistic"
+    space: ClassVar[Mapping[str, Dimension]] = {
+        "rate": Range(1e-5, 0.1, log=True),
+        "intercept_rate": Range(0.001, 0.1, log=True),
+    }
 
     def __init__(
         self,

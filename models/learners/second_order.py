@@ -21,6 +21,7 @@ from threadpoolctl import ThreadpoolController
 
 from models.learners.base import Learner, StateMismatchError
 from models.learners.scaling import Moments, Standardiser
+from models.learners.space import Choice, Dimension, Range
 from models.scorers import RAW_BOUND, AdditiveScorer, LinearScorer, hinge, require_finite
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ class SecondOrder(Learner):
 
     name: ClassVar[str] = "second_order"
     portable: ClassVar[bool] = True
+    space: ClassVar[Mapping[str, Dimension]] = {
+        "prior_variance": Range(0.001, 0.1, log=True),
+        "evidence": Range(0.03, 1.0, log=True),
+        "memory_days": Range(30.0, 3000.0, log=True),
+    }
 
     def __init__(
         self,
@@ -205,6 +211,10 @@ class Additive(SecondOrder):
     """
 
     name: ClassVar[str] = "additive"
+    space: ClassVar[Mapping[str, Dimension]] = {
+        **SecondOrder.space,
+        "knots": Choice(((0.0,), (-0.75, 0.0, 0.75), (-1.5, -0.75, 0.0, 0.75, 1.5))),
+    }
 
     def __init__(
         self,
