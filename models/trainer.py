@@ -21,8 +21,10 @@ from models.contenders import new_learner
 from models.learners import LEARNERS, Additive, ReturnProbability, SecondOrder, StateMismatchError
 from models.parts import Part, PartAssembly, PartChunk, read_part_chunk, require_learnable
 from models.pool import Pool
+from models.progressive import ScoreCounts
 from models.record import CHAMPION, CohortQuality, Record
 from models.versions import COLUMNS, TREATED, ModelSet, initial_models
+from models.watching import Watches
 from models.wire import WireError
 
 if TYPE_CHECKING:
@@ -30,9 +32,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from models.drift import Drift
     from models.learners import Learner
     from models.parts import Matured
-    from models.progressive import ScoreCounts
     from models.scorers import Scorer
 
 #: The learners that contend unless told otherwise. Each is cheap, and they err in different ways.
@@ -50,17 +52,22 @@ class TrainerConfig:
     Two learners or more form a pool, and the pool is calibrated: both contend, too. `champion` names a
     contender, or `auto`: then the pool leads, until another's log loss over at least `promotion_labels`
     labels that both were judged by is lower by `promotion_margin` nats.
-    `horizon_days` is that of the labels, by which past return probabilities are computed anew.
+    `horizon_days` is that of the labels, by which past return probabilities are computed anew, and with
+    `every_days` between decision times the scale of drift. Inputs are watched once `min_labels` are learned.
+    When the loss drifted, learners forget as if `drift_forgets_days` more had passed, by default a horizon.
     `evaluate_from` (epoch ms) starts a second record of metrics, for comparing with others' test halves.
     Raises ValueError for a contender that does not exist or a champion that does not contend.
     """
 
     partitions: int
     horizon_days: int = 60
+    every_days: int = 1
+    min_labels: int = 1_000
     contenders: tuple[str, ...] = CONTENDERS
     champion: str = AUTO
     promotion_labels: int = 20_000
     promotion_margin: float = 0.002
+    drift_forgets_days: float | None = None
     evaluate_from: int | None = None
 
     def __post_init__(self) -> None:
@@ -69,6 +76,13 @@ class TrainerConfig:
             raise ValueError(f"unknown learners {sorted(unknown)}; there are {sorted(LEARNERS)}")
         if self.champion not in (AUTO, *self.names):
             raise ValueError(f"the champion {self.champion!r} is not among {self.names}")
+        if min(self.horizon_days, self.every_days) < 1 or self.forgets_days < 0:
+            raise ValueError("horizon and grid step are at least a day, and nothing unlearns by forgetting")
+
+    @property
+    def forgets_days(self) -> float:
+        """Days of forgetting that a drift of the loss is worth."""
+        return self.horizon_days if self.drift_forgets_days is None else self.drift_forgets_days
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -123,9 +137,22 @@ class Trainer:
         self.record = Record()
         self.record_from = Record()
         self.quality: list[CohortQuality] = []
+        #: The champion's counts by audited attribute and value.
+        self.groups: dict[str, dict[str, ScoreCounts]] = {}
+        self.watches = Watches(config.horizon_days, config.every_days, config.min_labels)
         self._leads: dict[str, Lead] = {}
         self._waiting: dict[int, _Waiting] = {}
         self._newest: dict[int, int] = {}
+
+    @property
+    def drifts(self) -> list[Drift]:
+        """What the watches told so far; of very many the newest."""
+        return self.watches.drifts
+
+    @property
+    def stability(self) -> dict[str, float]:
+        """The newest population stability index by column; empty while warming up."""
+        return self.watches.stability
 
     # -- receiving
 
@@ -188,10 +215,14 @@ class Trainer:
         """
         parts = [part.part() for _, part in sorted(self._waiting[ts].parts.items()) if part.complete]
         self.returns = fit(ReturnHistogram.merge(part.histogram for part in parts), self.returns)
+        self.watches.turn()
         for decision_time, group in _by_decision_time(parts):
             self._judge(decision_time, group)
             yield from self._learn(*self._examples(group))
-        self._forget(0 if self.as_of is None else (ts - self.as_of) / DAY_MS)
+        inputs = [part.inputs for part in parts if part.inputs is not None]
+        self.watches.see_inputs(ts, inputs, self.labels)
+        passed = 0 if self.as_of is None else (ts - self.as_of) / DAY_MS
+        self._forget(passed + self.config.forgets_days * self.watches.loss_rose)
         self.as_of, self.number = ts, self.number + 1
         self._promote()
         for old in [key for key in self._waiting if key <= ts]:
@@ -234,7 +265,9 @@ class Trainer:
         self._compare(counts)
         if self.config.evaluate_from is not None and decision_time >= self.config.evaluate_from:
             self.record_from.judge(counts)
-        self.quality.append(record.quality(decision_time, counts[CHAMPION]))
+        self.quality.append(record.quality(decision_time, counts))
+        self.groups = record.merged_groups((self.groups, record.judge_groups(group)))
+        self.watches.see_loss(decision_time, counts[CHAMPION])
 
     def _compare(self, counts: Mapping[str, ScoreCounts]) -> None:
         """Add one decision time to everybody's lead over the champion, on the same labels."""
@@ -298,14 +331,20 @@ class Trainer:
                 champion=self.champion,
                 leads=self._leads,
                 records=[self.record.to_json(), self.record_from.to_json()],
-                quality=[(q.decision_time, q.labels, q.churned, q.auc, q.log_loss) for q in self.quality],
+                quality=self.quality,
+                groups={
+                    name: {value: counts.to_json() for value, counts in by_value.items()}
+                    for name, by_value in self.groups.items()
+                },
+                watches=self.watches.state(),
             )
         )
 
     def restore(self, data: bytes) -> None:
         """Go on from a `snapshot`.
 
-        Raises StateMismatchError or msgspec errors where it does not fit; this trainer is of no use then.
+        Raises StateMismatchError, ValueError or msgspec errors where it does not fit; this trainer is of no
+        use then.
         """
         kept = msgspec.msgpack.decode(data, type=_Snapshot)
         if set(kept.states) != set(self.learners):
@@ -320,7 +359,12 @@ class Trainer:
         if self.config.champion == AUTO:
             self.champion, self._leads = kept.champion, kept.leads
         self.record, self.record_from = (Record.from_json(each) for each in kept.records)
-        self.quality = [CohortQuality(*each) for each in kept.quality]
+        self.quality = kept.quality
+        self.groups = {
+            name: {value: ScoreCounts.from_json(counts) for value, counts in by_value.items()}
+            for name, by_value in kept.groups.items()
+        }
+        self.watches.restore(kept.watches)
 
 
 class _Snapshot(msgspec.Struct):
@@ -335,7 +379,9 @@ class _Snapshot(msgspec.Struct):
     champion: str
     leads: dict[str, Lead]
     records: list[dict[str, dict[str, list[int]]]]
-    quality: list[tuple[int, int, int, float, float]]
+    quality: list[CohortQuality]
+    groups: dict[str, dict[str, dict[str, list[int]]]]
+    watches: bytes
 
 
 def _by_decision_time(parts: Sequence[Part]) -> list[tuple[int, list[Matured]]]:

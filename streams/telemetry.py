@@ -92,26 +92,7 @@ class Metrics:
             "silent_sweeps", "Sweeps that raised no alert: warming_up or stale.", "reason"
         )
         self.triggers = self._counter("triggers", "Trigger events by what became of them.", "result")
-        # -- learning
-        self.labels = self._counter("labels", "Labels learned.")
-        self.model_version = self._gauge("model_version", "Version in force.", "model")
-        self.model_as_of = self._gauge(
-            "model_as_of_timestamp_seconds", "Decision time the version in force has learned up to."
-        )
-        self.learn_seconds = self._histogram("learn_seconds", "Time to learn one decision time.", _FAST)
-        self.auc = self._gauge(
-            "progressive_auc", "Progressive AUC of issued probabilities.", "model", "record"
-        )
-        self.log_loss = self._gauge(
-            "progressive_log_loss", "Progressive log loss of issued probabilities, nats.", "model", "record"
-        )
-        self.brier = self._gauge(
-            "progressive_brier", "Progressive Brier score of issued probabilities.", "model", "record"
-        )
-        self.base_log_loss = self._gauge(
-            "base_rate_log_loss", "Log loss of the base rate in hindsight, nats.", "record"
-        )
-        self.refused_versions = self._counter("refused_versions", "Model versions that were refused.")
+        self._add_learning()
         # -- acting
         self.decisions = self._counter(
             "decisions", "Decisions by action and, if nothing was done, why.", "action", "reason"
@@ -135,6 +116,46 @@ class Metrics:
         # -- the process
         self.ready = self._gauge("ready", "1 when everything is recovered and assigned.")
         self.assigned = self._gauge("assigned_partitions", "Partitions of per-user topics this worker owns.")
+
+    def _add_learning(self) -> None:
+        self.labels = self._counter("labels", "Labels learned.")
+        self.model_version = self._gauge("model_version", "Version in force.", "model")
+        self.model_as_of = self._gauge(
+            "model_as_of_timestamp_seconds", "Decision time the version in force has learned up to."
+        )
+        self.learn_seconds = self._histogram("learn_seconds", "Time to learn one decision time.", _FAST)
+        self.auc = self._gauge(
+            "progressive_auc", "Progressive AUC of issued probabilities.", "model", "record"
+        )
+        self.log_loss = self._gauge(
+            "progressive_log_loss", "Progressive log loss of issued probabilities, nats.", "model", "record"
+        )
+        self.brier = self._gauge(
+            "progressive_brier", "Progressive Brier score of issued probabilities.", "model", "record"
+        )
+        self.base_log_loss = self._gauge(
+            "base_rate_log_loss", "Log loss of the base rate in hindsight, nats.", "record"
+        )
+        self.pr_auc = self._gauge(
+            "progressive_pr_auc", "Progressive average precision of issued probabilities.", "model", "record"
+        )
+        self.ece = self._gauge(
+            "progressive_ece",
+            "Progressive expected calibration error, 15 equal-mass bins.",
+            "model",
+            "record",
+        )
+        self.calibration_gap = self._gauge(
+            "calibration_gap", "Mean forecast of the champion minus the churn rate that followed.", "tier"
+        )
+        self.pool_weight = self._gauge("pool_weight", "Share of each contender in the pool.", "model")
+        self.input_stability = self._gauge(
+            "input_stability", "Population stability index against a horizon ago.", "feature"
+        )
+        self.drifts = self._counter(
+            "drifts", "Drifts told: psi (of an input), page_hinkley (of the loss).", "measure"
+        )
+        self.refused_versions = self._counter("refused_versions", "Model versions that were refused.")
 
     def forget_partition(self, number: int) -> None:
         """Drop the gauges of a partition that is another worker's now: a frozen value would be a lie."""
