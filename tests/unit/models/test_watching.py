@@ -34,8 +34,8 @@ def watches(**changes: int) -> Watches:
     return Watches(**{"horizon_days": 2, "every_days": 1, "min_labels": 100} | changes)
 
 
-def through(target: Watches, shifts: list[float], labels: int = 1000) -> Watches:
-    for number, shift in enumerate(shifts, start=1):
+def through(target: Watches, shifts: list[float], labels: int = 1000, start: int = 1) -> Watches:
+    for number, shift in enumerate(shifts, start):
         target.turn()
         target.see_inputs(day(number), [inputs(300, shift), inputs(200, shift)], labels)
     return target
@@ -60,17 +60,30 @@ class TestInputs:
         assert apart.state() == whole.state()
 
     @pytest.mark.parametrize(("labels", "least"), [(99, 100), (0, 0)])
-    def test_a_young_log_is_neither_told_nor_a_reference(self, labels: int, least: int):
+    def test_of_a_young_log_nothing_is_told_until_the_reference_has_labels_enough(
+        self, labels: int, least: int
+    ):
         target = through(watches(min_labels=least), [0, 0, 5, 5], labels)
+        through(target, [10, 10], start=5)
 
-        assert (target.drifts, target.stability) == ([], {})
-        assert through(target, [5, 5, 5, 5]).drifts == []
+        assert (target.drifts, target.stability) == ([], {}), "the reference is young, and the log is not"
+        through(target, [15], start=7)
+        assert target.stability[COLUMNS[0]] > 1
+
+    def test_what_moves_on_as_it_did_in_the_young_log_is_this_shops_usual(self):
+        target = through(watches(), [0, 1, 2, 3], labels=0)
+        through(target, [4, 5, 6, 7, 8], start=5)
+
+        assert target.stability[COLUMNS[0]] > 1
+        assert target.drifts == []
+        through(target, [8, 8, 8, 10], start=10)
+        assert [drift.at for drift in target.drifts] == [day(12)]
 
     def test_where_no_partition_sent_inputs_nothing_is_seen(self):
         target = watches()
         target.see_inputs(day(1), [], 1000)
 
-        assert target.state() == watches().state()
+        assert (target.drifts, target.stability) == ([], {})
 
 
 class TestLoss:
