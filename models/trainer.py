@@ -6,7 +6,7 @@ so neither the number of partitions nor the order in which parts arrive can chan
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -19,11 +19,12 @@ from models import record
 from models.calibration import Calibrator
 from models.contenders import new_learner
 from models.learners import LEARNERS, Additive, ReturnProbability, SecondOrder, StateMismatchError
-from models.parts import Part, PartAssembly, PartChunk, read_part_chunk, require_learnable
+from models.parts import read_part_chunk, require_learnable
 from models.pool import Pool
 from models.progressive import ScoreCounts
 from models.record import CHAMPION, CohortQuality, Record
 from models.versions import COLUMNS, TREATED, ModelSet, initial_models
+from models.waiting import WaitingParts
 from models.watching import Watches
 from models.wire import WireError
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from models.drift import Drift
     from models.learners import Learner
-    from models.parts import Matured
+    from models.parts import Matured, Part, PartChunk
     from models.scorers import Scorer
 
 #: The learners that contend unless told otherwise. Each is cheap, and they err in different ways.
@@ -101,14 +102,6 @@ class TrainerConfig:
         return initial_models(self.first_champion, self.names, as_of)
 
 
-@dataclass
-class _Waiting:
-    """Parts of one decision time, and the smallest offset of `examples` that any of them needs."""
-
-    parts: dict[int, PartAssembly] = field(default_factory=dict)
-    offset: int | None = None
-
-
 class Lead(msgspec.Struct):
     """By how many nats of log loss a contender was better than the champion while that one reigns."""
 
@@ -141,8 +134,7 @@ class Trainer:
         self.groups: dict[str, dict[str, ScoreCounts]] = {}
         self.watches = Watches(config.horizon_days, config.every_days, config.min_labels)
         self._leads: dict[str, Lead] = {}
-        self._waiting: dict[int, _Waiting] = {}
-        self._newest: dict[int, int] = {}
+        self._waiting = WaitingParts(config.partitions)
 
     @property
     def drifts(self) -> list[Drift]:
@@ -168,16 +160,9 @@ class Trainer:
         try:
             require_learnable(chunk, len(COLUMNS))
         except WireError:
-            self._wait_for_rest(chunk.hollow(), offset)
+            self._waiting.add(chunk.hollow(), offset)
             raise
-        self._wait_for_rest(chunk, offset)
-
-    def _wait_for_rest(self, chunk: PartChunk, offset: int | None) -> None:
-        waiting = self._waiting.setdefault(chunk.ts, _Waiting(offset=offset))
-        if offset is not None and waiting.offset is not None:
-            waiting.offset = min(waiting.offset, offset)
-        waiting.parts.setdefault(chunk.partition, PartAssembly()).add(chunk)
-        self._newest[chunk.partition] = max(chunk.ts, self._newest.get(chunk.partition, chunk.ts))
+        self._waiting.add(chunk, offset)
 
     def receive_part(self, part: Part) -> None:
         """Take a whole part, as a backtest has it."""
@@ -185,25 +170,15 @@ class Trainer:
             self.receive(read_part_chunk(message))
 
     def ready(self) -> int | None:
-        """The earliest decision time whose parts are all here, unless an earlier one still waits.
-
-        A partition sends its decision times in rising order. One that has sent a later time and no whole
-        part of this one began later on the grid, or its part cannot be read: it is not waited for.
-        """
-        if not self._waiting:
-            return None
-        ts = min(self._waiting)
-        parts = self._waiting[ts].parts
-        expected = (p for p in range(self.config.partitions) if self._newest.get(p, ts) <= ts)
-        return ts if all(p in parts and parts[p].complete for p in expected) else None
+        """The earliest decision time whose parts are all here, unless an earlier one still waits."""
+        return self._waiting.ready()
 
     def resume_offset(self, next_offset: int) -> int:
         """From which offset of `examples` a restart from `snapshot` must read.
 
         `next_offset` is where the reader stands; the parts that wait are not in the snapshot.
         """
-        offsets = (waiting.offset for waiting in self._waiting.values())
-        return min((offset for offset in offsets if offset is not None), default=next_offset)
+        return self._waiting.resume_offset(next_offset)
 
     # -- learning
 
@@ -213,7 +188,7 @@ class Trainer:
         Afterwards `models()` is the version as of `ts`. Raises NonFiniteError when a learner diverges, after
         which only a `restore` makes this trainer whole.
         """
-        parts = [part.part() for _, part in sorted(self._waiting[ts].parts.items()) if part.complete]
+        parts = self._waiting.whole(ts)
         self.returns = fit(ReturnHistogram.merge(part.histogram for part in parts), self.returns)
         self.watches.turn()
         for decision_time, group in _by_decision_time(parts):
@@ -225,8 +200,7 @@ class Trainer:
         self._forget(passed + self.config.forgets_days * self.watches.loss_rose)
         self.as_of, self.number = ts, self.number + 1
         self._promote()
-        for old in [key for key in self._waiting if key <= ts]:
-            del self._waiting[old]
+        self._waiting.drop(ts)
 
     def _learn(self, inputs: NDArray[np.float32], churned: NDArray[np.bool_]) -> Iterator[int]:
         for start in range(0, len(inputs), SLICE):
