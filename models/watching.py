@@ -3,7 +3,7 @@
 Inputs warm up: what they do is told once the reference, a horizon old, is of a time with labels enough. The
 customers of a young log grow older with it, and every column of tenure and counts would be told. Columns that
 moved meanwhile count as told, so that is taken for this shop's usual. (Weekly Complete Journey: 30 columns
-move in the third week, 5 still in the fifth; none is told before the last week, which is cut off.)
+move in the third week, and none is told in the 48 that follow.)
 """
 
 from __future__ import annotations
