@@ -33,10 +33,10 @@ class LinearSvm(LinearLearner):
         *,
         offset: str = "no_purchase_logit",
         treatment: str | None = None,
-        rate: float = 0.0003,
+        rate: float = 0.0001,
         intercept_rate: float = 0.001,
         l2: float = 1e-4,
-        platt_rate: float = 0.01,
+        platt_rate: float = 0.001,
         clip: float = 5.0,
     ) -> None:
         super().__init__(
