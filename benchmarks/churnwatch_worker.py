@@ -56,7 +56,7 @@ def score_touched(core: PartitionCore, models: ModelSet) -> None:
     chosen = np.flatnonzero(tiers)
     if not len(chosen):
         return
-    because = reasons(table.rows, slots[chosen], ts, horizon, models)
+    because = reasons(table.rows, slots[chosen], ts, horizon, models, core.config.languages)
     model = ModelRef(name=models.champion, version=models.number)
     for i, why in zip(chosen.tolist(), because, strict=True):
         alert = Alert(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
 from features.feature import Feature, decayed, share, trend
@@ -35,7 +34,6 @@ BUYING: Final = (
         formula="BG/NBD P(no purchase in the horizon | x, t_x, T)",
         why="buying rhythm alone already tells most of who returns",
         compute=lambda v: v.no_purchase,
-        say="the buying rhythm alone gives {:.0%} for not returning",
         scale="logit",
         fill=0.5,
     ),
@@ -46,7 +44,6 @@ BUYING: Final = (
         formula="t - last purchase",
         why="the longer the silence, the less likely the return",
         compute=lambda v: v.recency,
-        say="no order for {:.0f} days",
         fill=3650.0,
     ),
     Feature(
@@ -56,7 +53,6 @@ BUYING: Final = (
         formula="days since purchase / (mean gap + 1 day)",
         why="silence weighs by the customer's own rhythm",
         compute=_overdue,
-        say="the silence is {:.1f} times the usual gap",
         fill=1.0,
     ),
     Feature(
@@ -66,7 +62,6 @@ BUYING: Final = (
         formula="(days since purchase - mean gap) / (gap deviation + 7 days)",
         why="late for a regular customer means more than late for an irregular one",
         compute=_overdue_deviations,
-        say="the order is {:.1f} usual deviations late",
         scale="linear",
         high=50.0,
     ),
@@ -77,7 +72,6 @@ BUYING: Final = (
         formula="(last - first purchase day) / (purchase days - 1)",
         why="slow buyers return later or never",
         compute=lambda v: v.gap_mean,
-        say="usually {:.0f} days between orders",
         fill=90.0,
     ),
     Feature(
@@ -87,7 +81,6 @@ BUYING: Final = (
         formula="standard deviation of the last 7 gaps between orders",
         why="irregular buyers are harder to lose and harder to read",
         compute=lambda v: v.gap_deviation,
-        say="gaps between orders vary by {:.0f} days",
         fill=45.0,
     ),
     Feature(
@@ -97,7 +90,6 @@ BUYING: Final = (
         formula="days between the last two orders / (mean gap + 1 day)",
         why="a widening rhythm precedes leaving",
         compute=_last_gap_ratio,
-        say="the last gap was {:.1f} times the usual",
         fill=1.0,
     ),
     Feature(
@@ -107,7 +99,6 @@ BUYING: Final = (
         formula="number of purchases",
         why="habit grows with every order",
         compute=lambda v: v.count("orders"),
-        say="{:.0f} orders so far",
     ),
     Feature(
         name="order_days",
@@ -116,7 +107,6 @@ BUYING: Final = (
         formula="number of distinct purchase days",
         why="separate visits tell habit better than split orders",
         compute=lambda v: v.count("order_days"),
-        say="bought on {:.0f} days so far",
     ),
     Feature(
         name="order_frequency",
@@ -125,7 +115,6 @@ BUYING: Final = (
         formula="30 purchase days / (days since first purchase + 30)",
         why="the plain rate, steadied for new customers",
         compute=_frequency,
-        say="{:.1f} orders a month",
     ),
     Feature(
         name="orders_7d",
@@ -134,7 +123,6 @@ BUYING: Final = (
         formula="purchases, decayed with a half-life of 7 days",
         why="recent buying against older buying",
         compute=decayed("orders", 7),
-        say="{:.1f} orders lately (an order counts half after 7 days)",
     ),
     Feature(
         name="orders_30d",
@@ -143,7 +131,6 @@ BUYING: Final = (
         formula="purchases, decayed with a half-life of 30 days",
         why="recent buying against older buying",
         compute=decayed("orders", 30),
-        say="{:.1f} orders lately (an order counts half after 30 days)",
     ),
     Feature(
         name="orders_90d",
@@ -152,7 +139,6 @@ BUYING: Final = (
         formula="purchases, decayed with a half-life of 90 days",
         why="recent buying against older buying",
         compute=decayed("orders", 90),
-        say="{:.1f} orders lately (an order counts half after 90 days)",
     ),
     Feature(
         name="orders_trend",
@@ -161,8 +147,6 @@ BUYING: Final = (
         formula="log of the 7-day order rate against the 90-day one",
         why="a rate that falls below the customer's own",
         compute=trend("orders", 7, 90),
-        say="orders come at {:.1f} times the usual rate",
-        told=math.exp,
         scale="linear",
         high=10.0,
     ),
@@ -173,7 +157,6 @@ BUYING: Final = (
         formula="money spent, decayed with a half-life of 7 days",
         why="falling spend precedes falling frequency",
         compute=decayed("value", 7),
-        say="{:.0f} spent lately (money counts half after 7 days)",
     ),
     Feature(
         name="spend_30d",
@@ -182,7 +165,6 @@ BUYING: Final = (
         formula="money spent, decayed with a half-life of 30 days",
         why="falling spend precedes falling frequency",
         compute=decayed("value", 30),
-        say="{:.0f} spent lately (money counts half after 30 days)",
     ),
     Feature(
         name="spend_90d",
@@ -191,7 +173,6 @@ BUYING: Final = (
         formula="money spent, decayed with a half-life of 90 days",
         why="falling spend precedes falling frequency",
         compute=decayed("value", 90),
-        say="{:.0f} spent lately (money counts half after 90 days)",
     ),
     Feature(
         name="spend_trend",
@@ -200,8 +181,6 @@ BUYING: Final = (
         formula="log of the 30-day spend rate against the 90-day one",
         why="spend that falls below the customer's own",
         compute=trend("value", 30, 90),
-        say="money comes at {:.1f} times the usual rate",
-        told=math.exp,
         scale="linear",
         high=20.0,
     ),
@@ -212,7 +191,6 @@ BUYING: Final = (
         formula="money spent / purchases",
         why="basket size separates kinds of customers",
         compute=lambda v: v.spent / v.some("orders"),
-        say="{:.2f} spent per order",
     ),
     Feature(
         name="max_order_value",
@@ -221,7 +199,6 @@ BUYING: Final = (
         formula="largest purchase",
         why="one large order may be a one-off",
         compute=lambda v: v.money("value_max"),
-        say="largest order {:.2f}",
     ),
     Feature(
         name="total_spend",
@@ -230,7 +207,6 @@ BUYING: Final = (
         formula="money spent so far",
         why="invested customers stay",
         compute=lambda v: v.spent,
-        say="{:.0f} spent in all",
     ),
     Feature(
         name="items_per_order",
@@ -239,7 +215,6 @@ BUYING: Final = (
         formula="items bought (at most 10,000 an order) / purchases",
         why="stocking up delays the next order",
         compute=share("items", "orders"),
-        say="{:.1f} items per order",
         fill=1.0,
     ),
     Feature(
@@ -249,7 +224,6 @@ BUYING: Final = (
         formula="orders with a coupon / orders",
         why="bought loyalty ends with the discount",
         compute=share("coupon_orders", "orders"),
-        say="{:.0%} of orders used a coupon",
         scale="linear",
     ),
     Feature(
@@ -259,7 +233,6 @@ BUYING: Final = (
         formula="orders on Saturday or Sunday (UTC) / orders",
         why="habits of the week",
         compute=share("weekend_orders", "orders"),
-        say="{:.0%} of orders on weekends",
         scale="linear",
         fill=2 / 7,
     ),
@@ -270,7 +243,6 @@ BUYING: Final = (
         formula="orders from 18:00 UTC / orders",
         why="habits of the day",
         compute=share("evening_orders", "orders"),
-        say="{:.0%} of orders in the evening",
         scale="linear",
         fill=0.25,
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -28,7 +27,6 @@ ENGAGEMENT: Final = (
         formula="t - first event",
         why="new customers leave more than old ones",
         compute=since("first_ts"),
-        say="a customer for {:.0f} days",
     ),
     Feature(
         name="days_since_activity",
@@ -37,7 +35,6 @@ ENGAGEMENT: Final = (
         formula="t - last event of any kind",
         why="browsing without buying is still interest",
         compute=since("last_ts"),
-        say="not seen for {:.0f} days",
         fill=3650.0,
     ),
     Feature(
@@ -47,7 +44,6 @@ ENGAGEMENT: Final = (
         formula="all events, decayed with a half-life of 7 days",
         why="attention goes before orders do",
         compute=decayed("activity", 7),
-        say="{:.1f} visits, orders and reviews lately (each counts half after 7 days)",
     ),
     Feature(
         name="activity_30d",
@@ -56,7 +52,6 @@ ENGAGEMENT: Final = (
         formula="all events, decayed with a half-life of 30 days",
         why="attention goes before orders do",
         compute=decayed("activity", 30),
-        say="{:.1f} visits, orders and reviews lately (each counts half after 30 days)",
     ),
     Feature(
         name="activity_90d",
@@ -65,7 +60,6 @@ ENGAGEMENT: Final = (
         formula="all events, decayed with a half-life of 90 days",
         why="attention goes before orders do",
         compute=decayed("activity", 90),
-        say="{:.1f} visits, orders and reviews lately (each counts half after 90 days)",
     ),
     Feature(
         name="activity_trend",
@@ -74,8 +68,6 @@ ENGAGEMENT: Final = (
         formula="log of the 7-day activity rate against the 30-day one",
         why="attention that falls below the customer's own",
         compute=trend("activity", 7, 30),
-        say="active at {:.1f} times the usual rate",
-        told=math.exp,
         scale="linear",
         high=10.0,
     ),
@@ -86,7 +78,6 @@ ENGAGEMENT: Final = (
         formula="days with any event among the last 30",
         why="coming often is a habit",
         compute=lambda v: v.active_days(30),
-        say="active on {:.0f} of the last 30 days",
     ),
     Feature(
         name="active_days_90d",
@@ -95,7 +86,6 @@ ENGAGEMENT: Final = (
         formula="days with any event among the last 90",
         why="coming often is a habit",
         compute=lambda v: v.active_days(90),
-        say="active on {:.0f} of the last 90 days",
     ),
     Feature(
         name="views_30d",
@@ -104,7 +94,6 @@ ENGAGEMENT: Final = (
         formula="item views, decayed with a half-life of 30 days",
         why="looking at products is the nearest thing to buying",
         compute=decayed("views", 30),
-        say="{:.1f} products looked at lately",
     ),
     Feature(
         name="searches",
@@ -113,7 +102,6 @@ ENGAGEMENT: Final = (
         formula="number of searches",
         why="searching without finding tires",
         compute=lambda v: v.count("searches"),
-        say="{:.0f} searches so far",
     ),
     Feature(
         name="carts_30d",
@@ -122,7 +110,6 @@ ENGAGEMENT: Final = (
         formula="cart additions, decayed with a half-life of 30 days",
         why="intent that was nearly an order",
         compute=decayed("carts", 30),
-        say="{:.1f} things put into the cart lately",
     ),
     Feature(
         name="cart_abandonment",
@@ -131,7 +118,6 @@ ENGAGEMENT: Final = (
         formula="1 - orders / cart additions, both decayed over 30 days, at least 0",
         why="intent that fails is a complaint nobody files",
         compute=_cart_abandonment,
-        say="{:.0%} of recent carts were left",
         scale="linear",
         fill=0.5,
     ),
@@ -142,6 +128,5 @@ ENGAGEMENT: Final = (
         formula="distinct categories seen (64 hash buckets)",
         why="who uses more of the shop has more reasons to return",
         compute=lambda v: v.breadth,
-        say="interested in {:.0f} categories",
     ),
 )

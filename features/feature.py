@@ -40,7 +40,7 @@ class Feature:
 
     `compute` gives raw values (n,), NaN = missing. Its model input takes the raw value `fill` for a missing
     one, is bounded by `high` against outliers (from 0 up; from -`high` if `linear`), and scaled by `scale`.
-    `say` tells a raw value in words, as a part of a sentence; `told` makes the number that is said of it.
+    What is said of it to people stands in `features.wording`.
     """
 
     name: str
@@ -49,22 +49,14 @@ class Feature:
     formula: str
     why: str
     compute: Callable[[View], Floats]
-    say: str
     scale: Scale = "log"
     fill: float = 0.0
     high: float = 1e7
-    told: Callable[[float], float] = float
 
     @property
     def low(self) -> float:
         """The lower bound of raw values in model inputs."""
         return -self.high if self.scale == "linear" else 0.0
-
-    def text(self, raw: float) -> str:
-        """The raw value as a part of a sentence."""
-        return (
-            self.say.format(self.told(raw)) if np.isfinite(raw) else f"no {self.name.replace('_', ' ')} known"
-        )
 
 
 def share(part: str, whole: str) -> Callable[[View], Floats]:

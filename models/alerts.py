@@ -17,15 +17,19 @@ Kind = Literal["episode", "trigger"]
 Tier = Literal["none", "medium", "high", "critical"]
 
 
-class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """One feature's exact share in the champion's log-odds, in words."""
+class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One feature's exact share in the champion's log-odds, in words for people at the shop."""
 
     feature: str
-    #: The feature's raw value in its catalogue unit; absent when the feature is missing.
+    #: The feature's raw value in its catalogue unit; null when the customer has none.
     value: float | None
-    #: Additive share of the log-odds relative to the average customer.
+    #: Additive share of the log-odds relative to the average customer; never 0. A negative one lowers the
+    #: risk, and is given only when nothing raises it.
     contribution: float
+    #: The reason as a sentence, in the first of the configured languages (`alerting.languages`).
     text: str
+    #: The same sentence in the other configured languages, by BCP 47 tag; absent when there are none.
+    texts: dict[str, str] = {}
 
 
 class ModelRef(msgspec.Struct, frozen=True, kw_only=True):

@@ -106,7 +106,7 @@ def _judge(
     raised = np.flatnonzero(tiers)
     if len(raised):
         as_of = ts if isinstance(ts, int) else ts[raised]
-        because = reasons(rows, slots[raised], as_of, horizon, models)
+        because = reasons(rows, slots[raised], as_of, horizon, models, core.config.languages)
         for i, why in zip(raised.tolist(), because, strict=True):
             alert = Alert(
                 alert_id=alert_id(found[i].user, "trigger", found[i].event_id),

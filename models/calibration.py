@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import msgspec
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, log_expit
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from models.progressive import ScoreCounts
     from models.scorers import PoolScorer
 
@@ -57,15 +59,25 @@ class Calibrator:
         """Take one decision time's issued probabilities and labels: Newton's method on the log posterior."""
         p = np.clip(counts.probabilities, _CERTAINTY, 1 - _CERTAINTY)
         x = np.stack((np.log(p) - np.log1p(-p), np.ones(len(p))))
-        labels, churned = counts.positives + counts.negatives, counts.positives
+        churned, stayed = counts.positives, counts.negatives
+        labels = churned + stayed
+
+        def lost(line: NDArray[np.float64]) -> float:
+            forecast = log_expit(np.stack((line @ x, -(line @ x))))
+            away = line - self._line
+            return float(away @ self._precision @ away / 2 - _EVIDENCE * (forecast * [churned, stayed]).sum())
+
         line = self._line
         for _ in range(_STEPS):
             forecast = expit(line @ x)
             gradient = _EVIDENCE * (x @ (churned - labels * forecast)) - self._precision @ (line - self._line)
             curvature = self._precision + _EVIDENCE * (x * (labels * forecast * (1 - forecast))) @ x.T
-            line = line + np.linalg.solve(curvature, gradient)
-        if np.isfinite(line).all():
-            self._line, self._precision = line, curvature
+            step = np.linalg.solve(curvature, gradient)
+            # Newton's step may leap far beyond where almost all forecasts are wrong.
+            while lost(line + step) > lost(line) and np.abs(step).max() > _CERTAINTY:
+                step = step / 2
+            line = line + step
+        self._line, self._precision = line, curvature
 
     def forget(self, days: float) -> None:
         """Become less sure, as `days` of event time pass, but never less than at the beginning."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from features.grid import DecisionGrid
 from features.layout import DAY_MS, Layout
 from features.updates import LOW_RATING
 from models.episodes import Thresholds
+
+if TYPE_CHECKING:
+    from features.wording import Language
 
 _DAILY: Final = DecisionGrid(every_days=1)
 _TIERS: Final = Thresholds()
@@ -19,7 +22,8 @@ class CoreConfig:
     """What decides meaning, and must not change under a running deployment.
 
     `learn_sample` bounds the members of a cohort per partition; `min_labels` is how many labels a model
-    needs before it may raise alerts; `salt` keys every hash of a customer.
+    needs before it may raise alerts; `salt` keys every hash of a customer. Only `languages`, in which
+    reasons are told, the first one foremost, may change at any time.
     Raises ValueError where the parts do not fit together.
     """
 
@@ -36,12 +40,15 @@ class CoreConfig:
     trigger_cooldown_ms: int = 7 * DAY_MS
     low_rating: float = LOW_RATING
     low_survey: float = 3.0
+    languages: tuple[Language, ...] = ("en",)
 
     def __post_init__(self) -> None:
         if min(self.horizon_days, self.active_within_days, self.partitions, self.learn_sample) < 1:
             raise ValueError("horizon, activity window, partitions and learning sample must be at least 1")
         if self.evict_after_days < self.active_within_days + self.horizon_days + 2 * self.grid.every_days:
             raise ValueError("eviction must wait until no pending cohort can hold the customer")
+        if not self.languages or len(set(self.languages)) < len(self.languages):
+            raise ValueError("reasons are told in at least one language, and in each once")
 
     @property
     def layout(self) -> Layout:

@@ -8,16 +8,29 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_type_hints
 
 from features.catalogue import OFFSET
-from models.learners import Additive, HoeffdingTree, Logistic, ReturnProbability, SecondOrder
+from models.learners import (
+    AdaptiveRandomForest,
+    Additive,
+    Bagging,
+    HoeffdingAdaptiveTree,
+    HoeffdingTree,
+    LightGbm,
+    LinearSvm,
+    Logistic,
+    NeuralNetwork,
+    ReturnProbability,
+    SecondOrder,
+    require_lightgbm,
+)
 from models.versions import COLUMNS, TREATED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from models.learners import Learner
     from models.learners.space import Dimension
 
-#: What the tree may split on: its cost per label grows with every column, and these tell most.
+#: What trees may split on: their cost per label grows with every column, and these tell most.
 _TREE_COLUMNS: Final = (
     OFFSET,
     "days_since_purchase",
@@ -34,17 +47,36 @@ _TREE_COLUMNS: Final = (
 )
 
 
+_LINEAR: Final[dict[str, Any]] = {"offset": OFFSET, "treatment": TREATED}
+_TREES: Final[dict[str, Any]] = {"offset": OFFSET, "splits_on": _TREE_COLUMNS}
 #: Every learner that may contend, by its name in the settings, with what it sees of the catalogue. All other
 #: arguments of its constructor can be set; what they are if nobody sets them, stands there or here.
 CONTENDERS: Final[Mapping[str, partial[Any]]] = {
-    Additive.name: partial(Additive, COLUMNS, offset=OFFSET, treatment=TREATED),
-    SecondOrder.name: partial(SecondOrder, COLUMNS, offset=OFFSET, treatment=TREATED),
-    Logistic.name: partial(Logistic, COLUMNS, offset=OFFSET, treatment=TREATED),
+    Additive.name: partial(Additive, COLUMNS, **_LINEAR),
+    SecondOrder.name: partial(SecondOrder, COLUMNS, **_LINEAR),
     ReturnProbability.name: partial(ReturnProbability, COLUMNS, offset=OFFSET),
-    HoeffdingTree.name: partial(HoeffdingTree, COLUMNS, offset=OFFSET, splits_on=_TREE_COLUMNS),
+    Logistic.name: partial(Logistic, COLUMNS, **_LINEAR),
+    "logistic_adagrad": partial(Logistic, COLUMNS, **_LINEAR, optimiser="adagrad", rate=0.01),
+    "logistic_ftrl": partial(Logistic, COLUMNS, **_LINEAR, optimiser="ftrl", rate=0.01),
+    LinearSvm.name: partial(LinearSvm, COLUMNS, **_LINEAR),
+    HoeffdingTree.name: partial(HoeffdingTree, COLUMNS, **_TREES),
+    HoeffdingAdaptiveTree.name: partial(HoeffdingAdaptiveTree, COLUMNS, **_TREES),
+    AdaptiveRandomForest.name: partial(AdaptiveRandomForest, COLUMNS, **_TREES),
+    Bagging.name: partial(Bagging, COLUMNS, **_TREES),
+    NeuralNetwork.name: partial(NeuralNetwork, COLUMNS, **_LINEAR),
+    LightGbm.name: partial(LightGbm, COLUMNS, offset=OFFSET),
 }
 #: What a learner sees is no setting.
-_SEEN: Final = frozenset({"columns", "offset", "treatment", "splits_on"})
+_SEEN: Final = frozenset({"columns", "offset", "treatment", "splits_on", "optimiser"})
+
+
+def require_contenders(names: Collection[str]) -> None:
+    """Raise ValueError unless all `names` exist, `MissingExtraError` (one too) unless all are installed."""
+    unknown = sorted(set(names) - set(CONTENDERS))
+    if unknown:
+        raise ValueError(f"unknown learners {unknown}; there are {sorted(CONTENDERS)}")
+    if LightGbm.name in names:
+        require_lightgbm()
 
 
 class Setting(NamedTuple):

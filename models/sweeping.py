@@ -166,7 +166,7 @@ def _episodes(
         moved = slots[chosen]
         if status == "opened":
             rows["episode_start"][moved] = ts
-        because = reasons(rows, as_of[chosen], ts, core.config.horizon_days, models)
+        because = reasons(rows, as_of[chosen], ts, core.config.horizon_days, models, core.config.languages)
         _raise(core, result, chosen, status, because=because, models=models)
         rows["tier"][moved] = 0 if status == "resolved" else result.tiers[chosen]
         rows["judged_at"][moved] = ts

@@ -15,9 +15,10 @@ from features.layout import DAY_MS
 from features.returns import PRIOR, ReturnHistogram, ReturnModel, fit
 from models import record
 from models.calibration import Calibrator
-from models.contenders import new_learner
+from models.contenders import new_learner, require_contenders
 from models.examples import by_decision_time, examples
-from models.learners import LEARNERS, Additive, ReturnProbability, SecondOrder, StateMismatchError
+from models.learners import Additive, ReturnProbability, SecondOrder, StateMismatchError
+from models.overrides import Promotion
 from models.parts import Part, PartAssembly, PartChunk, read_part_chunk, require_learnable
 from models.pool import Pool
 from models.record import CHAMPION, CohortQuality, Record
@@ -66,9 +67,9 @@ class TrainerConfig:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        unknown = set(self.contenders) - set(LEARNERS)
-        if unknown or not self.contenders:
-            raise ValueError(f"unknown learners {sorted(unknown)}; there are {sorted(LEARNERS)}")
+        require_contenders(self.contenders)
+        if not self.contenders:
+            raise ValueError("no learners contend")
         if self.champion not in (AUTO, *self.names):
             raise ValueError(f"the champion {self.champion!r} is not among {self.names}")
 
@@ -125,6 +126,8 @@ class Trainer:
         self.record = Record()
         self.record_from = Record()
         self.quality: list[CohortQuality] = []
+        #: Every change of champion that was earned, the oldest first.
+        self.promotions: list[Promotion] = []
         self._leads: dict[str, Lead] = {}
         self._waiting: dict[int, _Waiting] = {}
         self._newest: dict[int, int] = {}
@@ -238,7 +241,12 @@ class Trainer:
             return
         eligible = [n for n, lead in self._leads.items() if lead.labels >= self.config.promotion_labels]
         best = max(eligible, key=lambda name: self._leads[name].mean, default=self.champion)
-        if best != self.champion and self._leads[best].mean > self.config.promotion_margin:
+        if best != self.champion and (lead := self._leads[best]).mean > self.config.promotion_margin:
+            assert self.as_of is not None, "leads come from labels"
+            promotion = Promotion(
+                champion=best, over=self.champion, as_of=self.as_of, lead=lead.mean, labels=lead.labels
+            )
+            self.promotions.append(promotion)
             self.champion = best
             self._leads.clear()
 
@@ -254,6 +262,7 @@ class Trainer:
             labels=self.labels,
             scorers=self._scorers(),
             returns=self.returns,
+            promoted=self.promotions[-1] if self.promotions else None,
         )
 
     def _scorers(self) -> dict[str, Scorer]:
@@ -284,6 +293,7 @@ class Trainer:
                 total=self.labels,
                 champion=self.champion,
                 leads=self._leads,
+                promotions=self.promotions,
                 records=[self.record.to_json(), self.record_from.to_json()],
                 quality=[(q.decision_time, q.labels, q.churned, q.auc, q.log_loss) for q in self.quality],
             )
@@ -305,7 +315,7 @@ class Trainer:
         self.returns, self.as_of, self.number = kept.returns, kept.as_of, kept.number
         self.labels = kept.total
         if self.config.champion == AUTO:
-            self.champion, self._leads = kept.champion, kept.leads
+            self.champion, self._leads, self.promotions = kept.champion, kept.leads, kept.promotions
         self.record, self.record_from = (Record.from_json(each) for each in kept.records)
         self.quality = [CohortQuality(*each) for each in kept.quality]
 
@@ -321,5 +331,6 @@ class _Snapshot(msgspec.Struct):
     total: int
     champion: str
     leads: dict[str, Lead]
+    promotions: list[Promotion]
     records: list[dict[str, dict[str, list[int]]]]
     quality: list[tuple[int, int, int, float, float]]

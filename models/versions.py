@@ -1,8 +1,9 @@
 """Model versions: what the trainer publishes as of a decision time and workers score with.
 
-One record per contender (`version/<name>/<number>`) and then one for all (`champion`), so a worker that
-has read a `champion` record has read every version it names. JSON throughout; scorers refuse non-finite
-numbers while decoding, so a broken version never reaches a customer.
+One record per contender (`version/<name>/<number>`) and then one for all, which names who leads: under
+`champion/<number>`, by which the set can be brought back, and under `champion`, the newest. So a worker that
+has read such a record has read every version it names. JSON throughout; scorers refuse non-finite numbers
+while decoding, so a broken version never reaches a customer.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from scipy.special import expit
 
 from features.catalogue import NAMES, OFFSET
 from features.returns import PRIOR, ReturnModel
+from models.overrides import Promotion
 from models.scorers import LinearScorer, PoolScorer, Scorer
-from models.signing import check_signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,8 @@ class VersionRecord(msgspec.Struct, kw_only=True):
 class ChampionRecord(msgspec.Struct, kw_only=True):
     """Which versions belong together as of a decision time, and who of them raises alerts.
 
-    Raises ValueError when the champion does not contend.
+    `promoted` is the last promotion by then, if there was one. Raises ValueError when the champion does not
+    contend.
     """
 
     champion: str
@@ -60,6 +62,7 @@ class ChampionRecord(msgspec.Struct, kw_only=True):
     labels: int
     contenders: tuple[str, ...]
     returns: ReturnModel
+    promoted: Promotion | None = None
 
     def __post_init__(self) -> None:
         if self.champion not in self.contenders:
@@ -75,6 +78,8 @@ class ModelSet(msgspec.Struct, frozen=True, kw_only=True):
     labels: int
     scorers: dict[str, Scorer]
     returns: ReturnModel
+    #: Who took the lead last, if anybody did.
+    promoted: Promotion | None = None
 
     @property
     def contenders(self) -> tuple[str, ...]:
@@ -95,6 +100,11 @@ class ModelSet(msgspec.Struct, frozen=True, kw_only=True):
 def version_key(name: str, number: int) -> bytes:
     """Kafka key of a version."""
     return f"version/{name}/{number}".encode()
+
+
+def champion_key(number: int) -> bytes:
+    """Kafka key under which the champion of a version set is kept."""
+    return f"champion/{number}".encode()
 
 
 def return_scorer() -> Scorer:
@@ -121,46 +131,8 @@ def initial_models(champion: str, contenders: tuple[str, ...], as_of: int) -> Mo
     )
 
 
-class VersionReader:
-    """Builds model sets from the records of the `models` topic, in log order.
-
-    With a `secret` only what is signed with it is read, tombstones too.
-    """
-
-    def __init__(self, secret: bytes = b"") -> None:
-        self._secret = secret
-        self._versions: dict[bytes, VersionRecord] = {}
-        self.latest: ModelSet | None = None
-
-    def read(self, key: bytes, value: bytes | None, signed: bytes | None = None) -> ModelSet | None:
-        """Take one record and its signature, if any; returns the new model set when it completes one.
-
-        Raises SignatureError, msgspec.ValidationError or DecodeError for a record that is no sound version
-        (the models in force stay), KeyError when a champion names a version that was not read.
-        """
-        if self._secret:
-            check_signature(signed, key, value, self._secret)
-        if value is None:
-            self._versions.pop(key, None)
-            return None
-        if key != CHAMPION_KEY:
-            self._versions[key] = msgspec.json.decode(value, type=VersionRecord)
-            return None
-        chosen = msgspec.json.decode(value, type=ChampionRecord)
-        versions = {name: self._versions[version_key(name, chosen.number)] for name in chosen.contenders}
-        self.latest = ModelSet(
-            as_of=chosen.as_of,
-            number=chosen.number,
-            champion=chosen.champion,
-            labels=chosen.labels,
-            scorers={name: version.scorer for name, version in versions.items()},
-            returns=chosen.returns,
-        )
-        return self.latest
-
-
-def records(models: ModelSet, states: dict[str, bytes], keep: int) -> Iterator[tuple[bytes, bytes | None]]:
-    """The `models` records that publish a set, tombstones of what falls out of the last `keep` included."""
+def records(models: ModelSet, states: dict[str, bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """The `models` records that publish a set, in the order in which they must stand there."""
     for name, scorer in models.scorers.items():
         state = states.get(name)
         version = VersionRecord(
@@ -172,15 +144,16 @@ def records(models: ModelSet, states: dict[str, bytes], keep: int) -> Iterator[t
             state=state.decode() if state is not None else None,
         )
         yield version_key(name, models.number), msgspec.json.encode(version, order="deterministic")
-    champion = ChampionRecord(
-        champion=models.champion,
-        number=models.number,
-        as_of=models.as_of,
-        labels=models.labels,
-        contenders=models.contenders,
-        returns=models.returns,
+    champion = msgspec.json.encode(
+        ChampionRecord(
+            champion=models.champion,
+            number=models.number,
+            as_of=models.as_of,
+            labels=models.labels,
+            contenders=models.contenders,
+            returns=models.returns,
+            promoted=models.promoted,
+        )
     )
-    yield CHAMPION_KEY, msgspec.json.encode(champion)
-    if models.number > keep:
-        for name in models.scorers:
-            yield version_key(name, models.number - keep), None
+    yield champion_key(models.number), champion
+    yield CHAMPION_KEY, champion

@@ -78,6 +78,8 @@ def _report(backtest: Backtest, console: Console) -> None:
     )
     for reason, count in sorted(backtest.rejected.items()):
         console.print(f"refused: {count:,} x {reason}", highlight=False)
+    for promotion in trainer.promotions:
+        console.print(f"promoted {day_of(promotion.as_of)}: {promotion.in_words}", highlight=False)
     if not trainer.labels:
         console.print(
             "The log is shorter than the horizon: no label matured, so there is no quality to show."

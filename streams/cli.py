@@ -11,10 +11,12 @@ import click
 
 from streams import logs
 from streams.cli_history import backtest, replay
+from streams.cli_models import models
 from streams.cli_shared import PROBLEMS, run, settings_of, settings_on_kafka, settings_option
 from streams.cli_tune import tune
 
 if TYPE_CHECKING:
+    from features.wording import Language
     from streams.sections import Kafka
 
 
@@ -144,19 +146,25 @@ def demo(data: str, bootstrap: str | None, *, keep: bool, folder: Path) -> None:
 
 main.add_command(backtest)
 main.add_command(replay)
+main.add_command(models)
 main.add_command(tune)
 
 
 @main.command()
 @settings_option
 @click.argument("user")
-def inspect(file: Path | None, user: str) -> None:
+@click.option(
+    "--language",
+    type=click.Choice(["en", "zh"]),
+    help="Tell the features in this language; default: the first of alerting.languages.",
+)
+def inspect(file: Path | None, user: str, language: Language | None) -> None:
     """Show one customer: profile, features, risk, history of alerts and decisions."""
     from rich.console import Console  # noqa: PLC0415
 
     from streams.inspecting import inspect as show  # noqa: PLC0415
 
-    run(show(settings_on_kafka(file), user, Console()))
+    run(show(settings_on_kafka(file), user, Console(), language))
 
 
 @main.command()

@@ -211,7 +211,7 @@ class CustomerPartition(Partition):
         if core.matured is None or core.matured < ts:
             await self._send_part(ts)
             models = self._context.models.current
-        if core.replaying and models.as_of < ts:
+        if core.replaying and self._context.models.learned < ts:
             return False
         act = core.replaying or ts >= self._context.now() - self._context.settings.act_within_ms
         with self._context.metrics.sweep_seconds.time():

@@ -15,6 +15,7 @@ from rich.table import Table
 from features.catalogue import CATALOGUE, NAMES, raw_features
 from features.hashing import partition_of
 from features.view import View
+from features.wording import LANGUAGES
 from interventions.commands import Decision
 from models.alerts import Alert
 from models.episodes import TIERS
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from features.wording import Language
     from models.core import PartitionCore
     from streams.settings import Settings
 
@@ -34,8 +36,11 @@ class UnknownCustomerError(RuntimeError):
     """Nothing is known of this customer: no event arrived, or they were evicted or erased."""
 
 
-async def inspect(settings: Settings, user: str, console: Console) -> None:
-    """Print profile, features, risk and history of one customer. Raises UnknownCustomerError."""
+async def inspect(settings: Settings, user: str, console: Console, language: Language | None = None) -> None:
+    """Print profile, features, risk and history of one customer. Raises UnknownCustomerError.
+
+    Features are told in `language`; None: in the first of the settings.
+    """
     partition = partition_of(user.encode(), settings.kafka.partitions)
     core = await read_core(settings, partition)
     slot = core.table.slot(user)
@@ -46,7 +51,8 @@ async def inspect(settings: Settings, user: str, console: Console) -> None:
     slots = core.table.as_of(np.array([slot]), ts)
     probability = float(judge(core.table.rows, slots, ts, core.config.horizon_days, models).probabilities[0])
     view = View(core.table.rows[slots], ts, core.config.horizon_days, models.returns)
-    raw = raw_features(view)[0].tolist()
+    raw = dict(zip(NAMES, raw_features(view)[0].tolist(), strict=True))
+    wording = LANGUAGES[language or settings.alerting.languages[0]]
     console.print(f"[bold]customer {user}[/], partition {partition}, as of {moment(ts)}", highlight=False)
     tier = TIERS[core.config.thresholds.tiers(np.array([probability]))[0]]
     console.print(
@@ -64,9 +70,10 @@ async def inspect(settings: Settings, user: str, console: Console) -> None:
     table = Table(title="features", title_justify="left")
     for column in ("feature", "value", "unit", "in words"):
         table.add_column(column)
-    for feature, value in zip(CATALOGUE, raw, strict=True):
+    for feature in CATALOGUE:
+        value = raw[feature.name]
         shown = f"{value:.4g}" if np.isfinite(value) else "missing"
-        table.add_row(feature.name, shown, feature.unit, feature.text(value))
+        table.add_row(feature.name, shown, feature.unit, wording.tell(feature.name, raw))
     console.print(table)
     await _history(settings, user, partition, console)
 

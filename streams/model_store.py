@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 
 from features.clock import BEGINNING
 from models.signing import HEADER, SignatureError
-from models.versions import ModelSet, VersionReader
+from models.version_reader import VersionReader
 from streams.logs import logger
 from streams.readers import bounds, reader
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer
 
     from models.trainer import TrainerConfig
+    from models.version_reader import InForce
+    from models.versions import ModelSet
     from streams.patience import Patience
     from streams.telemetry import Metrics
 
@@ -30,6 +32,7 @@ log = logger(__name__)
 class ModelStore:
     """Follows the `models` topic. `current` is always usable: before any version the return probability.
 
+    What is in force is the trainer's newest version, unless an operator has put another in its place.
     With a `secret` only versions that are signed with it come into force.
     """
 
@@ -48,10 +51,20 @@ class ModelStore:
         self._metrics = metrics
         self._reader = VersionReader(secret)
         self._listeners: list[Callable[[], None]] = []
+        self._found: InForce | None = None
 
     def on_change(self, listener: Callable[[], None]) -> None:
-        """Call `listener` whenever a new model set is in force."""
+        """Call `listener` whenever another model set is in force or was published."""
         self._listeners.append(listener)
+
+    @property
+    def learned(self) -> int:
+        """As of when the trainer's newest version is (epoch ms), be it in force or not."""
+        return (self.current if self._found is None else self._found.newest).as_of
+
+    def outdated(self, number: int, keep: int) -> list[bytes]:
+        """See `VersionReader`."""
+        return self._reader.outdated(number, keep)
 
     async def follow(self, patience: Patience) -> None:
         """Read all versions there are, then every new one; waits for the broker, and runs until cancelled."""
@@ -81,13 +94,28 @@ class ModelStore:
             self._metrics.refused_versions.inc()
             log.warning("a model version was refused", key=key.decode(errors="replace"), why=str(error))
             return
-        if found is not None and found.as_of >= self.current.as_of:
-            self.current = found
-            self._metrics.model_version.clear()
-            self._metrics.model_version.labels(found.champion).set(found.number)
-            self._metrics.model_as_of.set(found.as_of / 1000)
+        self._metrics.model_override.set(self._reader.override is not None)
+        if found is not None:
+            self._bring_into_force(found)
             for listener in self._listeners:
                 listener()
+
+    def _bring_into_force(self, found: InForce) -> None:
+        before, self._found, self.current = self._found, found, found.models
+        speaks = {"version": found.models.number, "champion": found.models.champion}
+        if found.override != (before and before.override):
+            log.info(
+                "an operator overrides the trainer" if found.override else "no override stands", **speaks
+            )
+        if found.unheeded and found.unheeded != (before and before.unheeded):
+            log.warning("an override is not followed", why=found.unheeded, **speaks)
+        metrics = self._metrics
+        metrics.model_version.clear()
+        metrics.model_version.labels(found.models.champion).set(found.models.number)
+        metrics.model_as_of.set(found.newest.as_of / 1000)
+        metrics.champion.clear()
+        for name in found.models.contenders:
+            metrics.champion.labels(name).set(name == found.models.champion)
 
 
 class FrozenModels(ModelStore):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
@@ -12,7 +11,7 @@ from features.clock import BEGINNING
 from interventions.ledger import LedgerPartition
 from models.core import PartitionCore
 from models.signing import HEADER, SignatureError
-from models.versions import ModelSet, VersionReader
+from models.version_reader import VersionReader
 from streams.checkpoint import Identity
 from streams.readers import bounds, read_until, reader
 from streams.recovery import recover
@@ -21,6 +20,7 @@ from streams.state import CustomersState, LedgerState, State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from models.versions import ModelSet
     from streams.settings import Settings
 
 
@@ -48,18 +48,32 @@ async def _recover(settings: Settings, table: str, partition: int, state: State)
     await recover(state, identity, path, kafka.client_options())
 
 
+class Versions(NamedTuple):
+    """What stands on `models`: the sets that can be used, why others cannot, whether anything is signed."""
+
+    reader: VersionReader
+    refused: list[str]
+    signed: bool
+
+
 async def read_models(settings: Settings) -> ModelSet:
-    """The newest models, or what speaks before there are any."""
-    found = VersionReader(settings.secret)
+    """The models in force, or what speaks before there are any."""
+    return (await read_versions(settings)).reader.latest or settings.trainer().initial(BEGINNING)
+
+
+async def read_versions(settings: Settings) -> Versions:
+    """The versions as a worker with these settings reads them: what it refuses is not in force."""
+    reader, refused, signatures = VersionReader(settings.secret), list[str](), set[bytes | None]()
 
     def take(record: ConsumerRecord[Any, Any]) -> None:
-        # What a worker refuses is not in force.
-        with suppress(msgspec.MsgspecError, KeyError, SignatureError):
-            found.read(record.key or b"", record.value, dict(record.headers).get(HEADER))
+        signatures.add(signed := dict(record.headers).get(HEADER))
+        try:
+            reader.read(record.key or b"", record.value, signed)
+        except (msgspec.MsgspecError, KeyError, SignatureError) as error:
+            refused.append(str(error))
 
     await scan(settings, "models", 0, take)
-    trainer = settings.trainer()
-    return found.latest or trainer.initial(BEGINNING)
+    return Versions(reader, refused, bool(signatures - {None}))
 
 
 async def scan(

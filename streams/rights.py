@@ -59,6 +59,17 @@ _COMMANDS: Final = tuple(name for name in CATALOGUE if name.startswith("commands
 #: What a worker reads again: its state, and what one part of it tells another.
 _READ_AGAIN: Final = ("churn-alerts", "examples", "models", "customers-changelog", "ledger-changelog")
 
+#: What keeping topics takes, and looking into them.
+_KEEPING: Final[tuple[Operation, ...]] = (
+    "Create",
+    "Describe",
+    "DescribeConfigs",
+    "Alter",
+    "AlterConfigs",
+    "Delete",
+    "Read",
+)
+
 #: Every role. The worker's DescribeConfigs serve `worker --check` only.
 ROLES: Final = (
     Role(
@@ -96,17 +107,12 @@ ROLES: Final = (
     ),
     Role(
         name="operator",
-        who="`churnwatch topics`, `inspect` and `features`; looks into dead letters",
-        topics=_each(
-            CATALOGUE,
-            "Create",
-            "Describe",
-            "DescribeConfigs",
-            "Alter",
-            "AlterConfigs",
-            "Delete",
-            "Read",
-        ),
+        who="`churnwatch topics`, `models`, `inspect` and `features`; looks into dead letters",
+        topics={
+            **_each(CATALOGUE, *_KEEPING),
+            # Where an override of the trainer stands.
+            "models": (*_KEEPING, "Write"),
+        },
         group=("Describe", "Read", "Delete"),
         own_groups=True,
     ),

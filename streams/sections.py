@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from features.wording import Language
 from models.trainer import AUTO, CONTENDERS
 from streams.learners import Learners
 from streams.topics import Topics
@@ -137,6 +138,8 @@ class Alerting(_Part):
     #: A decision time or trigger older than this raises no alert in live operation; by default one grid step
     #: and the allowed lateness.
     act_within_days: float | None = Field(default=None, gt=0)
+    #: In which reasons are told. The `text` of a reason is in the first; the others stand in its `texts`.
+    languages: tuple[Language, ...] = ("en",)
 
 
 class Money(_Part):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
+from models.signing import HEADER, signature
 from streams.authorisation import RightsError, sentence
 from streams.producer import Producer
 from streams.rights import Right
@@ -24,6 +25,11 @@ class Message(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Sequence[Header] = ()
+
+
+def signed_message(key: bytes, value: bytes | None, secret: bytes) -> Message:
+    """A record for `models`: signed if there is a secret."""
+    return Message(key, value, ((HEADER, signature(key, value, secret)),) if secret else ())
 
 
 class SendError(RuntimeError):

@@ -103,6 +103,7 @@ class Settings(BaseSettings):
             trigger_cooldown_ms=round(alerting.trigger_cooldown_days * DAY_MS),
             low_rating=alerting.low_rating,
             low_survey=alerting.low_survey,
+            languages=alerting.languages,
         )
 
     def trainer(self) -> TrainerConfig:

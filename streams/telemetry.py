@@ -18,7 +18,7 @@ _FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
 class Metrics:
     """All metrics of one process, in a registry of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self) -> None:  # noqa: PLR0915 - a list of all there is
         self.registry = CollectorRegistry()
         # -- input
         self.records = self._counter("records", "Records read from input topics.", "topic")
@@ -96,7 +96,14 @@ class Metrics:
         self.labels = self._counter("labels", "Labels learned.")
         self.model_version = self._gauge("model_version", "Version in force.", "model")
         self.model_as_of = self._gauge(
-            "model_as_of_timestamp_seconds", "Decision time the version in force has learned up to."
+            "model_as_of_timestamp_seconds", "Decision time the trainer's newest version has learned up to."
+        )
+        self.champion = self._gauge(
+            "champion", "1 for the contender that raises alerts, 0 for the others.", "model"
+        )
+        self.promotions = self._counter("promotions", "Changes of champion that were earned and published.")
+        self.model_override = self._gauge(
+            "model_override", "1 while an operator's override of the trainer stands, else 0."
         )
         self.learn_seconds = self._histogram("learn_seconds", "Time to learn one decision time.", _FAST)
         self.auc = self._gauge(

@@ -24,7 +24,10 @@ _OF_THE_GROUP: Final = frozenset({"customers-changelog", "ledger-changelog", "pr
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:
-    """One topic as the design wants it. A topic has one writer, so that nobody must ask who wrote."""
+    """One topic as the design wants it. A topic has one writer, so that nobody must ask who wrote.
+
+    On `models` each key has one: an operator's override stands beside what the trainer writes.
+    """
 
     #: Logical name; the name on the broker comes from `Topics`.
     name: str
@@ -86,8 +89,8 @@ _CATALOGUE: Final = (
     Topic(
         name="models",
         role="output",
-        writer="trainer",
-        key="version/<name>/<n> or champion",
+        writer="trainer; operator (override)",
+        key="version/<name>/<n>, champion/<n>, champion or override",
         per_user=False,
         cleanup="compact",
     ),

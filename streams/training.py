@@ -17,7 +17,7 @@ from aiokafka import TopicPartition
 from features.rejection import Rejected
 from models.parts import read_part_chunk
 from models.scorers import NonFiniteError
-from models.signing import HEADER, open_signed, sign, signature
+from models.signing import open_signed, sign
 from models.trainer import Trainer
 from models.versions import records
 from models.wire import WireError
@@ -25,13 +25,12 @@ from streams import checkpoint
 from streams.logs import logger
 from streams.readers import bounds, read_until, reader
 from streams.recovery import RecoveryError
-from streams.sending import Message
+from streams.sending import signed_message
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.context import Context
-    from streams.sending import Header
 
 log = logger(__name__)
 
@@ -59,7 +58,7 @@ class Training:
     async def start(self) -> None:
         """Go on from the checkpoint, or learn from the beginning; publishes what is missing on `models`."""
         await self._context.models.loaded.wait()
-        self._published = self._context.models.current.as_of
+        self._published = self._context.models.learned
         self._restore()
         if self.trainer.as_of is not None and self.trainer.as_of > self._published:
             await self._publish()  # the topic was emptied, or what stands on it is refused
@@ -114,17 +113,16 @@ class Training:
             log.warning("a version with non-finite weights was not published", why=str(error))
             self._context.metrics.refused_versions.inc()
             return
-        keep = self._context.settings.model.keep_versions
-        found = records(models, self.trainer.portable_states(), keep)
-        messages = [Message(key, value, self._signed(key, value)) for key, value in found]
         context, topic = self._context, self._context.topics["models"]
+        outdated = context.models.outdated(models.number, context.settings.model.keep_versions)
+        found = [*records(models, self.trainer.portable_states()), *((key, None) for key in outdated)]
+        messages = [signed_message(key, value, context.settings.secret) for key, value in found]
         # What was learned is not learned again, so its version must not be lost.
         await context.patience.outlast("models", lambda: context.sender.send(topic, 0, messages))
         self._published = models.as_of
-
-    def _signed(self, key: bytes, value: bytes | None) -> tuple[Header, ...]:
-        secret = self._context.settings.secret
-        return ((HEADER, signature(key, value, secret)),) if secret else ()
+        if models.promoted is not None and models.promoted.as_of == models.as_of:
+            context.metrics.promotions.inc()
+            log.info("a contender was promoted", **msgspec.structs.asdict(models.promoted))
 
     def measure(self) -> None:
         """Bring the progressive metrics up to date; adds up what matured since the last look."""

@@ -1,25 +1,47 @@
-"""Learners behind one contract in River's words."""
+"""Learners behind one contract in River's words; River's models do much of the learning."""
 
 from __future__ import annotations
 
 from models.learners.base import Learner, StateMismatchError
-from models.learners.hoeffding import HoeffdingTree
+from models.learners.boosted import LightGbm, MissingExtraError, require_lightgbm
+from models.learners.forests import AdaptiveRandomForest, Bagging
+from models.learners.hoeffding import HoeffdingAdaptiveTree, HoeffdingTree
 from models.learners.logistic import Logistic
+from models.learners.neural import NeuralNetwork
 from models.learners.return_probability import ReturnProbability
 from models.learners.second_order import Additive, SecondOrder
+from models.learners.svm import LinearSvm
 
-#: Every kind of learner by the name that configuration uses.
-LEARNERS: dict[str, type[Learner]] = {
-    kind.name: kind for kind in (Additive, SecondOrder, ReturnProbability, Logistic, HoeffdingTree)
-}
+#: Every kind of learner; `models.contenders` names those that can be chosen, with their settings.
+LEARNERS: tuple[type[Learner], ...] = (
+    Additive,
+    SecondOrder,
+    ReturnProbability,
+    Logistic,
+    LinearSvm,
+    HoeffdingTree,
+    HoeffdingAdaptiveTree,
+    AdaptiveRandomForest,
+    Bagging,
+    NeuralNetwork,
+    LightGbm,
+)
 
 __all__ = [
     "LEARNERS",
+    "AdaptiveRandomForest",
     "Additive",
+    "Bagging",
+    "HoeffdingAdaptiveTree",
     "HoeffdingTree",
     "Learner",
+    "LightGbm",
+    "LinearSvm",
     "Logistic",
+    "MissingExtraError",
+    "NeuralNetwork",
     "ReturnProbability",
     "SecondOrder",
     "StateMismatchError",
+    "require_lightgbm",
 ]

@@ -36,7 +36,7 @@ class StateMismatchError(ValueError):
 class Learner(abc.ABC):
     """An online binary classifier: what a row of features says about churn (True)."""
 
-    #: The name by which configuration, versions and reports know this kind of learner.
+    #: The kind of learner, by which a state knows whose it is; `models.contenders` has the names to choose.
     name: ClassVar[str]
     #: Whether `state` is plain JSON that may travel; otherwise it is a pickle, to be signed and kept local.
     portable: ClassVar[bool]

@@ -12,7 +12,7 @@ from models.learners.base import Learner, StateMismatchError
 from models.scorers import RAW_BOUND, LinearScorer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,6 +27,9 @@ class ReturnProbability(Learner):
 
     name: ClassVar[str] = "return_probability"
     portable: ClassVar[bool] = True
+
+    def __init__(self, columns: Sequence[str], *, offset: str = "no_purchase_logit") -> None:
+        super().__init__(columns, offset)
 
     def _learn(self, X: NDArray[np.float32], y: NDArray[np.bool_]) -> None:
         pass

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import msgspec
 import numpy as np
 
-from models.scorers import bounds
+from models.scorers import RAW_BOUND, bounds
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 #: A standard deviation below this share of the mean is float32 rounding noise, not variation.
@@ -94,4 +96,62 @@ class Standardiser:
     ) -> NDArray[np.float64]:
         inside = np.clip(X, *bounds(mean, scale, self.clip))
         z: NDArray[np.float64] = (inside - mean) / np.where(scale > 0, scale, np.inf)
+        return z
+
+
+class Standardisation(TypedDict):
+    """What every scorer over standardised columns needs to know (`models.scorers.base.Standardised`)."""
+
+    columns: tuple[str, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    raw: frozenset[str]
+    clip: float
+
+
+class Inputs:
+    """The inputs of a model over standardised columns: `offset` and `treatment`, if any, enter unscaled.
+
+    z-scores are cut off at ± `clip`, unscaled columns at ± `RAW_BOUND`.
+    """
+
+    def __init__(self, columns: Sequence[str], offset: str, treatment: str | None, clip: float) -> None:
+        if treatment is not None and treatment not in columns:
+            raise ValueError(f"the treatment {treatment!r} is not among the columns")
+        self._columns = tuple(columns)
+        self._treatment = treatment
+        self._raw = np.array([name in (offset, treatment) for name in columns])
+        self._standardiser = Standardiser(len(columns), clip)
+
+    def learn(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Take in rows and give them as the model sees them, each as of its own row (float64[n, d])."""
+        return self._with_raw(X, self._standardiser.learn(X))
+
+    def transform(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Rows as the model sees them by the moments of now; changes nothing."""
+        return self._with_raw(X, self._standardiser.transform(X))
+
+    def standardisation(self) -> Standardisation:
+        """The standardisation of now, for a scorer."""
+        mean, scale = self._standardiser.mean_and_scale()
+        # Reasons compare with the average customer, but with one who was left alone.
+        reference = np.where([name == self._treatment for name in self._columns], 0.0, mean)
+        return Standardisation(
+            columns=self._columns,
+            mean=tuple(reference.tolist()),
+            scale=tuple(scale.tolist()),
+            raw=frozenset(name for name, raw in zip(self._columns, self._raw, strict=True) if raw),
+            clip=self._standardiser.clip,
+        )
+
+    def moments(self) -> Moments:
+        """The state, for keeping."""
+        return self._standardiser.moments()
+
+    def restore(self, moments: Moments) -> None:
+        """Go on from kept `moments`."""
+        self._standardiser.restore(moments)
+
+    def _with_raw(self, X: NDArray[np.float32], z: NDArray[np.float64]) -> NDArray[np.float64]:
+        z[:, self._raw] = np.clip(X[:, self._raw], -RAW_BOUND, RAW_BOUND)
         return z

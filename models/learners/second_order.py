@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import base64
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import msgspec
 import numpy as np
 from scipy.linalg.blas import dsymv, dsyr
+from threadpoolctl import ThreadpoolController
 
 from models.learners.base import Learner, StateMismatchError
 from models.learners.scaling import Moments, Standardiser
 from models.learners.space import Choice, Dimension, Range
-from models.scorers import RAW_BOUND, AdditiveScorer, LinearScorer, require_finite
+from models.scorers import RAW_BOUND, AdditiveScorer, LinearScorer, hinge, require_finite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,13 +31,16 @@ if TYPE_CHECKING:
 
     from models.scorers import MemberScorer
 
+#: Two threads for two hundred numbers wait for one another a hundred times as long as one needs for the work.
+_BLAS: Final = ThreadpoolController()
 #: What is believed of the intercept before the first label: a variance of one is no belief at all.
 _INTERCEPT_VARIANCE = 1.0
 #: A label never counts for less curvature than this, however certain the forecast was.
 _LEAST_CURVATURE = 1e-6
 
 
-class _State(msgspec.Struct, kw_only=True, tag="second_order"):
+class _State(msgspec.Struct, kw_only=True):
+    type: str
     columns: tuple[str, ...]
     knots: tuple[float, ...]
     labels: int
@@ -101,8 +105,9 @@ class SecondOrder(Learner):
 
     def _learn(self, X: NDArray[np.float32], y: NDArray[np.bool_]) -> None:
         before = self._weights.copy(), self._covariance.copy(order="F"), self._standardiser.moments()
-        for row, churned in zip(self._basis(X, self._standardiser.learn(X)), y.tolist(), strict=True):
-            self._update(row, float(churned))
+        with _BLAS.limit(limits=1, user_api="blas"):
+            for row, churned in zip(self._basis(X, self._standardiser.learn(X)), y.tolist(), strict=True):
+                self._update(row, float(churned))
         try:
             require_finite("the weights", self._weights)
         except ValueError:
@@ -130,7 +135,8 @@ class SecondOrder(Learner):
 
     def _basis(self, X: NDArray[np.float32], z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows (n, size): the columns, a one, and for each knot the hinge of every column that bends."""
-        hinges = [np.maximum(z[:, self._bent] - knot, 0.0) for knot in self._knots]
+        bent = z[:, self._bent].astype(np.float32)
+        hinges = [hinge(bent, knot) for knot in self._knots]
         linear = z.copy()
         linear[:, self._raw] = np.clip(X[:, self._raw], -RAW_BOUND, RAW_BOUND)
         return np.hstack((linear, np.ones((len(X), 1)), *hinges))
@@ -167,6 +173,7 @@ class SecondOrder(Learner):
         lower = self._covariance[np.tril_indices(len(self._weights))]
         return msgspec.json.encode(
             _State(
+                type=self.name,
                 columns=self.columns,
                 knots=self._knots,
                 labels=self.labels,
@@ -184,8 +191,8 @@ class SecondOrder(Learner):
         except ValueError as error:
             raise StateMismatchError(f"not the state of a second-order learner: {error}") from error
         size = len(self._weights)
-        if (kept.columns, kept.knots) != (self.columns, self._knots):
-            raise StateMismatchError("the state belongs to other columns or other knots")
+        if (kept.type, kept.columns, kept.knots) != (self.name, self.columns, self._knots):
+            raise StateMismatchError("the state belongs to another learner, other columns or other knots")
         if len(kept.weights) != size or len(lower) != size * (size + 1) // 2:
             raise StateMismatchError("weights and covariance do not fit together")
         require_finite("the state", kept.weights)

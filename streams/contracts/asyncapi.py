@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from features.inputs import type_name
+from models.alerts import Reason
 from streams.contracts.examples import EXAMPLES
 from streams.contracts.words import schemas
 from streams.topics import CATALOGUE, Topic
@@ -43,7 +44,7 @@ def document() -> Node:
         "operations": {_id(topic.name): _operation(topic) for topic in public},
         "components": {
             "messages": {kind.__name__: _message(kind) for kind in types},
-            "schemas": schemas(tuple(types)) | {"CloudEventsHeaders": _headers()},
+            "schemas": schemas((*types, Reason)) | {"CloudEventsHeaders": _headers()},
         },
     }
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from features import events as e
-from features.catalogue import BY_NAME
+from features.catalogue import NAMES
 from features.inputs import EVENT_TYPES
+from features.wording import LANGUAGES
 from interventions.commands import Command, Decision, command_id
 from models.alerts import Alert, ModelRef, Reason, alert_id
 
@@ -27,10 +29,6 @@ _ALERT: Final = alert_id(_USER, "episode", str(DECIDED))
 _MODEL: Final = ModelRef(name="logistic", version=412)
 _COMMAND: Final = command_id(_ALERT, "email")
 _COUPON: Final = command_id(_ALERT, "coupon")
-
-
-def _reason(feature: str, value: float, contribution: float) -> Reason:
-    return Reason(feature=feature, value=value, contribution=contribution, text=BY_NAME[feature].text(value))
 
 
 _CLICK: Final[dict[str, Any]] = {"user_id": _USER, "session_id": "s-88", "device": "mobile"}
@@ -92,6 +90,26 @@ _EVENTS: Final[tuple[e.Event, ...]] = (
     e.Replied(event_id="g-7", user_id=_USER, ts=DECIDED + DAY_MS, command_id=_COMMAND, channel="email"),
 )
 
+#: What is known of the alert's customer: bought every 30 days, and not for 94.
+_RAW: Final = dict.fromkeys(NAMES, math.nan) | {
+    "days_since_purchase": 94.0,
+    "gap_mean": 30.0,
+    "orders_trend": -1.23787,
+    "late_delivery_share": 0.5,
+}
+
+
+def _reason(feature: str, contribution: float) -> Reason:
+    english, chinese = (LANGUAGES[language].tell(feature, _RAW) for language in ("en", "zh"))
+    return Reason(
+        feature=feature,
+        value=_RAW[feature],
+        contribution=contribution,
+        text=english,
+        texts={"zh": chinese},
+    )
+
+
 _ALERTS: Final = Alert(
     alert_id=_ALERT,
     kind="episode",
@@ -101,9 +119,9 @@ _ALERTS: Final = Alert(
     probability=0.912345,
     tier="high",
     reasons=(
-        _reason("overdue_ratio", 3.1, 0.84),
-        _reason("days_since_purchase", 94.0, 0.52),
-        _reason("late_delivery_share", 0.5, 0.13),
+        _reason("days_since_purchase", 0.84),
+        _reason("orders_trend", 0.52),
+        _reason("late_delivery_share", 0.13),
     ),
     model=_MODEL,
     horizon_days=60,

@@ -14,6 +14,7 @@ from features.events import Consent, Event, Item, PageView
 from features.hashing import partition_of
 from features.inputs import ALIASES, EVENT_TYPES, type_name
 from features.layout import Layout
+from features.wording import LANGUAGES
 from interventions import commands
 from models.alerts import ModelRef, Reason
 from streams.contracts.examples import EXAMPLES
@@ -78,6 +79,7 @@ def _numbers() -> dict[str, object]:
         # An order takes two places: its event id and its transaction id.
         "orders_kept": layout.order_ids // 2,
         "reviews_kept": layout.review_ids,
+        "languages": " and ".join(f"`{tag}`" for tag in LANGUAGES),
         "share": f"{worker.max_dead_share:.0%}",
         "window": f"{worker.dead_letter_window:,}",
     }

@@ -17,7 +17,7 @@ from interventions.rows import STATE_KEY, LedgerRow, Pending, encode_row, user_k
 from interventions.rows import PartitionRow as LedgerPartitionRow
 from models import rows as customer_rows
 from models.rows import PARTITION_KEY, customer_key
-from models.versions import VersionReader
+from models.version_reader import VersionReader
 from streams.processes import read_metrics
 from streams.reading import read_core
 from tests.broker.cluster import Cluster, cluster

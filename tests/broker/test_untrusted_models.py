@@ -40,7 +40,7 @@ def _signed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def version(number: int, probability: float, secret: bytes = SECRET) -> Iterator[Message]:
     """The records of a version that gives everybody the same probability, signed with `secret` if any."""
-    for key, value in records(constant_models(probability, number=number), {}, 9):
+    for key, value in records(constant_models(probability, number=number), {}):
         headers = ((HEADER, signature(key, value, secret)),) if secret else ()
         yield Message(key, value, headers)
 
@@ -49,7 +49,7 @@ def poisoned(number: int) -> Iterator[Message]:
     """A version, signed as it should be, with a weight that is no number."""
     for key, value, _ in version(number, 0.5):
         broken = (value or b"").replace(b'"intercept":0.0', b'"intercept":1e999')
-        assert key == b"champion" or broken != value
+        assert key.startswith(b"champion") or broken != value
         yield Message(key, broken, ((HEADER, signature(key, broken, SECRET)),))
 
 
@@ -65,7 +65,9 @@ async def test_versions_that_are_unsigned_forged_or_hold_no_numbers_leave_the_mo
         await worker.ready()
         bad = (*version(2, 0.01, b""), *version(3, 0.01, b"of somebody else"), *poisoned(4))
         await put(settings, "models", 0, bad)
-        await _until_refused(worker.page() or "", len(bad))
+        # All but the champion of the poisoned set: it waits for its version, and nobody asks for it.
+        refused = len(bad) - 1
+        await _until_refused(worker.page() or "", refused)
         await buy(settings, 0, 1)
         await running.consumed()
         await _complain(settings)
@@ -78,7 +80,7 @@ async def test_versions_that_are_unsigned_forged_or_hold_no_numbers_leave_the_mo
     said = worker.said()
     assert "the record is not signed" in said
     assert "the signature does not match the record" in said
-    assert said.count("a model version was refused") == len(bad)
+    assert said.count("a model version was refused") == refused
 
 
 async def _until_refused(page: str, count: int) -> None:

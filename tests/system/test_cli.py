@@ -13,6 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from features.wording import LANGUAGES
 from streams.cli import main
 from streams.cli_history import _Speed
 from streams.cli_recorded import Days
@@ -45,6 +46,14 @@ def test_every_command_has_help_that_says_what_it_does(command: tuple[str, ...])
     assert len(purpose.split()) > 3
 
 
+def test_a_customer_can_be_looked_at_in_every_language_that_reasons_are_told_in():
+    """Named twice, because `--help` should not wait for the feature catalogue."""
+    (option,) = (each for each in main.commands["inspect"].params if each.name == "language")
+
+    assert isinstance(option.type, click.Choice)
+    assert list(option.type.choices) == list(LANGUAGES)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -60,7 +69,11 @@ def test_every_command_has_help_that_says_what_it_does(command: tuple[str, ...])
         (["worker", "--leave"], "for workers with kafka.instance_id"),
         (["worker", "--settings", "no.toml"], "there is no settings file"),
         (["inspect"], "Missing argument"),
+        (["inspect", "ada", "--language", "tlh"], "'tlh' is not one of 'en', 'zh'"),
         (["features"], "Missing option"),
+        (["models", "promote"], "Missing argument"),
+        (["models", "rollback", "yesterday"], "'yesterday' is not a valid integer range"),
+        (["models", "rollback", "0"], "0 is not in the range x>=1"),
     ],
 )
 def test_wrong_usage_is_exit_code_2_and_one_line(words: list[str], said: str):

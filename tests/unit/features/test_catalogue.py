@@ -163,5 +163,3 @@ def test_every_feature_says_what_it_is_and_why_it_should_tell_churn(feature: Fea
     assert feature.name.isidentifier()
     assert all((feature.unit, feature.formula, feature.why))
     assert feature.low <= feature.fill <= feature.high
-    assert feature.text(2.0) == feature.say.format(feature.told(2.0)) != feature.say
-    assert feature.text(np.nan) == feature.text(np.inf) == f"no {feature.name.replace('_', ' ')} known"

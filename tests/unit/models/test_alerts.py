@@ -34,6 +34,17 @@ def test_what_nobody_filled_in_is_absent_from_the_wire():
     assert not {"segment", "expected_value", "dry_run"} & keys
 
 
+def test_texts_in_other_languages_are_on_the_wire_only_if_there_are_any():
+    """So that an alert of an older worker, which knows no other language, is still read."""
+    one = Reason(feature="orders", value=None, contribution=0.5, text="few")
+    plain = {"feature": "orders", "value": None, "contribution": 0.5, "text": "few"}
+    both = msgspec.structs.replace(one, texts={"zh": "很少"})
+
+    assert msgspec.to_builtins(one) == plain
+    assert msgspec.convert(plain, Reason) == one
+    assert msgspec.json.decode(msgspec.json.encode(both)) == plain | {"texts": {"zh": "很少"}}
+
+
 @pytest.mark.parametrize("bad", [{"tier": "huge"}, {"status": "closed"}, {"kind": "mood"}])
 def test_words_outside_the_contract_are_refused(bad: dict[str, str]):
     with pytest.raises(msgspec.ValidationError):

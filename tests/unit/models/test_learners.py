@@ -10,10 +10,17 @@ from scipy.special import expit, logit
 
 from models.learners import (
     LEARNERS,
+    AdaptiveRandomForest,
     Additive,
+    Bagging,
+    HoeffdingAdaptiveTree,
     HoeffdingTree,
     Learner,
+    LightGbm,
+    LinearSvm,
     Logistic,
+    NeuralNetwork,
+    ReturnProbability,
     SecondOrder,
     StateMismatchError,
 )
@@ -30,10 +37,19 @@ MAKERS: dict[str, Callable[[], Learner]] = {
     "adagrad": lambda: Logistic(COLUMNS, treatment="treated", optimiser="adagrad", rate=0.05),
     "second_order": lambda: SecondOrder(COLUMNS, treatment="treated", evidence=1.0),
     "additive": lambda: Additive(COLUMNS, treatment="treated"),
+    "ftrl": lambda: Logistic(COLUMNS, treatment="treated", optimiser="ftrl", rate=0.05),
+    "linear_svm": lambda: LinearSvm(COLUMNS, treatment="treated", rate=0.01),
     "hoeffding_tree": lambda: HoeffdingTree(COLUMNS, grace_period=100, prior_strength=20),
     "hoeffding_tree on some columns": lambda: HoeffdingTree(
         COLUMNS, splits_on=("orders", "recency"), grace_period=50
     ),
+    "hoeffding_adaptive_tree": lambda: HoeffdingAdaptiveTree(COLUMNS, grace_period=100, prior_strength=20),
+    "adaptive_random_forest": lambda: AdaptiveRandomForest(
+        COLUMNS, trees=2, resampling=2, grace_period=50, max_depth=2, prior_strength=20
+    ),
+    "bagging": lambda: Bagging(COLUMNS, trees=2, grace_period=50, max_depth=2, prior_strength=20),
+    "neural_network": lambda: NeuralNetwork(COLUMNS, treatment="treated", rate=0.01),
+    "lightgbm": lambda: LightGbm(COLUMNS, memory=1_000, refit_every=250, rounds=20),
 }
 
 
@@ -141,7 +157,7 @@ def test_two_learners_given_the_same_labels_are_the_same(make: Callable[[], Lear
 
 
 def test_the_exported_scorer_agrees_with_rivers_own_prediction(experienced: Learner) -> None:
-    far = customers(1_000, seed=2)[0] * np.float32(3)
+    far = customers(300, seed=2)[0] * np.float32(3)
 
     assert experienced.scorer().probabilities(far) == pytest.approx(issued(experienced, far), abs=1e-9)
 
@@ -202,7 +218,9 @@ def test_labels_of_one_kind_only_leave_every_probability_finite(make: Callable[[
 
     p = learner.scorer().probabilities(X)
 
-    assert ((p > 0.3) & (p <= 1)).all()
+    assert ((p > 0) & (p <= 1)).all()
+    # LightGBM refuses to learn from one kind and leaves the return probability as it is.
+    assert p.mean() > expit(X[:, 2]).mean() + (0 if isinstance(learner, LightGbm) else 0.1) - 1e-6
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -251,7 +269,7 @@ def test_an_exported_scorer_survives_json(experienced: Learner) -> None:
     assert msgspec.json.decode(msgspec.json.encode(scorer), type=Scorer) == scorer
 
 
-@pytest.mark.parametrize("kind", LEARNERS.values(), ids=LEARNERS.keys())
+@pytest.mark.parametrize("kind", LEARNERS, ids=lambda kind: kind.name)
 def test_columns_must_be_distinct_and_hold_the_offset(kind: type[Learner]) -> None:
     with pytest.raises(ValueError, match="offset"):
         kind(("a", "b"), offset="no_purchase_logit")
@@ -259,24 +277,48 @@ def test_columns_must_be_distinct_and_hold_the_offset(kind: type[Learner]) -> No
         kind(("no_purchase_logit", "a", "a"), offset="no_purchase_logit")
 
 
-def test_a_portable_state_is_json_and_no_pickle() -> None:
-    learner = Logistic(COLUMNS)
+PORTABLE = (Additive, SecondOrder, ReturnProbability, Logistic, LinearSvm, NeuralNetwork)
+
+
+@pytest.mark.parametrize("kind", PORTABLE, ids=lambda kind: kind.name)
+def test_a_portable_state_is_json_and_no_pickle(kind: type[Learner]) -> None:
+    learner = kind(COLUMNS)
     learner.learn_many(*customers(100))
 
-    assert msgspec.json.decode(learner.state())["type"] == "logistic"
-    assert learner.portable
-    assert not HoeffdingTree.portable
+    assert msgspec.json.decode(learner.state())["type"] == kind.name
+    assert {each for each in LEARNERS if each.portable} == set(PORTABLE)
 
 
 def test_a_logistic_state_that_is_not_one_is_refused() -> None:
-    for state in (b"{}", b"not json", pickle.dumps(1), Logistic(COLUMNS, optimiser="adagrad").state()):
+    others = [Logistic(COLUMNS, optimiser="adagrad"), LinearSvm(COLUMNS), NeuralNetwork(COLUMNS)]
+    for state in (b"{}", b"not json", pickle.dumps(1), *(other.state() for other in others)):
         with pytest.raises(StateMismatchError):
             Logistic(COLUMNS).restore(state)
 
 
-def test_weights_that_diverge_are_refused_and_the_previous_ones_stay() -> None:
-    X, y = customers(50)
-    learner = Logistic(COLUMNS, rate=1e308)
+@pytest.mark.parametrize(
+    "kind",
+    [Additive, SecondOrder, ReturnProbability, NeuralNetwork, LightGbm],
+    ids=lambda kind: kind.name,
+)
+def test_a_state_that_is_none_is_refused(kind: type[Learner]) -> None:
+    for state in (b"{}", b"nothing", pickle.dumps(1), Logistic(COLUMNS).state()):
+        with pytest.raises(StateMismatchError):
+            kind(COLUMNS).restore(state)
+
+
+def test_a_tree_does_not_go_on_from_another_kind_of_tree() -> None:
+    with pytest.raises(StateMismatchError):
+        HoeffdingTree(COLUMNS).restore(HoeffdingAdaptiveTree(COLUMNS).state())
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
+@pytest.mark.parametrize("kind", [Logistic, LinearSvm, NeuralNetwork], ids=lambda kind: kind.name)
+def test_weights_that_diverge_are_refused_and_the_previous_ones_stay(
+    kind: type[Logistic | LinearSvm | NeuralNetwork],
+) -> None:
+    X, y = customers(100)
+    learner = kind(COLUMNS, rate=1e308)
     before = learner.scorer()
 
     with pytest.raises(NonFiniteError):
@@ -355,6 +397,132 @@ def test_a_tree_splits_on_the_named_columns_only() -> None:
 
     assert used
     assert used <= {"orders", "money"}
+
+
+def test_ftrl_begins_at_the_return_probability_and_is_pulled_back_to_it() -> None:
+    X, y = customers(2_000)
+    stiff = Logistic(COLUMNS, optimiser="ftrl", rate=1e-9, intercept_rate=0)
+    loose = Logistic(COLUMNS, optimiser="ftrl", rate=0.1, intercept_rate=0)
+    for learner in (stiff, loose):
+        learner.learn_many(X, y)
+
+    offset = COLUMNS.index("no_purchase_logit")
+    assert stiff.scorer().weights == pytest.approx(np.eye(len(COLUMNS))[offset], abs=1e-4)
+    assert abs(loose.scorer().weights[0]) > 0.1
+
+
+def test_platt_scaling_learns_from_the_margin_before_the_label() -> None:
+    X, y = customers(2)
+    learner = LinearSvm(COLUMNS, rate=0.5, platt_rate=0.1)
+    learner.learn_many(X[:1], y[:1])
+    prior = float(expit(X[0, 2]))
+
+    # Before its first label the margin is the return probability's logit, and so much was missing.
+    assert learner._platt.intercept == pytest.approx(0.1 * (y[0] - prior))
+    assert learner._linear.margin_one(dict.fromkeys(COLUMNS, 0.0)) != 0
+
+
+def world(n: int, seed: int, *, turned: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Customers whose recency decides nine times of ten; `turned`, those churn who would have stayed."""
+    X, _ = customers(n, seed)
+    surprises = np.random.default_rng(seed).random(n) < 0.1
+    return X, (X[:, 0] > 40) ^ surprises ^ turned
+
+
+def test_platt_scaling_makes_probabilities_of_margins() -> None:
+    X, y = customers(5_000)
+    rare = y & (np.random.default_rng(0).random(5_000) < 0.15)
+    scaled, margins_alone = (LinearSvm(COLUMNS, rate=0.01, platt_rate=rate) for rate in (0.02, 0.0))
+    for learner in (scaled, margins_alone):
+        learner.learn_many(X, rare)
+
+    # Where hardly anybody churns the hinge is content with a margin of -1 for all, and sigmoid(-1) is 0.27.
+    assert margins_alone.scorer().probabilities(X).mean() > 0.2
+    assert scaled.scorer().probabilities(X).mean() == pytest.approx(rare.mean(), abs=0.02)
+
+
+@pytest.mark.parametrize("kind", [HoeffdingAdaptiveTree, AdaptiveRandomForest, Bagging])
+def test_trees_that_adapt_forget_a_world_that_is_gone(
+    kind: type[HoeffdingAdaptiveTree | AdaptiveRandomForest | Bagging],
+) -> None:
+    settings = {"splits_on": ("recency",), "grace_period": 50, "max_depth": 2, "prior_strength": 20}
+    adaptive, plain = kind(COLUMNS, **settings), HoeffdingTree(COLUMNS, **settings)
+    for learner in (adaptive, plain):
+        learner.learn_many(*world(1_500, 0, turned=False))
+        learner.learn_many(*world(1_500, 1, turned=True))
+    X, y = world(1_000, 2, turned=True)
+
+    losses = [log_loss(learner.scorer().probabilities(X), y) for learner in (adaptive, plain)]
+
+    assert losses[0] < losses[1] - 0.1
+
+
+@pytest.mark.parametrize("kind", [AdaptiveRandomForest, Bagging])
+def test_a_forest_weighs_labels_and_prior_as_one_tree_does(
+    kind: type[AdaptiveRandomForest | Bagging],
+) -> None:
+    X, y = customers(2_000)
+    forest = kind(COLUMNS, trees=3, grace_period=10_000)
+    tree = HoeffdingTree(COLUMNS, grace_period=10_000)
+    for learner in (forest, tree):
+        learner.learn_many(X, y)
+
+    assert len(forest.scorer().trees.roots) == 3
+    assert forest.scorer().probabilities(X) == pytest.approx(tree.scorer().probabilities(X), abs=0.02)
+
+
+def test_a_network_learns_when_a_batch_is_full_and_keeps_what_waits() -> None:
+    X, y = customers(64)
+    learner = NeuralNetwork(COLUMNS, batch=32)
+    learner.learn_many(X[:31], y[:31])
+    waiting, restored = learner.scorer(), NeuralNetwork(COLUMNS, batch=32)
+    restored.restore(learner.state())
+    restored.learn_many(X[31:33], y[31:33])
+
+    assert not any(waiting.output)
+    assert any(restored.scorer().output)
+    assert learner.labels == 31
+    assert restored.labels == 33
+
+
+def test_the_gradient_of_a_network_is_the_slope_of_its_log_loss() -> None:
+    X, y = customers(400)
+    learner = NeuralNetwork(COLUMNS, units=3, rate=0.05)
+    learner.learn_many(X, y)
+    z = learner._inputs.transform(X[:32])
+
+    def loss(flat: np.ndarray) -> float:
+        learner._flat = flat
+        return log_loss(learner.scorer().probabilities(X[:32]), y[:32])
+
+    flat, step = learner._flat.copy(), 1e-6
+    slopes = [(loss(flat + each) - loss(flat - each)) / (2 * step) for each in step * np.eye(len(flat))]
+    learner._flat = flat
+
+    assert learner._gradient(z, y[:32]) == pytest.approx(slopes, abs=1e-7)
+
+
+def test_lightgbm_is_fitted_after_every_so_many_labels_on_the_last_ones() -> None:
+    X, y = customers(1_500)
+    old, young = (LightGbm(COLUMNS, memory=500, refit_every=250, rounds=5) for _ in range(2))
+    old.learn_many(X[:249], y[:249])
+    before = old.scorer()
+    old.learn_many(X[249:], y[249:])
+    young.learn_many(X[1_000:], y[1_000:])
+
+    assert before == LightGbm(COLUMNS).scorer()
+    assert len(old.scorer().trees.roots) == 5
+    assert old.scorer() == young.scorer()
+
+
+def test_contributions_of_boosted_trees_are_measured_from_the_mean_of_what_was_fitted() -> None:
+    X, y = customers(1_000)
+    learner = LightGbm(COLUMNS, refit_every=1_000, rounds=10)
+    learner.learn_many(X, y)
+    scorer = learner.scorer()
+
+    assert scorer.bias == pytest.approx(logit(scorer.probabilities(X)).mean())
+    assert scorer.contributions(X).mean(axis=0).sum() == pytest.approx(0, abs=1e-9)
 
 
 def test_a_leaf_counts_its_labels_and_a_split_divides_them() -> None:

@@ -11,7 +11,7 @@ from features.layout import DAY_MS
 from models import sweeping
 from models.alerts import Alert, alert_id
 from models.versions import ModelSet, initial_models
-from tests.building import START, Feed, alerts, config, constant_models, core, day, event, members
+from tests.building import START, Feed, alerts, config, constant_models, core, day, event, members, models_by
 
 if TYPE_CHECKING:
     from models.core import PartitionCore
@@ -74,6 +74,16 @@ def test_an_alert_says_what_the_model_said_and_why():
     assert alert.probability == pytest.approx(alert.reasons[0].value, abs=1e-6)
     assert (alert.model.name, alert.model.version) == ("logistic", 0)
     assert not alert.dry_run
+
+
+def test_reasons_are_told_in_the_languages_of_the_settings():
+    target = core(config(languages=("zh", "en")))
+    feed = Feed(target)
+    feed.buys("anna", 0.5)
+    feed.decide(day(3), models_by({1.0: 0.2, 2.0: 0.9}))
+    (reason,) = alerts(target)[0].reasons
+
+    assert (reason.text, reason.texts) == ("已有 2 天没有下单", {"en": "no order for 2 days"})
 
 
 def test_alerts_from_replayed_history_are_dry_runs():

@@ -20,8 +20,9 @@ from features.layout import TOPICS
 from features.returns import PRIOR, ReturnHistogram, fit
 from models import cohorts, sweeping
 from models.cohorts import Cohort
-from models.contenders import new_learner
-from models.learners import LEARNERS, StateMismatchError
+from models.contenders import CONTENDERS, new_learner
+from models.learners import LEARNERS, MissingExtraError, StateMismatchError, boosted
+from models.overrides import Promotion
 from models.parts import Matured, Part, PartChunk, read_part_chunk
 from models.record import CHAMPION
 from models.trainer import SLICE, Trainer, TrainerConfig
@@ -350,6 +351,23 @@ class TestProgressive:
 
         assert champions == ["logistic", "logistic", "hoeffding_tree", "hoeffding_tree"]
 
+    def test_a_promotion_says_who_over_whom_when_and_by_what_merit(self):
+        target = self.contesting(promotion_labels=100)
+        learn(target, part(5, self.contest(50, 1, better="hoeffding_tree")))
+        assert target.models().promoted is None
+        learn(target, part(6, self.contest(70, 2, better="hoeffding_tree")))
+        learn(target, part(7, self.contest(70, 3, better="hoeffding_tree")))
+
+        (promotion,) = target.promotions
+        assert target.models().promoted == promotion
+        assert (promotion.champion, promotion.over) == ("hoeffding_tree", "logistic")
+        assert (promotion.as_of, promotion.labels) == (day(6), 120)
+        # Right with 0.8 against right with 0.2, for every label.
+        assert promotion.lead == pytest.approx(np.log(0.8 / 0.2))
+        assert (
+            promotion.in_words == "hoeffding_tree over logistic, 1.3863 nats a label better over 120 labels"
+        )
+
     def test_a_lead_counts_from_the_day_the_champion_reigns(self):
         target = self.contesting(promotion_labels=100)
         for n, better in enumerate(("hoeffding_tree", "hoeffding_tree", "logistic", "logistic")):
@@ -410,6 +428,16 @@ class TestSnapshot:
 
         assert (target.champion, auto.champion) == ("hoeffding_tree", "logistic")
 
+    def test_promotions_are_remembered_but_not_against_the_settings(self):
+        both = ("logistic", "hoeffding_tree")
+        one = trainer(contenders=both, champion="auto")
+        one.promotions.append(Promotion(champion="logistic", over="pool", as_of=day(1), lead=0.1, labels=9))
+        auto, named = (trainer(contenders=both, champion=name) for name in ("auto", "pool"))
+        for target in (auto, named):
+            target.restore(one.snapshot())
+
+        assert (auto.promotions, named.promotions) == (one.promotions, [])
+
 
 class TestConfig:
     @pytest.mark.parametrize("bad", [{"contenders": ()}, {"contenders": ("oracle",)}, {"champion": "oracle"}])
@@ -418,10 +446,20 @@ class TestConfig:
             TrainerConfig(partitions=1, **bad)
 
     def test_every_learner_can_be_made(self):
-        assert {new_learner(name).name for name in LEARNERS} == set(LEARNERS)
-        assert all(new_learner(name).columns[new_learner(name).offset] == OFFSET for name in LEARNERS)
+        made = [new_learner(name) for name in CONTENDERS]
+
+        assert {type(learner) for learner in made} == set(LEARNERS)
+        assert all(learner.columns == COLUMNS for learner in made)
+        assert all(learner.columns[learner.offset] == OFFSET for learner in made)
         with pytest.raises(KeyError):
             new_learner("oracle")
+
+    def test_a_learner_whose_extra_is_missing_cannot_contend(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(boosted, "find_spec", lambda _: None)
+
+        TrainerConfig(partitions=1, contenders=("logistic",))
+        with pytest.raises(MissingExtraError, match=r"pip install 'churnwatch\[lightgbm\]'"):
+            TrainerConfig(partitions=1, contenders=("logistic", "lightgbm"))
 
 
 # ---- from logs to weights

@@ -63,6 +63,15 @@ def test_a_trigger_is_answered_at_once_by_an_alert_of_its_own():
     assert (alert.model.name, alert.model.version) == ("logistic", 1)
 
 
+def test_its_reasons_are_told_in_the_languages_of_the_settings():
+    target, feed = customer(languages=("zh", "en"))
+    observed = feed(event("refund", "anna", day(2.9)))
+    answer(target, observed.triggered, models_by({1.0: 0.2, 2.0: 0.9}), LONG_AGO)
+    (reason,) = alerts(target)[0].reasons
+
+    assert (reason.text, reason.texts) == ("已有 2 天没有下单", {"en": "no order for 2 days"})
+
+
 def test_it_neither_opens_nor_closes_an_episode():
     target, feed = customer()
     answer(target, feed(event("refund", "anna", day(0.6))).triggered, SURE, LONG_AGO)

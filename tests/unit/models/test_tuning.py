@@ -88,7 +88,7 @@ def test_every_decision_time_is_forecast_from_the_labels_that_were_known_by_then
         labels = np.concatenate([*known, [True, False]])
         expected.append(ScoreCounts.of(np.full(len(each.churned), labels.mean()), each.churned))
 
-    counts = progressive(BaseRate(COLUMNS, OFFSET), tape)
+    counts = progressive(BaseRate(COLUMNS, offset=OFFSET), tape)
 
     assert counts.to_json() == merged(expected).to_json()
     assert len(counts.points) > 5
@@ -159,9 +159,11 @@ class TestSpace:
 
     @pytest.mark.parametrize("name", CONTENDERS)
     def test_a_learner_can_be_made_at_the_ends_of_what_is_searched(self, name: str):
+        if name == "lightgbm":
+            pytest.importorskip(name)
         space = space_of(name)
 
         assert space.keys() <= settings_of(name).keys()
         for key, dimension in space.items():
             for point in dimension.points(2):
-                assert new_learner(name, **{key: dimension.value(point)}).name == CONTENDERS[name].func.name
+                assert new_learner(name, **{key: dimension.value(point)}).labels == 0

@@ -13,6 +13,7 @@ import pytest
 from features.layout import TOPICS
 from models.alerts import Alert
 from models.parts import read_part_chunk
+from models.version_reader import InForce
 from streams.customers import CustomerPartition
 from streams.engine import RevokedError
 from streams.flood import TooManyDeadLettersError
@@ -159,6 +160,26 @@ async def test_a_replay_waits_for_the_version_as_of_its_decision_time(broker: Fa
     await shop.settle()
 
     assert shop.partition.core.swept == day(2)
+    await shop.partition.give_up()
+
+
+async def test_a_replay_under_a_rollback_waits_for_what_is_learned_and_is_judged_by_the_older_version(
+    broker: FakeBroker, tmp_path: Path
+):
+    old = constant_models(0.95)
+    shop = Shop(broker, tmp_path, old)
+    await shop.partition.start()
+    buys = await shop.send("orders", event("purchase", "ada", day(0.5)))
+    await shop.settle(buys, *await shop.ticks(day(1), replay=True))
+    assert shop.scores == []
+
+    store, new = shop.context.models, constant_models(0.2, number=2)
+    store._bring_into_force(InForce(old, msgspec.structs.replace(new, as_of=day(1))))
+    shop.partition.wake()
+    await shop.settle()
+
+    assert shop.partition.core.swept == day(1)
+    assert [score.probability for score in shop.scores] == [0.95]
     await shop.partition.give_up()
 
 

@@ -18,6 +18,7 @@ from tests.shell import shop_settings
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from features.wording import Language
     from streams.settings import Settings
     from tests.fakes import FakeBroker
 
@@ -60,6 +61,24 @@ async def test_one_customer_is_shown_with_features_risk_and_history(settings: Se
     assert "profile: email yes, sms no, tier gold" in shown
     assert "episode opened" in shown
     assert all(name in shown for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    ("configured", "asked", "said"),
+    [
+        (["en"], None, "; a customer for less than a day"),
+        (["zh", "en"], None, "成为顾客已有不到 1 天"),
+        (["zh", "en"], "en", "; a customer for less than a day"),
+        (["en"], "zh", "成为顾客已有不到 1 天"),
+    ],
+)
+async def test_features_are_told_in_the_language_asked_for_or_the_first_of_the_settings(
+    settings: Settings, console: Console, configured: list[Language], asked: Language | None, said: str
+):
+    alerting = settings.alerting.model_copy(update={"languages": configured})
+    await inspect(settings.model_copy(update={"alerting": alerting}), "ada", console, asked)
+
+    assert said in text(console)
 
 
 async def test_an_unknown_customer_is_an_error(settings: Settings, console: Console):

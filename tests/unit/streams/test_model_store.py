@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from models.overrides import OVERRIDE_KEY, Override
 from models.trainer import TrainerConfig
-from models.versions import CHAMPION_KEY, records, version_key
+from models.versions import CHAMPION_KEY, ModelSet, records, version_key
 from streams.model_store import FrozenModels, ModelStore
 from streams.patience import Patience
 from streams.telemetry import Metrics
@@ -32,7 +33,7 @@ async def store(broker: FakeBroker):
 
 
 def publish(broker: FakeBroker, number: int, probability: float = 0.5) -> None:
-    for key, value in records(constant_models(probability, number=number), {}, keep=5):
+    for key, value in records(constant_models(probability, number=number), {}):
         broker.logs["models", 0].append(key, value)
 
 
@@ -99,11 +100,12 @@ async def test_a_broken_record_is_refused_and_the_models_in_force_stay(
 
 async def test_a_champion_whose_version_was_refused_is_refused_too(broker: FakeBroker, store: Any):
     publish(broker, 1)
-    version, champion = list(records(constant_models(0.9, number=2), {}, keep=5))
+    version, *champion = list(records(constant_models(0.9, number=2), {}))
     broker.logs["models", 0].append(
         version[0], version[1].replace(b'"intercept":', b'"intercept":1e999,"x":')
     )
-    broker.logs["models", 0].append(*champion)
+    for record in champion:
+        broker.logs["models", 0].append(*record)
     await store.loaded.wait()
     await follow()
 
@@ -120,11 +122,103 @@ async def test_a_version_of_an_earlier_decision_time_does_not_replace_a_later_on
     in_force = store.current
 
     early = constant_models(0.9, number=2)
-    for key, value in records(msgspec.structs.replace(early, as_of=in_force.as_of - 1), {}, keep=5):
+    for key, value in records(msgspec.structs.replace(early, as_of=in_force.as_of - 1), {}):
         broker.logs["models", 0].append(key, value)
     await follow()
 
     assert store.current is in_force
+
+
+def override(broker: FakeBroker, **said: Any) -> None:
+    broker.logs["models", 0].append(OVERRIDE_KEY, msgspec.json.encode(Override(said_at=1, **said)))
+
+
+def release(broker: FakeBroker) -> None:
+    broker.logs["models", 0].append(OVERRIDE_KEY, None)
+
+
+def aged(number: int) -> ModelSet:
+    """Two contenders as of a day of their own."""
+    one = constant_models(0.5, number=number)
+    scorers = dict.fromkeys(("logistic", "additive"), one.scorers["logistic"])
+    return msgspec.structs.replace(one, as_of=number, scorers=scorers)
+
+
+def publish_aged(broker: FakeBroker, *numbers: int) -> None:
+    for number in numbers:
+        for record in records(aged(number), {}):
+            broker.logs["models", 0].append(*record)
+
+
+async def test_an_override_is_in_force_at_once_and_after_a_restart_and_until_its_release(
+    broker: FakeBroker, store: Any
+):
+    publish_aged(broker, 1, 2)
+    await store.loaded.wait()
+    override(broker, number=1)
+    await follow()
+    assert store.current == aged(1)
+
+    publish_aged(broker, 3)
+    await follow()
+    assert store.current == aged(1)
+    restarted = ModelStore("models", CONFIG, {}, Metrics())
+    task = asyncio.create_task(restarted.follow(Patience()))
+    await asyncio.wait_for(restarted.loaded.wait(), 1)
+    task.cancel()
+    assert restarted.current == aged(1)
+
+    release(broker)
+    await follow()
+    assert store.current == aged(3)
+
+
+async def test_what_was_learned_is_told_though_an_older_version_is_in_force(broker: FakeBroker, store: Any):
+    """A replay waits for what is learned; whoever waits must hear of it."""
+    publish_aged(broker, 1, 2)
+    override(broker, number=1)
+    await store.loaded.wait()
+    await follow()
+    heard = []
+    store.on_change(lambda: heard.append((store.current.number, store.learned)))
+
+    publish_aged(broker, 5)
+    await follow()
+
+    assert heard == [(1, 5)]
+    assert metric(store.metrics.registry, "model_as_of_timestamp_seconds") == 5 / 1000
+    assert metric(store.metrics.registry, "model_version", model="logistic") == 1
+
+
+async def test_the_metrics_say_who_leads_and_whether_an_operator_said_so(broker: FakeBroker, store: Any):
+    registry = store.metrics.registry
+    publish_aged(broker, 1)
+    await store.loaded.wait()
+    await follow()
+
+    def leads() -> dict[str, float]:
+        return {name: metric(registry, "champion", model=name) for name in ("logistic", "additive")}
+
+    assert (leads(), metric(registry, "model_override")) == ({"logistic": 1, "additive": 0}, 0)
+    override(broker, champion="additive")
+    await follow()
+    assert (leads(), metric(registry, "model_override")) == ({"logistic": 0, "additive": 1}, 1)
+    release(broker)
+    await follow()
+    assert (leads(), metric(registry, "model_override")) == ({"logistic": 1, "additive": 0}, 0)
+
+
+async def test_an_override_that_cannot_be_followed_yields_to_the_newest_and_is_told_once(
+    broker: FakeBroker, store: Any, caplog: pytest.LogCaptureFixture
+):
+    override(broker, number=7)
+    publish_aged(broker, 8, 9)
+    await store.loaded.wait()
+    await follow()
+
+    assert store.current == aged(9)
+    warnings = [record for record in caplog.records if record.message == "an override is not followed"]
+    assert [record.fields["why"] for record in warnings] == ["version 7 is not kept"]  # type: ignore[attr-defined]
 
 
 async def test_frozen_models_follow_nothing(broker: FakeBroker):

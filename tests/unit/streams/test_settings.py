@@ -110,6 +110,8 @@ def test_every_fault_is_one_line_with_its_place(file: Path):
     [
         ('[model]\nchampion = "nobody"', "the champion 'nobody' is not among"),
         ("[alerting]\nmedium = 0.99", "alert thresholds must rise"),
+        ("[alerting]\nlanguages = []", "reasons are told in at least one language"),
+        ('[alerting]\nlanguages = ["zh", "zh"]', "and in each once"),
         ("[model]\nevict_after_days = 100", "eviction must wait"),
         ('[kafka.topic_names]\norder = "x"', "no such topic to rename: order"),
         ('[money]\ncurrency = "EUR"\nrates = {USD = -1.0}', "rate"),
@@ -196,6 +198,19 @@ def test_by_default_an_alert_may_be_one_grid_step_and_the_lateness_old():
 
     settings = load(None, alerting={"act_within_days": 0.5})
     assert settings.act_within_ms == DAY_MS // 2
+
+
+def test_reasons_are_told_in_english_unless_the_settings_say_otherwise(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert load(None).core().languages == ("en",)
+
+    monkeypatch.setenv("CHURNWATCH_ALERTING__LANGUAGES", '["zh", "en"]')
+    assert load(None).core().languages == ("zh", "en")
+
+    file.write_text('[alerting]\nlanguages = ["zh", "tlh"]')
+    monkeypatch.delenv("CHURNWATCH_ALERTING__LANGUAGES")
+    assert [line.split(":")[0] for line in faults(file)] == ["alerting.languages.1"]
 
 
 def test_clients_connect_as_the_settings_say():

@@ -6,15 +6,18 @@ import asyncio
 import stat
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
-from models.versions import VersionReader
+from models.overrides import OVERRIDE_KEY, Override, Promotion
+from models.version_reader import VersionReader
+from models.versions import CHAMPION_KEY, ChampionRecord
 from streams.recovery import RecoveryError
 from streams.sending import SendError
 from streams.training import Training
 from tests.building import Feed, config, constant_models, core, day, event
 from tests.fakes import Batched, FakeBroker, Stored, metric
-from tests.shell import context_of
+from tests.shell import MODEL, context_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,9 +55,9 @@ def fill(broker: FakeBroker, start: int = 0, end: int | None = None) -> None:
         broker.logs["examples", 0].append(*message)
 
 
-async def training(broker: FakeBroker, folder: Path, *, start: bool = True) -> Training:
-    """A trainer on a worker that has read the models there are."""
-    context = context_of(broker, folder, kafka={"partitions": 2})
+async def training(broker: FakeBroker, folder: Path, *, start: bool = True, **model: Any) -> Training:
+    """A trainer on a worker that has read the models there are; `model` are settings."""
+    context = context_of(broker, folder, kafka={"partitions": 2}, model=MODEL | model)
     for record in broker.logs["models", 0].records:
         context.models._take(record.key or b"", record.value)
     context.models.loaded.set()
@@ -70,6 +73,18 @@ def newest(broker: FakeBroker) -> ModelSet:
         reader.read(record.key or b"", record.value)
     assert reader.latest is not None
     return reader.latest
+
+
+def follow(broker: FakeBroker, found: Training) -> None:
+    """Show the trainer's worker what stands on `models`, once more from the beginning."""
+    for record in broker.logs["models", 0].records:
+        found._context.models._take(record.key or b"", record.value)
+
+
+def newest_published(broker: FakeBroker) -> int:
+    """As of when the newest version on the topic is."""
+    champions = [each.value for each in broker.logs["models", 0].records if each.key == CHAMPION_KEY]
+    return msgspec.json.decode(champions[-1] or b"", type=ChampionRecord).as_of
 
 
 def weights(models: ModelSet) -> Any:
@@ -213,6 +228,54 @@ async def test_an_example_that_cannot_be_read_is_left_out_and_counted(broker: Fa
 
     assert newest(broker).as_of == day(DAYS)
     assert metric(found._context.metrics.registry, "broken_rows_total", table="examples") == 1
+
+
+async def test_the_last_versions_are_kept_and_the_one_that_is_pinned(broker: FakeBroker, tmp_path: Path):
+    found = await training(broker, tmp_path, keep_versions=2)
+    override = msgspec.json.encode(Override(said_at=1, number=2))
+    for place, message in enumerate(PARTS):
+        # As the worker follows the topic while it learns.
+        follow(broker, found)
+        await found.take(Batched("examples", [Stored(place, *message)]))
+        if found.trainer.number == 2 and not found._context.models._reader.override:
+            broker.logs["models", 0].append(OVERRIDE_KEY, override)
+    follow(broker, found)
+
+    reader = found._context.models._reader
+    assert list(reader.kept) == [2, DAYS - 1, DAYS]
+    assert found._context.models.current.number == 2
+    assert newest_published(broker) == day(DAYS)
+
+    found._context.models._take(OVERRIDE_KEY, None)
+    assert set(reader.outdated(DAYS, 2)) == {b"champion/2", b"version/logistic/2"}
+
+
+async def test_a_trainer_that_starts_under_a_rollback_publishes_nothing_again(
+    broker: FakeBroker, tmp_path: Path
+):
+    fill(broker)
+    await training(broker, tmp_path / "one")
+    broker.logs["models", 0].append(OVERRIDE_KEY, msgspec.json.encode(Override(said_at=1, number=3)))
+    published = len(broker.logs["models", 0].records)
+
+    again = await training(broker, tmp_path / "other")
+
+    assert again._context.models.current.number == 3
+    assert again.trainer.as_of == day(DAYS)
+    assert len(broker.logs["models", 0].records) == published
+
+
+async def test_a_promotion_is_counted_once_when_it_is_published(broker: FakeBroker, tmp_path: Path):
+    found = await training(broker, tmp_path)
+    found.trainer.promotions.append(
+        Promotion(champion="logistic", over="pool", as_of=day(2), lead=0.01, labels=9)
+    )
+    fill(broker)
+
+    await found.take(Batched("examples", broker.logs["examples", 0].records))
+
+    assert metric(found._context.metrics.registry, "promotions_total") == 1
+    assert newest(broker).promoted == found.trainer.promotions[0]
 
 
 async def test_a_version_that_cannot_be_published_is_told_to_the_worker(broker: FakeBroker, tmp_path: Path):

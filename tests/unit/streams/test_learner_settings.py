@@ -63,8 +63,8 @@ def test_what_is_set_reaches_the_learner(file: Path, monkeypatch: pytest.MonkeyP
         ("[model.learners.logistic]\nrate = nan", "model.learners.logistic.rate: Input should be a finite"),
         ("[model.learners.logistic]\nrate = -1", "model.learners.logistic: rate must not be negative"),
         (
-            "[model.learners.logistic]\noptimiser = 'lbfgs'",
-            "model.learners.logistic.optimiser: Input should be",
+            "[model.learners.logistic]\noptimiser = 'adam'",
+            "model.learners.logistic.optimiser: Extra inputs",
         ),
         (
             "[model.learners.hoeffding_tree]\nmax_depth = 2.5",

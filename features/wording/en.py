@@ -1,0 +1,252 @@
+"""The features in English."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from features.wording.numbers import number, whole
+from features.wording.sentence import Sentence, Wording
+
+
+def _days(x: float) -> str:
+    shown = whole(x)
+    return {"0": "less than a day", "1": "1 day"}.get(shown, f"{shown} days")
+
+
+def _every(x: float) -> str:
+    shown = whole(x)
+    return "every day" if shown in {"0", "1"} else f"every {shown} days"
+
+
+def _times(x: float) -> str:
+    """Stands before "the usual rate"."""
+    if x > 100:
+        return "more than 100 times"
+    shown = number(x)
+    return {"0.5": "half", "1": "about", "2": "twice"}.get(shown, f"{shown} times")
+
+
+_NO_ORDER: Final = "no order yet"
+_NO_RHYTHM: Final = "no second order yet"
+
+_SENTENCES: Final = {
+    # -- buying
+    "no_purchase_probability": Sentence(
+        "{no_purchase_probability} of customers with this rhythm do not return in time: "
+        "orders on {order_days:day|days}, the last {days_since_purchase:days} ago",
+        _NO_ORDER,
+        zero="customers with this rhythm return in time",
+        habit=", usually one {gap_mean:every}",
+    ),
+    "days_since_purchase": Sentence(
+        "no order for {days_since_purchase:days}", _NO_ORDER, habit="; usually one {gap_mean:every}"
+    ),
+    "overdue_ratio": Sentence(
+        "{days_since_purchase:days} without an order, where one {gap_mean:every} is usual", _NO_RHYTHM
+    ),
+    "overdue_deviations": Sentence(
+        "no order for {days_since_purchase:days}; usually one {gap_mean:every}, "
+        "give or take {gap_deviation:days}",
+        "not enough orders yet to know a rhythm",
+    ),
+    "gap_mean": Sentence("usually orders {gap_mean:every}", _NO_RHYTHM),
+    "gap_deviation": Sentence(
+        "the time between orders varies by {gap_deviation:days}", "not enough orders yet to know a rhythm"
+    ),
+    "last_gap_ratio": Sentence(
+        "the last two orders were {last_gap:days} apart",
+        _NO_RHYTHM,
+        habit="; usually one {gap_mean:every}",
+    ),
+    "orders": Sentence(
+        "{orders:order|orders} so far",
+        "number of orders not known",
+        zero=_NO_ORDER,
+        habit="; a customer for {tenure_days:days}",
+    ),
+    "order_days": Sentence(
+        "ordered on {order_days:day|days} so far",
+        "number of orders not known",
+        zero=_NO_ORDER,
+        habit="; a customer for {tenure_days:days}",
+    ),
+    "order_frequency": Sentence(
+        "orders about {orders_a_year:time|times} a year", _NO_ORDER, zero="hardly ever orders"
+    ),
+    "orders_7d": Sentence(
+        "about {orders_7d:order|orders} in recent days",
+        "recent orders not known",
+        zero="hardly any orders in recent days",
+        habit="; usually about {orders_a_year} a year",
+    ),
+    "orders_30d": Sentence(
+        "about {orders_30d:order|orders} in recent weeks",
+        "recent orders not known",
+        zero="hardly any orders in recent weeks",
+        habit="; usually about {orders_a_year} a year",
+    ),
+    "orders_90d": Sentence(
+        "about {orders_90d:order|orders} in recent months",
+        "recent orders not known",
+        zero="hardly any orders in recent months",
+        habit="; usually about {orders_a_year} a year",
+    ),
+    "orders_trend": Sentence(
+        "orders come at {orders_rate:times} the usual rate",
+        "trend of orders not known",
+        zero="orders have all but stopped",
+    ),
+    "spend_7d": Sentence(
+        "about {spend_7d:whole} spent in recent days, on about {orders_7d:order|orders}",
+        "recent spending not known",
+        zero="hardly any money spent in recent days",
+        habit="; {total_spend} in all",
+    ),
+    "spend_30d": Sentence(
+        "about {spend_30d:whole} spent in recent weeks, on about {orders_30d:order|orders}",
+        "recent spending not known",
+        zero="hardly any money spent in recent weeks",
+        habit="; {total_spend} in all",
+    ),
+    "spend_90d": Sentence(
+        "about {spend_90d:whole} spent in recent months, on about {orders_90d:order|orders}",
+        "recent spending not known",
+        zero="hardly any money spent in recent months",
+        habit="; {total_spend} in all",
+    ),
+    "spend_trend": Sentence(
+        "spending is at {spend_rate:times} the usual rate",
+        "trend of spending not known",
+        zero="spending has all but stopped",
+    ),
+    "mean_order_value": Sentence(
+        "spends {mean_order_value} an order on average", _NO_ORDER, zero="spends nothing on orders"
+    ),
+    "max_order_value": Sentence(
+        "the largest order was {max_order_value}",
+        "largest order not known",
+        zero="no money spent yet",
+        habit="; {mean_order_value} on average",
+    ),
+    "total_spend": Sentence(
+        "{total_spend} spent in all",
+        "money spent not known",
+        zero="no money spent yet",
+        habit=", on {orders:order|orders}",
+    ),
+    "items_per_order": Sentence(
+        "buys {items_per_order:item|items} an order on average",
+        _NO_ORDER,
+        zero="orders do not tell their items",
+    ),
+    "discount_share": Sentence(
+        "{discount_share} of orders used a coupon", _NO_ORDER, zero="no order used a coupon"
+    ),
+    "weekend_share": Sentence(
+        "{weekend_share} of orders came at a weekend", _NO_ORDER, zero="no order came at a weekend"
+    ),
+    "evening_share": Sentence(
+        "{evening_share} of orders came in the evening", _NO_ORDER, zero="no order came in the evening"
+    ),
+    # -- engagement
+    "tenure_days": Sentence("a customer for {tenure_days:days}", "nothing seen of the customer yet"),
+    "days_since_activity": Sentence(
+        "last seen {days_since_activity:days} ago", "nothing seen of the customer yet"
+    ),
+    "activity_7d": Sentence(
+        "about {activity_7d:visit, order or other action|visits, orders and other actions} in recent days",
+        "recent activity not known",
+        zero="hardly any activity in recent days",
+        habit="; last seen {days_since_activity:days} ago",
+    ),
+    "activity_30d": Sentence(
+        "about {activity_30d:visit, order or other action|visits, orders and other actions} in recent weeks",
+        "recent activity not known",
+        zero="hardly any activity in recent weeks",
+        habit="; last seen {days_since_activity:days} ago",
+    ),
+    "activity_90d": Sentence(
+        "about {activity_90d:visit, order or other action|visits, orders and other actions} in recent months",
+        "recent activity not known",
+        zero="hardly any activity in recent months",
+        habit="; last seen {days_since_activity:days} ago",
+    ),
+    "activity_trend": Sentence(
+        "activity is at {activity_rate:times} the usual rate",
+        "trend of activity not known",
+        zero="activity has all but stopped",
+    ),
+    "active_days_30d": Sentence(
+        "active on {active_days_30d} of the last 30 days",
+        "active days not known",
+        zero="not active in the last 30 days",
+        habit="; on {active_days_90d} of the last 90",
+    ),
+    "active_days_90d": Sentence(
+        "active on {active_days_90d} of the last 90 days",
+        "active days not known",
+        zero="not active in the last 90 days",
+    ),
+    "views_30d": Sentence(
+        "looked at about {views_30d:product|products} in recent weeks",
+        "products looked at not known",
+        zero="hardly looked at any products in recent weeks",
+    ),
+    "searches": Sentence(
+        "searched the shop {searches:time|times} so far", "searches not known", zero="never searched the shop"
+    ),
+    "carts_30d": Sentence(
+        "put about {carts_30d:thing|things} into the cart in recent weeks",
+        "recent carts not known",
+        zero="put hardly anything into the cart in recent weeks",
+    ),
+    "cart_abandonment": Sentence(
+        "about {cart_abandonment} of what was put into the cart lately was not ordered",
+        "nothing put into the cart lately",
+        zero="what was put into the cart lately was ordered",
+    ),
+    "category_breadth": Sentence(
+        "interested in {category_breadth:category|categories}",
+        "interests not known",
+        zero="no interest in any category seen yet",
+    ),
+    # -- service
+    "refund_share": Sentence(
+        "{refund_share} of orders were refunded", _NO_ORDER, zero="no order was refunded"
+    ),
+    "refunded_value_share": Sentence(
+        "{refunded_value_share} of the money spent was refunded",
+        "no money spent yet",
+        zero="no money was refunded",
+    ),
+    "cancel_share": Sentence(
+        "{cancel_share} of orders were cancelled", _NO_ORDER, zero="no order was cancelled"
+    ),
+    "late_delivery_share": Sentence(
+        "{late_delivery_share} of deliveries were late", "no delivery yet", zero="no delivery was late"
+    ),
+    "mean_rating": Sentence("rated {mean_rating} of 5 on average", "no rating yet"),
+    "low_rating_share": Sentence(
+        "{low_rating_share} of ratings were 2 of 5 or less",
+        "no rating yet",
+        zero="no rating was 2 of 5 or less",
+    ),
+    "satisfaction": Sentence(
+        "answered surveys with {satisfaction} of 10 on average", "no survey answered yet"
+    ),
+    "support_contacts": Sentence(
+        "asked for support {support_contacts:time|times}",
+        "support contacts not known",
+        zero="never asked for support",
+        habit=", the last time {days_since_support:days} ago",
+    ),
+    "days_since_support": Sentence(
+        "asked for support {days_since_support:days} ago", "never asked for support"
+    ),
+}
+
+ENGLISH: Final = Wording(
+    sentences=_SENTENCES,
+    forms={"days": _days, "every": _every, "times": _times, "whole": whole},
+    lowers="speaks for staying: {}",
+)

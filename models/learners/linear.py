@@ -1,0 +1,179 @@
+"""What River's linear models share here: standardised columns, a return-probability offset, JSON state."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+from river import linear_model, optim
+from river.utils import VectorDict
+
+from models.learners.base import Learner, StateMismatchError
+from models.learners.scaling import Inputs, Moments
+from models.scorers import LinearScorer, require_finite
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: River's optimisers that may be chosen. Adam was measured a little worse and is left out.
+OptimiserName = Literal["sgd", "adagrad", "ftrl"]
+
+_OPTIMISERS: Final = {"sgd": optim.SGD, "adagrad": optim.AdaGrad, "ftrl": optim.FTRLProximal}
+#: What each of them remembers about every weight, by River's names.
+_MEMORIES: Final[dict[OptimiserName, tuple[str, ...]]] = {"sgd": (), "adagrad": ("g2",), "ftrl": ("z", "n")}
+
+
+class _RiverState(msgspec.Struct, kw_only=True):
+    iterations: int
+    intercept: float
+    weights: dict[str, float]
+    #: The optimiser's memories by their names.
+    memories: dict[str, dict[str, float]]
+
+
+class River(linear_model.LogisticRegression):  # type: ignore[misc]  # River is untyped
+    """River's linear classifier whose weights may start anywhere and whose state is plain numbers."""
+
+    def __init__(
+        self,
+        start: Mapping[str, float],
+        optimiser: OptimiserName,
+        rate: float,
+        *,
+        intercept_rate: float,
+        loss: optim.losses.BinaryLoss | None = None,
+        l2: float = 0.0,
+    ) -> None:
+        super().__init__(_OPTIMISERS[optimiser](rate), loss=loss, l2=l2, intercept_lr=intercept_rate)
+        self._memories = _MEMORIES[optimiser]
+        self._weights = VectorDict(dict(start))
+        if optimiser == "ftrl":
+            # FTRL derives each weight from z: this one makes it begin, and be pulled back to, `start`.
+            stiffness = self.optimizer.beta / self.optimizer.alpha + self.optimizer.l2
+            self.optimizer.z.update({name: -weight * stiffness for name, weight in start.items()})
+
+    def margin_one(self, x: Mapping[str, float]) -> float:
+        """The weighted sum with the intercept."""
+        return float(self._raw_dot_one(x))
+
+    def require_finite(self) -> None:
+        """Raise `NonFiniteError` if a weight is not finite."""
+        require_finite("the weights", [self.intercept, *self.weights.values()])
+
+    def state(self) -> _RiverState:
+        """Everything that learning changes."""
+        return _RiverState(
+            iterations=self.optimizer.n_iterations,
+            intercept=float(self.intercept),
+            weights=self.weights,
+            memories={name: dict(getattr(self.optimizer, name)) for name in self._memories},
+        )
+
+    def restore(self, kept: _RiverState) -> None:
+        """Go on from `state`."""
+        self._weights = VectorDict(dict(kept.weights))
+        self.intercept = kept.intercept
+        self.optimizer.n_iterations = kept.iterations
+        for name in self._memories:
+            setattr(self.optimizer, name, defaultdict(float, kept.memories[name]))
+
+
+class _State(msgspec.Struct, kw_only=True):
+    type: str
+    columns: tuple[str, ...]
+    optimiser: OptimiserName
+    labels: int
+    moments: Moments
+    models: dict[str, _RiverState]
+
+
+class LinearLearner(Learner):
+    """A learner whose log-odds are linear in the standardised columns; see `Logistic` for the settings.
+
+    Subclasses say what a row teaches (`_learn_row`) and how log-odds follow from the weights.
+    """
+
+    portable = True
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        *,
+        offset: str,
+        treatment: str | None,
+        optimiser: OptimiserName,
+        rate: float,
+        intercept_rate: float,
+        clip: float,
+        loss: optim.losses.BinaryLoss | None = None,
+        l2: float = 0.0,
+    ) -> None:
+        super().__init__(columns, offset)
+        self._optimiser: OptimiserName = optimiser
+        self._inputs = Inputs(self.columns, offset, treatment, clip)
+        start = {name: float(name == offset) for name in self.columns}
+        self._linear = River(start, optimiser, rate, intercept_rate=intercept_rate, loss=loss, l2=l2)
+        #: All of River's models that are learned, by the name under which the state keeps them.
+        self._models = {"linear": self._linear}
+
+    def _learn(self, X: NDArray[np.float32], y: NDArray[np.bool_]) -> None:
+        before = self._snapshot()
+        z = self._inputs.learn(X)
+        for row, label in zip(z.tolist(), y.tolist(), strict=True):
+            self._learn_row(dict(zip(self.columns, row, strict=True)), label)
+        try:
+            for model in self._models.values():
+                model.require_finite()
+        except ValueError:
+            self._apply(before)
+            raise
+
+    def _learn_row(self, z: Mapping[str, float], label: bool) -> None:
+        self._linear.learn_one(z, label)
+
+    def _standardised(self, x: Mapping[str, float]) -> dict[str, float]:
+        z = self._inputs.transform(self._row(x))[0]
+        return dict(zip(self.columns, z.tolist(), strict=True))
+
+    def _scorer(self, gain: float = 1.0, shift: float = 0.0) -> LinearScorer:
+        """Log-odds of `gain` times the weighted sum plus `shift`."""
+        return LinearScorer(
+            **self._inputs.standardisation(),
+            intercept=gain * float(self._linear.intercept) + shift,
+            weights=tuple(gain * self._linear.weights[name] for name in self.columns),
+        )
+
+    def state(self) -> bytes:
+        """Weights, optimiser and moments as JSON; floats keep every bit."""
+        return msgspec.json.encode(self._snapshot())
+
+    def restore(self, state: bytes) -> None:
+        """Go on from `state`; the step sizes stay those of this learner's construction."""
+        try:
+            kept = msgspec.json.decode(state, type=_State)
+        except msgspec.DecodeError as error:
+            raise StateMismatchError(f"not the state of a linear model: {error}") from error
+        found = (kept.type, kept.columns, kept.optimiser, kept.models.keys())
+        if found != (self.name, self.columns, self._optimiser, self._models.keys()):
+            raise StateMismatchError("the state belongs to another model, other columns or another optimiser")
+        self._apply(kept)
+
+    def _snapshot(self) -> _State:
+        return _State(
+            type=self.name,
+            columns=self.columns,
+            optimiser=self._optimiser,
+            labels=self.labels,
+            moments=self._inputs.moments(),
+            models={name: model.state() for name, model in self._models.items()},
+        )
+
+    def _apply(self, kept: _State) -> None:
+        self.labels = kept.labels
+        self._inputs.restore(kept.moments)
+        for name, model in self._models.items():
+            model.restore(kept.models[name])
