@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,9 @@ def main() -> None:
     Start with `churnwatch demo`. A shop with history starts with `churnwatch topics create`, a worker, and
     `churnwatch replay FILES --then-live`.
     """
+    # A learner multiplies small matrices, one label after the other, and threads that wait for each other
+    # make that fifty times as dear on a busy machine. NumPy reads it when it is loaded, which is later.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @main.command()

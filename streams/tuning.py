@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from models.progressive import ScoreCounts
     from streams.searching import Found, Method
     from streams.settings import Settings
     from streams.sources import Source
@@ -134,23 +133,21 @@ def _log_loss(learner: str, tape: Tape, before: Mapping[str, Any], chosen: Mappi
 
 def _judged(tape: Tape, split: int, found: Tuned, console: Console) -> list[str]:
     """Print the settings before and after side by side; the same in a few words."""
-    was, now = f"{found.learner} as it was", f"{found.learner} tuned"
-    ways: dict[str, tuple[str, Mapping[str, Any]]] = {was: (found.learner, found.before)}
-    if found.chosen:
-        ways[now] = (found.learner, {**found.before, **found.chosen})
-    ways[ReturnProbability.name] = (ReturnProbability.name, {})
-    counts: dict[str, ScoreCounts] = {}
-    for way, (name, settings) in ways.items():
-        counts[way] = progressive(new_learner(name, **settings), tape, split)
+    learner, was, now = found.learner, "as it was", "tuned"
+    counts = {was: progressive(new_learner(learner, **found.before), tape, split)}
     if not counts[was].labels:
         console.print("no label of the rest is known: there is nothing to judge by")
-        return [f"{found.learner}: no label is known"]
-    console.print(quality_table(f"{found.learner}, from {day_of(split)} on: no search has seen this", counts))
+        return [f"{learner}: no label is known"]
+    if found.chosen:
+        counts[now] = progressive(new_learner(learner, **{**found.before, **found.chosen}), tape, split)
+    counts["return probability"] = progressive(new_learner(ReturnProbability.name), tape, split)
+    console.print(quality_table(f"{learner}, from {day_of(split)} on, which no search has seen", counts))
+    before = counts[was]
     if not found.chosen:
-        console.print(f"nothing was better than {was}: it stays", highlight=False)
-        return [f"{found.learner}: log loss {counts[was].log_loss:.5f}, stays as it was"]
-    before, after = counts[was], counts[now]
+        console.print(f"no settings were better than {learner} as it was: it stays", highlight=False)
+        return [f"{learner}: log loss {before.log_loss:.5f}, stays as it was"]
+    after = counts[now]
     if after.log_loss > before.log_loss:
-        console.print(f"the search did not pay: {was} is better on what no search has seen", highlight=False)
+        console.print(f"this search did not pay: {learner} was better as it was", highlight=False)
     log_loss = f"log loss {before.log_loss:.5f} -> {after.log_loss:.5f}"
-    return [f"{found.learner}: {log_loss}, AUC {before.auc:.4f} -> {after.auc:.4f}"]
+    return [f"{learner}: {log_loss}, AUC {before.auc:.4f} -> {after.auc:.4f}"]

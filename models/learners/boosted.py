@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import expit
 
 from models.learners.base import Learner, StateMismatchError
+from models.learners.space import Dimension, Range
 from models.scorers import RAW_BOUND, BoostedLeaves, EnsembleScorer, Trees
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ class LightGbm(Learner):
     """
 
     name: ClassVar[str] = "lightgbm"
+    space: ClassVar[Mapping[str, Dimension]] = {
+        "memory": Range(10_000, 200_000, log=True, whole=True),
+        "rounds": Range(20, 300, log=True, whole=True),
+    }
     portable: ClassVar[bool] = False
 
     def __init__(

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from river import ensemble, forest, tree
 
-from models.learners.hoeffding import HoeffdingLearner, root_of
+from models.learners.hoeffding import HoeffdingLearner, HoeffdingTree, root_of
+from models.learners.space import Dimension, Range
 from models.scorers import EnsembleScorer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class _Forest(HoeffdingLearner):
@@ -36,6 +37,7 @@ class AdaptiveRandomForest(_Forest):
     """
 
     name: ClassVar[str] = "adaptive_random_forest"
+    space: ClassVar[Mapping[str, Dimension]] = {**HoeffdingTree.space, "resampling": Range(1, 12, whole=True)}
 
     def __init__(
         self,
@@ -79,6 +81,7 @@ class Bagging(_Forest):
     """
 
     name: ClassVar[str] = "bagging"
+    space: ClassVar[Mapping[str, Dimension]] = HoeffdingTree.space
 
     def __init__(
         self,

@@ -130,6 +130,11 @@ class HoeffdingTree(HoeffdingLearner):
     """
 
     name: ClassVar[str] = "hoeffding_tree"
+    space: ClassVar[Mapping[str, Dimension]] = {
+        "grace_period": Range(50, 2000, log=True, whole=True),
+        "max_depth": Range(2, 10, whole=True),
+        "prior_strength": Range(30.0, 10_000.0, log=True),
+    }
     _kind: ClassVar[Any] = tree.HoeffdingTreeClassifier
     _settings: ClassVar[dict[str, Any]] = {}
 

@@ -10,6 +10,7 @@ from scipy.special import expit
 
 from models.learners.base import Learner, StateMismatchError
 from models.learners.scaling import Inputs, Moments
+from models.learners.space import Dimension, Range
 from models.scorers import NeuralScorer, require_finite
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ class NeuralNetwork(Learner):
     """
 
     name: ClassVar[str] = "neural_network"
+    space: ClassVar[Mapping[str, Dimension]] = {
+        "units": Range(4, 64, log=True, whole=True),
+        "batch": Range(8, 256, log=True, whole=True),
+        "rate": Range(1e-4, 0.01, log=True),
+    }
     portable: ClassVar[bool] = True
 
     def __init__(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from river import optim
 
 from models.learners.linear import LinearLearner, River
+from models.learners.space import Dimension, Range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +27,12 @@ class LinearSvm(LinearLearner):
     """
 
     name: ClassVar[str] = "linear_svm"
+    space: ClassVar[Mapping[str, Dimension]] = {
+        "rate": Range(1e-5, 0.1, log=True),
+        "intercept_rate": Range(0.001, 0.1, log=True),
+        "l2": Range(1e-6, 0.01, log=True),
+        "platt_rate": Range(0.001, 0.1, log=True),
+    }
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import itertools
 import json
 import random
 from typing import TYPE_CHECKING, Any
@@ -278,3 +279,80 @@ def test_a_model_file_that_holds_no_models_is_one_line(tmp_path: Path, monkeypat
 
     assert result.exit_code == 1
     assert result.output.splitlines()[-1].startswith(f"Error: {path} holds no models")
+
+
+# -- tune
+
+
+def tune(path: Path, out: Path, *more: object) -> Result:
+    words = ["tune", path, *OPTIONS, "--first", "0.6", "--method", "random", "--out", out, *more]
+    return CliRunner(env={"COLUMNS": "200"}).invoke(main, [str(word) for word in words])
+
+
+def test_a_search_writes_settings_that_a_backtest_takes_and_goes_on_with_more_trials(tmp_path: Path):
+    path, out = write(tmp_path / "log.jsonl", LOG), tmp_path / "tuned.toml"
+
+    first = tune(path, out, "--trials", 2)
+    then = tune(path, out, "--trials", 4)
+
+    assert (first.exit_code, then.exit_code) == (0, 0), first.output + then.output
+    for said in ("as it was", "return probability", "base rate"):
+        assert said in " ".join(then.output.split())
+    head = [line for line in out.read_text().splitlines() if line.startswith("#")]
+    assert head[1].endswith(f": {len(LOG)} events")
+    assert any("logistic: 4 of 4 trials, log loss" in line for line in head)
+    assert run("backtest", path, "--settings", out).exit_code == 0
+    assert (tmp_path / "tuned.study.db").stat().st_size > 0
+
+
+def test_an_interrupted_search_keeps_what_it_found_and_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from streams import tuning
+
+    path, out = write(tmp_path / "log.jsonl", LOG), tmp_path / "tuned.toml"
+    progressive, calls = tuning.progressive, itertools.count()
+
+    def interrupted(*told: Any) -> Any:
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return progressive(*told)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning, "progressive", interrupted)
+        broken_off = tune(path, out, "--trials", 5)
+    text = out.read_text()
+    resumed = tune(path, out, "--trials", 5)
+
+    assert broken_off.exit_code == 130
+    assert "the same command goes on from there" in " ".join(broken_off.output.split())
+    assert "logistic: 2 of 5 trials" in text
+    assert resumed.exit_code == 0, resumed.output
+    assert "logistic: 5 of 5 trials" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--learner", "oracle"], "nothing to tune in oracle; there are additive"),
+        (["--learner", "return_probability"], "nothing to tune in return_probability"),
+        (["--first", "1.0"], "'--first'"),
+        (["--out", "no/such/folder/tuned.toml"], "there is no folder no/such/folder"),
+    ],
+)
+def test_a_search_for_nothing_is_wrong_usage(tmp_path: Path, words: list[str], said: str):
+    result = run("tune", write(tmp_path / "log.jsonl", LOG), *words)
+
+    assert result.exit_code == 2
+    assert said in " ".join(result.output.split())
+
+
+def test_a_first_part_too_short_and_a_grid_too_large_are_one_line(tmp_path: Path):
+    path = write(tmp_path / "log.jsonl", LOG)
+
+    short = tune(path, tmp_path / "tuned.toml", "--first", "0.1")
+    large = tune(path, tmp_path / "tuned.toml", "--method", "grid", "--trials", 3)
+
+    assert (short.exit_code, large.exit_code) == (1, 1)
+    assert "longer than two horizons of 5 days" in short.output.splitlines()[-1]
+    assert "has 4 points: too few trials" in large.output.splitlines()[-1]
