@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.cli_shared import run, settings_of, settings_on_kafka, settings_option
+from streams.cli_shared import Days, run, settings_of, settings_on_kafka, settings_option
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,19 +53,6 @@ class _Speed(click.ParamType):
         return speed
 
 
-class _Days(click.ParamType):
-    """A number of days: `60d` or `60`."""
-
-    name = "DAYS"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Whole days; fails with one line otherwise."""
-        text = str(value).removesuffix("d")
-        if not text.isdigit() or int(text) < 1:
-            self.fail(f"{value!r} is not a number of days like 60d", param, ctx)
-        return int(text)
-
-
 _known = click.option(
     "--data", type=click.Choice(["cdnow", "completejourney"]), help="A known log instead of FILES."
 )
@@ -94,9 +81,9 @@ def _backtest_model(
 @_files
 @_known
 @_mapped
-@click.option("--horizon", type=_Days(), help="Churn: no purchase for so long, e.g. 60d.")
-@click.option("--every", type=_Days(), help="Step of the decision grid, e.g. 7d.")
-@click.option("--active-within", type=_Days(), help="Who bought within so long is judged, e.g. 120d.")
+@click.option("--horizon", type=Days(), help="Churn: no purchase for so long, e.g. 60d.")
+@click.option("--every", type=Days(), help="Step of the decision grid, e.g. 7d.")
+@click.option("--active-within", type=Days(), help="Who bought within so long is judged, e.g. 120d.")
 @click.option(
     "--test-from", type=click.DateTime(["%Y-%m-%d"]), help="Report decision times from here on, too."
 )

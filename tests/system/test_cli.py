@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from streams.cli import main
-from streams.cli_history import _Days, _Speed
+from streams.cli_history import _Speed
+from streams.cli_shared import Days
 from tests.building import START, day, event
 
 if TYPE_CHECKING:
@@ -87,13 +88,13 @@ def test_a_mapping_without_files_is_wrong_usage(tmp_path: Path):
 
 @pytest.mark.parametrize(("text", "days"), [("60d", 60), ("60", 60), ("1d", 1), (7, 7)])
 def test_days_are_a_number_with_or_without_d(text: Any, days: int):
-    assert _Days().convert(text, None, None) == days
+    assert Days().convert(text, None, None) == days
 
 
 @pytest.mark.parametrize("text", ["", "d", "-3d", "1.5d", "0", "60 d", "60dd", "1e3"])
 def test_other_texts_are_no_days(text: str):
     with pytest.raises(click.UsageError, match="not a number of days"):
-        _Days().convert(text, None, None)
+        Days().convert(text, None, None)
 
 
 def test_a_speed_is_a_positive_number_or_max():
