@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -94,7 +95,7 @@ def main(
 
     FILES are read as by `churnwatch backtest`; without FILES the public logs are judged.
     """
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 150)
     if only_costs:
         costs.main(console, out.with_name(f"{out.name}-costs.json"))
         return

@@ -27,7 +27,11 @@ METRICS: Final = ("auc", "log_loss", "pr_auc", "brier", "ece")
 
 
 class Estimate(NamedTuple):
-    """A figure and its 95 % interval (percentiles of the bootstrap)."""
+    """A figure and its 95 % interval: the basic bootstrap (Davison & Hinkley 1997, 5.2).
+
+    The spread of the draws is turned around the figure, which takes out the bias of the calibration error:
+    chance alone makes it larger than it is, and in a draw of customers, which adds chance, larger still.
+    """
 
     value: float
     low: float
@@ -37,7 +41,7 @@ class Estimate(NamedTuple):
     def of(cls, value: float, drawn: Floats) -> Estimate:
         """From the figure of all customers and those of each draw (r,)."""
         low, high = np.nanpercentile(drawn, [2.5, 97.5]).tolist()
-        return cls(float(value), low, high)
+        return cls(float(value), 2 * float(value) - high, 2 * float(value) - low)
 
 
 def draws(customers: int, replicates: int, seed: int) -> Iterator[Floats]:
@@ -93,6 +97,17 @@ class Weighted:
             means = np.array([loss, squared, np.abs(distances).sum()]) / rows
         return np.array([auc, means[0], pr_auc, means[1], means[2]])
 
+    @property
+    def chance_ece(self) -> float:
+        """The calibration error to be expected of a perfectly calibrated model of as many customers.
+
+        The mean of |a normal sum| in each bin, its variance from the sums of the customers, whose own rows
+        go together.
+        """
+        rows, _, _, *distances = self._sums
+        spread = [float(((d - d.mean()) ** 2).sum()) for d in distances]
+        return float(np.sqrt(np.array(spread) * 2 / np.pi).sum() / rows.sum())
+
 
 class Bootstrap:
     """Metrics of several models on the same rows: of all customers, and in each of the same draws.
@@ -112,6 +127,8 @@ class Bootstrap:
         self.customers, self.labels = len(distinct), len(labels)
         self.base_rate = float(labels.mean())
         models = [Weighted(p, labels, customers) for p in probabilities.values()]
+        #: By name; see `Weighted`.
+        self.chance_ece = {name: each.chance_ece for name, each in zip(probabilities, models, strict=True)}
         once = np.ones(self.customers)
         self._row = {name: i for i, name in enumerate(probabilities)}
         self._values = _measured(models, once)

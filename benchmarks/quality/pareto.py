@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import gammaln, logsumexp
+from scipy.special import digamma, expit, gammaln
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +37,11 @@ def log_likelihood(logs: Floats, x: Floats, t_x: Floats, T: Floats) -> Floats:
     the integral over the time τ of leaving, from t_x to T. It is published as a difference of Gauss
     hypergeometric functions, which loses all digits for large x; a sum of positive numbers loses none.
     """
+    return _with_gradient(logs, x, t_x, T)[0]
+
+
+def _with_gradient(logs: Floats, x: Floats, t_x: Floats, T: Floats) -> tuple[Floats, Floats]:
+    """The log-likelihood (n,), and its gradient (4, n) in the logarithms of the parameters."""
     r, alpha, s, beta = np.exp(logs)
     k = r + x
     # The integrand falls from t_x on within about `fall` days, and τ = t_x + fall (e^y - 1) shows it evenly.
@@ -44,12 +49,23 @@ def log_likelihood(logs: Floats, x: Floats, t_x: Floats, T: Floats) -> Floats:
     end = np.log1p((T - t_x) / fall)
     y = (end / 2)[:, None] * (_NODES + 1)
     after = fall[:, None] * np.expm1(y) + t_x[:, None]
-    stayed = k * np.log(alpha + T) + s * np.log(beta + T)
-    left = stayed[:, None] - k[:, None] * np.log(alpha + after) - (s + 1) * np.log(beta + after) + y
+    log_a, log_b = np.log(alpha + after), np.log(beta + after)
+    log_a_T, log_b_T = np.log(alpha + T), np.log(beta + T)
+    stayed = k * log_a_T + s * log_b_T
+    left = stayed[:, None] - k[:, None] * log_a - (s + 1) * log_b + y + np.log(_WEIGHTS)
+    most = left.max(axis=1)
+    share = np.exp(left - most[:, None])  # of each time of leaving, and at first not of 1
+    total = share.sum(axis=1)
     with np.errstate(divide="ignore"):  # nobody has left at T = t_x
-        odds_left = logsumexp(left, axis=1, b=_WEIGHTS) + np.log(s * fall * end / 2)
-    purchases = gammaln(k) - gammaln(r) + r * logs[1] + s * logs[3]
-    return np.asarray(purchases - stayed + np.logaddexp(0, odds_left))
+        odds_left = most + np.log(total * s * fall * end / 2)
+    value = gammaln(k) - gammaln(r) + r * logs[1] + s * logs[3] - stayed + np.logaddexp(0, odds_left)
+    gone = expit(odds_left)
+    alive, share = 1 - gone, share * (gone / total)[:, None]
+    by_rate = digamma(k) - digamma(r) + logs[1] - alive * log_a_T - (share * log_a).sum(axis=1)
+    by_alpha = r / alpha - k * (alive / (alpha + T) + (share / (alpha + after)).sum(axis=1))
+    by_leaving = logs[3] + gone / s - alive * log_b_T - (share * log_b).sum(axis=1)
+    by_beta = s / beta - alive * s / (beta + T) - (s + 1) * (share / (beta + after)).sum(axis=1)
+    return value, np.stack((r * by_rate, alpha * by_alpha, s * by_leaving, beta * by_beta))
 
 
 def probability_of_no_purchase(
@@ -70,13 +86,15 @@ def fit(histogram: ReturnHistogram, start: Floats = PRIOR) -> Floats:
     count, *sums = histogram.sums.T.astype(np.float64)
     x, t_x, T = (total / count for total in sums)
 
-    def loss(logs: Floats) -> float:
+    def loss(logs: Floats) -> tuple[float, Floats]:
         away = (logs - PRIOR) / _SPREAD
-        return float(away @ away / 2 - count @ log_likelihood(logs, x, t_x, T)) / histogram.customers
+        value, gradient = _with_gradient(logs, x, t_x, T)
+        total, slope = away @ away / 2 - count @ value, away / _SPREAD - gradient @ count
+        return float(total) / histogram.customers, slope / histogram.customers
 
     bounds = [(value - 12, value + 12) for value in PRIOR]
-    found = minimize(loss, start, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-10})
-    better = np.isfinite(found.x).all() and found.fun <= loss(start)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-10})
+    better = np.isfinite(found.x).all() and found.fun <= loss(start)[0]
     return np.asarray(found.x) if better else start
 
 

@@ -74,12 +74,14 @@ def _figures(comparison: Comparison, half: Half, title: str) -> Sheet:
 
 
 def _against_batch(comparison: Comparison, half: Half) -> Sheet:
-    header = ("", "ΔAUC", "Δlog loss", f"floor ±{FLOOR}", "goal", "ECE", f"≤ {MOST_ECE}")
+    header = ("", "ΔAUC", "Δlog loss", f"floor {FLOOR}", "goal", "ECE", f"≤ {MOST_ECE}", "ECE by chance")
     rows = []
     for name in comparison.ours:
         v = verdict(half, name)
         deltas = (_row_name(comparison, name), _signed(v.auc), _signed(v.log_loss))
-        rows.append((*deltas, _yes(v.floor), _yes(v.goal), _range(v.ece), _yes(v.calibrated)))
+        chance = f"{half.bootstrap.chance_ece[name]:.4f}"
+        verdicts = (_yes(v.floor), _yes(v.goal), _range(v.ece), _yes(v.calibrated), chance)
+        rows.append((*deltas, *verdicts))
     return Sheet(f"{comparison.title}: less {BATCH}, paired, test half", header, rows)
 
 
@@ -117,6 +119,7 @@ def _half(comparison: Comparison, half: Half) -> dict[str, Any]:
     for name in comparison.ours:
         v = verdict(half, name)
         models[name] |= {"floor": v.floor, "goal": v.goal, "calibrated": v.calibrated}
+        models[name]["ece_by_chance"] = found.chance_ece[name]
     return {
         "decision_times": [_day(half.first), _day(half.last), half.times],
         "labels": found.labels,
@@ -136,7 +139,7 @@ def _value(estimate: Estimate) -> str:
 
 
 def _range(estimate: Estimate) -> str:
-    return f"{estimate.value:.4f} [{estimate.low:.4f}, {estimate.high:.4f}]"
+    return f"{estimate.value:.4f} [{max(estimate.low, 0):.4f}, {estimate.high:.4f}]"
 
 
 def _signed(estimate: Estimate) -> str:
