@@ -46,9 +46,9 @@ _KNOWN: Final = tuple(known(Path()))
     type=click.Path(exists=True, path_type=Path),
     help="TOML file that maps your columns to ours.",
 )
-@click.option("--horizon", type=Days(), default="60d", help="Churn: no purchase for so long.")
-@click.option("--every", type=Days(), default="7d", help="Step of the decision grid, and of the refits.")
-@click.option("--active-within", type=Days(), default="120d", help="Who bought within so long is judged.")
+@click.option("--horizon", type=Days(), help="Churn: no purchase for so long, 60d if not said.")
+@click.option("--every", type=Days(), help="Step of the decision grid and of the refits, 7d if not said.")
+@click.option("--active-within", type=Days(), help="Who bought within so long is judged, 120d if not said.")
 @click.option(
     "--test-from",
     type=click.DateTime(["%Y-%m-%d"]),
@@ -79,9 +79,9 @@ def main(
     *,
     files: tuple[Path, ...],
     mapping: Path | None,
-    horizon: int,
-    every: int,
-    active_within: int,
+    horizon: int | None,
+    every: int | None,
+    active_within: int | None,
     test_from: datetime | None,
     only: str,
     shared: Path,
@@ -96,16 +96,14 @@ def main(
     FILES are read as by `churnwatch backtest`; without FILES the public logs are judged.
     """
     console = Console(width=None if sys.stdout.isatty() else 150)
-    if only_costs:
-        costs.main(console, out.with_name(f"{out.name}-costs.json"))
-        return
+    asked = (horizon, active_within, every)
+    if not files and (mapping or test_from or any(asked)):
+        raise click.UsageError("the options of a log are for FILES; the public logs have their own")
     try:
-        if files:
-            source = FileSource(files, None if mapping is None else load_mapping(mapping))
-            first = None if test_from is None else test_from.date()
-            cases = [Case(source.name, source, horizon, active_within, every, first)]
-        else:
-            cases = _chosen(only, shared)
+        if only_costs:
+            costs.main(console, out.with_name(f"{out.name}-costs.json"))
+            return
+        cases = [_own(files, mapping, asked, test_from)] if files else _chosen(only, shared)
     except SourceError as error:
         raise click.ClickException(str(error)) from error
     found = []
@@ -118,10 +116,25 @@ def main(
                     raise click.ClickException(str(error)) from error
                 console.print(f"{case.name} is left out: {error}", markup=False, highlight=False)
                 continue
+            _write(out, found, replicates)
             for sheet in sheets(found[-1]):
                 console.print(sheet.terminal())
-    _write(out, found, replicates)
+    if not found:
+        raise click.ClickException("no log could be judged")
     console.print(f"written to {out}.json and {out}.md")
+
+
+def _own(
+    files: tuple[Path, ...],
+    mapping: Path | None,
+    asked: tuple[int | None, ...],
+    test_from: datetime | None,
+) -> Case:
+    """A shop's own log with the days that were asked for: horizon, active base, step of the grid."""
+    source = FileSource(files, None if mapping is None else load_mapping(mapping))
+    suiting = (source.horizon_days, source.active_within_days, source.every_days)
+    horizon, active, every = (said or usual for said, usual in zip(asked, suiting, strict=True))
+    return Case(source.name, source, horizon, active, every, test_from.date() if test_from else None)
 
 
 def _chosen(only: str, shared: Path) -> list[Case]:
