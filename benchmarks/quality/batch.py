@@ -37,7 +37,8 @@ _LIGHTGBM: Final[dict[str, Any]] = {
     "random_state": 0,
     "verbose": -1,
 }
-_LOGISTIC: Final[dict[str, Any]] = {"C": 0.1, "max_iter": 300}
+#: Newton steps: the same optimum in fewer passes than L-BFGS, as columns are few and rows many.
+_LOGISTIC: Final[dict[str, Any]] = {"C": 0.1, "solver": "newton-cholesky"}
 
 
 class Refit:
