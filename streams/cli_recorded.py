@@ -7,24 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from streams.cli_shared import Days
+
 if TYPE_CHECKING:
     from datetime import datetime
 
     from streams.sections import Model
     from streams.sources import Source
-
-
-class Days(click.ParamType):
-    """A number of days: `60d` or `60`."""
-
-    name = "DAYS"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Whole days; fails with one line otherwise."""
-        text = str(value).removesuffix("d")
-        if not text.isdigit() or int(text) < 1:
-            self.fail(f"{value!r} is not a number of days like 60d", param, ctx)
-        return int(text)
 
 
 known_option = click.option(
