@@ -37,7 +37,7 @@ def run_backtest(settings: Settings, source: Source, predictions: Path | None, c
         writer = None if file is None else csv.writer(file, lineterminator="\n")
         if writer is not None:
             writer.writerow(("user_id", "decision_time", "p_churn"))
-        for step in _steps(backtest, source, console):
+        for step in steps(backtest, source, console):
             if writer is not None:
                 writer.writerows(_rows(step))
     _report(backtest, console)
@@ -50,7 +50,8 @@ def _open(path: Path | None) -> AbstractContextManager[TextIO | None]:
     return nullcontext() if path is None else path.open("w", newline="")
 
 
-def _steps(backtest: Backtest, source: Source, console: Console) -> Iterator[Step]:
+def steps(backtest: Backtest, source: Source, console: Console) -> Iterator[Step]:
+    """Run `source` through `backtest`, under a progress bar; raises SourceError."""
     lines = (Line(*event) for event in sorted_by_time(source))
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
