@@ -6,6 +6,7 @@ Nothing is drawn or worded here, and no customer is in it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -87,6 +88,17 @@ class Report:
     def now_by_tier(self) -> dict[Tier, int]:
         """Customers in each tier now."""
         return dict(zip(TIERS, self.now.tiers if self.now else (0,) * len(TIERS), strict=True))
+
+    @property
+    def recent_drifts(self) -> tuple[Drift, ...]:
+        """What was told within a horizon (the loss is known only then) and the days that are compared."""
+        since = self.as_of - (self.config.horizon_days + COMPARED_DAYS) * DAY_MS
+        return tuple(drift for drift in self.drifts if drift.at >= since)
+
+    @property
+    def promotions(self) -> tuple[Standing, ...]:
+        """The standings at which another contender took the lead, in order of time."""
+        return tuple(b for a, b in pairwise(self.standings) if a.champion != b.champion)
 
 
 def build(
