@@ -91,9 +91,16 @@ class Report:
 
     @property
     def recent_drifts(self) -> tuple[Drift, ...]:
-        """What was told within a horizon (the loss is known only then) and the days that are compared."""
-        since = self.as_of - (self.config.horizon_days + COMPARED_DAYS) * DAY_MS
-        return tuple(drift for drift in self.drifts if drift.at >= since)
+        """What was told in the recent past."""
+        return tuple(drift for drift in self.drifts if drift.at >= self.recent)
+
+    @property
+    def recent(self) -> int:
+        """Where the recent past begins (epoch ms).
+
+        A loss is known only after a horizon; besides, it is as long as what is compared.
+        """
+        return self.as_of - (self.config.horizon_days + COMPARED_DAYS) * DAY_MS
 
     @property
     def promotions(self) -> tuple[Standing, ...]:

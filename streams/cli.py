@@ -10,6 +10,7 @@ import click
 
 from streams import logs
 from streams.cli_history import backtest, replay
+from streams.cli_report import report
 from streams.cli_shared import PROBLEMS, run, settings_of, settings_on_kafka, settings_option
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ def demo(data: str, bootstrap: str | None, *, keep: bool, folder: Path) -> None:
 
 main.add_command(backtest)
 main.add_command(replay)
+main.add_command(report)
 
 
 @main.command()

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from streams.cli_shared import run, settings_of, settings_on_kafka, settings_option
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from streams.sections import Model
+    from streams.settings import Settings
     from streams.sources import Source
 
 
-def _source(files: tuple[Path, ...], data: str | None, mapping: Path | None) -> Source:
+def source_of(files: tuple[Path, ...], data: str | None, mapping: Path | None) -> Source:
+    """The log that a command was given; fails with one line."""
     from streams.sources import SourceError  # noqa: PLC0415
     from streams.sources.cdnow import Cdnow  # noqa: PLC0415
     from streams.sources.completejourney import CompleteJourney  # noqa: PLC0415
@@ -66,15 +70,48 @@ class _Days(click.ParamType):
         return int(text)
 
 
-_known = click.option(
-    "--data", type=click.Choice(["cdnow", "completejourney"]), help="A known log instead of FILES."
+_LOG: Final = (
+    click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path)),
+    click.option(
+        "--data", type=click.Choice(["cdnow", "completejourney"]), help="A known log instead of FILES."
+    ),
+    click.option(
+        "--mapping",
+        type=click.Path(exists=True, path_type=Path),
+        help="TOML file that maps your columns to ours.",
+    ),
 )
-_mapped = click.option(
-    "--mapping",
-    type=click.Path(exists=True, path_type=Path),
-    help="TOML file that maps your columns to ours.",
+_GRID: Final = (
+    click.option("--horizon", type=_Days(), help="Churn: no purchase for so long, e.g. 60d."),
+    click.option("--every", type=_Days(), help="Step of the decision grid, e.g. 7d."),
+    click.option("--active-within", type=_Days(), help="Who bought within so long is judged, e.g. 120d."),
+    click.option(
+        "--test-from", type=click.DateTime(["%Y-%m-%d"]), help="Report decision times from here on, too."
+    ),
 )
-_files = click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path))
+
+
+def log_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `files`, `data` and `mapping`, from which `source_of` makes a log."""
+    return reduce(lambda made, option: option(made), reversed(_LOG), command)
+
+
+def grid_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `horizon`, `every`, `active_within` and `test_from`, for `backtest_settings`."""
+    return reduce(lambda made, option: option(made), reversed(_GRID), command)
+
+
+def backtest_settings(
+    file: Path | None,
+    source: Source,
+    horizon: int | None,
+    every: int | None,
+    active_within: int | None,
+    test_from: datetime | None,
+) -> Settings:
+    """The settings for judging `source`."""
+    asked = {"horizon_days": horizon, "every_days": every, "active_within_days": active_within}
+    return settings_of(file, model=_backtest_model(settings_of(file).model, source, asked, test_from))
 
 
 def _backtest_model(
@@ -91,15 +128,8 @@ def _backtest_model(
 
 @click.command()
 @settings_option
-@_files
-@_known
-@_mapped
-@click.option("--horizon", type=_Days(), help="Churn: no purchase for so long, e.g. 60d.")
-@click.option("--every", type=_Days(), help="Step of the decision grid, e.g. 7d.")
-@click.option("--active-within", type=_Days(), help="Who bought within so long is judged, e.g. 120d.")
-@click.option(
-    "--test-from", type=click.DateTime(["%Y-%m-%d"]), help="Report decision times from here on, too."
-)
+@log_options
+@grid_options
 @click.option(
     "--predictions", type=click.Path(path_type=Path), help="Write user_id,decision_time,p_churn here."
 )
@@ -124,9 +154,8 @@ def backtest(
     from streams.backtesting import run_backtest  # noqa: PLC0415
     from streams.sources import SourceError  # noqa: PLC0415
 
-    source = _source(files, data, mapping)
-    asked = {"horizon_days": horizon, "every_days": every, "active_within_days": active_within}
-    settings = settings_of(file, model=_backtest_model(settings_of(file).model, source, asked, test_from))
+    source = source_of(files, data, mapping)
+    settings = backtest_settings(file, source, horizon, every, active_within, test_from)
     try:
         run_backtest(settings, source, predictions, Console())
     except (SourceError, OSError) as error:
@@ -135,9 +164,7 @@ def backtest(
 
 @click.command()
 @settings_option
-@_files
-@_known
-@_mapped
+@log_options
 @click.option(
     "--speed",
     type=_Speed(),
@@ -162,5 +189,5 @@ def replay(
 
     from streams.replaying import replay_source  # noqa: PLC0415
 
-    source = _source(files, data, mapping)
+    source = source_of(files, data, mapping)
     run(replay_source(settings_on_kafka(file), source, speed, then_live=then_live, console=Console()))

@@ -1,16 +1,20 @@
-"""`churnwatch report`: figures from a backtest or from the topics of a live deployment, then the page."""
+"""`churnwatch report`: its figures, from a backtest or from the topics of a running system."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
+from features.clock import BEGINNING
 from models.backtest import Backtest
 from models.journal import Journal
 from models.report import Report, build
 from models.versions import COLUMNS
 from streams.backtesting import steps
+from streams.reading import read_models, scan
+from streams.relearning import Relearning, Scores
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,15 +26,43 @@ if TYPE_CHECKING:
 def backtest_figures(settings: Settings, source: Source, console: Console) -> Report:
     """Judge `source` and report on it; raises SourceError when the log cannot be read."""
     backtest = Backtest(settings.core(), settings.trainer(), settings.currencies())
-    journal = Journal(settings.core().thresholds)
+    journal = Journal(backtest.config.thresholds)
     probabilities, inputs = np.zeros(0), np.zeros((0, len(COLUMNS)), np.float32)
+    models = settings.trainer().initial(BEGINNING)
     for step in steps(backtest, source, console):
         journal.issued(step.ts, step.probabilities)
         journal.learned(backtest.trainer)
+        models = step.models
         if len(step.probabilities):
             assert backtest.core is not None
             probabilities, inputs = step.probabilities, backtest.core.cohorts[step.ts].inputs
-        models = step.models
     return build(
         source.name, backtest.config, backtest.trainer, journal, models, probabilities, inputs, live=False
     )
+
+
+async def live_figures(settings: Settings, console: Console) -> Report:
+    """Report on the deployment of `settings`; nothing is written to the broker.
+
+    Raises KafkaError when the broker cannot be read and NonFiniteError when a learner diverges.
+    """
+    config = settings.core()
+    again, scores = Relearning(config, settings.trainer()), Scores(config.grid.every_days)
+    with Progress(TextColumn("{task.description}"), TimeElapsedColumn(), console=console) as bar:
+        task = bar.add_task("learning again", total=None)
+
+        def learn(record: Any) -> None:
+            again.take(record.value)
+            bar.update(task, description=f"learning again: {again.trainer.labels:,} labels")
+
+        await scan(settings, "examples", 0, learn)
+        bar.update(task, description="reading scores")
+        for partition in range(settings.kafka.partitions):
+            await scan(settings, "scores", partition, scores.take)
+    if again.refused:
+        console.print(f"examples that cannot be learned from: {again.refused:,}", highlight=False)
+    ts, probabilities = scores.newest()
+    again.journal.issued(ts, probabilities)
+    models = await read_models(settings)
+    name = settings.kafka.group
+    return build(name, config, again.trainer, again.journal, models, probabilities, again.inputs, live=True)

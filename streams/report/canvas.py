@@ -1,4 +1,4 @@
-"""Charts on matplotlib's Agg and SVG canvases: SVG for the page, in its own colours and fonts, and PNG files."""
+"""Charts as matplotlib makes them: SVG for the page, in its own colours and fonts, and PNG files."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 #: Fonts that hold Chinese, as they are called on the usual systems.
 CHINESE_FONTS: Final = (
     "Noto Sans CJK SC",
+    "Noto Sans CJK JP",  # the first face of the collection that Linux installs: all that matplotlib sees
+    "Noto Sans CJK TC",
     "Noto Sans SC",
     "Source Han Sans SC",
     "Source Han Sans CN",
@@ -34,7 +36,7 @@ CHINESE_FONTS: Final = (
     "SimHei",
 )
 _DPI: Final = 160
-_STYLE: Final[dict[str, Any]] = {
+_STYLE: Final[Any] = {
     "svg.fonttype": "none",  # text stays text: read aloud, searched, and in the reader's own font
     "text.parse_math": False,  # a group may be called $x$
     "font.size": 9,
@@ -98,7 +100,7 @@ def svg(drawn: Figure, name: str, alt: str) -> str:
     """
     written = io.StringIO()
     drawn.savefig(written, format="svg", transparent=True, metadata={"Date": None})
-    root = ET.fromstring(written.getvalue())
+    root = ET.fromstring(written.getvalue())  # noqa: S314 - matplotlib wrote it
     _clean(root)
     _own_ids(root, name)
     root.attrib = {

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
+from matplotlib.dates import AutoDateFormatter, AutoDateLocator
+
+from features.layout import DAY_MS
 from models.record import CHAMPION, RECENCY_RULE
 from streams.report.palette import LINES, light
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from models.progressive import ScoreCounts
 
 
+#: Stands where there is no number.
+NOTHING: Final = "\N{EN DASH}"
+
+
 @dataclass(frozen=True)
 class Chart:
     """A drawn chart: `name` of its file, `title` for people, `alt` for who cannot see it."""
@@ -28,19 +34,27 @@ class Chart:
     figure: Figure
 
 
-def day(ts: int) -> datetime:
-    """Epoch ms as matplotlib takes a time."""
-    return datetime.fromtimestamp(ts / 1000, UTC)
+def day(ts: int) -> float:
+    """Epoch ms as matplotlib takes a time: it counts days from 1970, too."""
+    return ts / DAY_MS
+
+
+def time_axis(axes: Axes, first: int, last: int) -> None:
+    """From one epoch ms to another, with few enough dates to be read, in numbers for every language."""
+    locator = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(AutoDateFormatter(locator))  # type: ignore[no-untyped-call]
+    axes.set_xlim(day(first), day(last))
 
 
 def contenders(names: Iterable[str]) -> list[str]:
-    """The models of a comparison: the champion as issued, then the others, and the rule to beat at the end."""
+    """Models in the order of comparisons: the champion as issued, the others, and the rule to beat."""
     known = list(names)
     first, last = ([name] if name in known else [] for name in (CHAMPION, RECENCY_RULE))
     return [*first, *sorted(set(known) - {CHAMPION, RECENCY_RULE}), *last]
 
 
-def line_of(name: str, place: int) -> Mapping[str, object]:
+def line_of(name: str, place: int) -> dict[str, Any]:
     """How a model's line looks, always the same: the champion stands out, the rule is dashed."""
     if name == RECENCY_RULE:
         return {"color": light("rule"), "linestyle": (0, (4, 2)), "linewidth": 1.4}

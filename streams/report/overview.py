@@ -1,4 +1,4 @@
-"""The charts that everybody reads: the trend, who is at risk, what the model goes by, whom a budget reaches."""
+"""The charts that everybody reads: trend, who is at risk, what the model goes by, whom a budget reaches."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from models.operating import curve
 from models.record import CHAMPION
 from models.report import RISK_BINS
 from streams.report.canvas import figure
-from streams.report.chart import Chart, day, percent_axis
+from streams.report.chart import Chart, day, percent_axis, time_axis
 from streams.report.palette import light
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from models.report import Report
     from streams.report.words import Words
 
@@ -33,9 +35,7 @@ def warnings(report: Report, say: Words) -> Chart | None:
     column, row = np.arange(100) % 10, np.arange(100) // 10
     gone = np.arange(100) < left
     axes.scatter(column[gone], row[gone], s=72, color=light("critical"), linewidths=0)
-    axes.scatter(
-        column[~gone], row[~gone], s=60, facecolors="none", edgecolors=light("rule"), linewidths=1.4
-    )
+    axes.scatter(column[~gone], row[~gone], s=60, facecolors="none", edgecolors=light("rule"), linewidths=1.4)
     axes.set(xlim=(-0.7, 9.7), ylim=(9.7, -0.7), aspect="equal")
     axes.set_axis_off()
     sentence = say("trust.precision", n=say.of_100(share))
@@ -55,15 +55,25 @@ def trend(report: Report, say: Words) -> Chart | None:
     axes.plot(times, forecast, color=light("rule"), linestyle=(0, (3, 2)))
     ends = [(at_risk[-1], "trend.at_risk", "second"), (forecast[-1], "trend.forecast", "rule")]
     if known:
-        axes.plot([day(ts) for ts, _ in known], [rate for _, rate in known], color=light("main"), linewidth=2.2)
+        axes.plot(
+            [day(ts) for ts, _ in known], [rate for _, rate in known], color=light("main"), linewidth=2.2
+        )
         ends.append((known[-1][1], "trend.actual", "main"))
-    begins = day((known[-1][0] if known else report.as_of - report.config.horizon_days * DAY_MS))
+    begins = day(known[-1][0] if known else report.as_of - report.config.horizon_days * DAY_MS)
     axes.axvspan(begins, times[-1], color=light("grid"), alpha=0.5, linewidth=0)
-    axes.text(times[-1], 0.985, say("trend.pending") + " ", ha="right", va="top", fontsize=8, color=light("muted"),
-              transform=axes.get_xaxis_transform())
+    axes.text(
+        times[-1],
+        0.985,
+        say("trend.pending") + " ",
+        ha="right",
+        va="top",
+        fontsize=8,
+        color=light("muted"),
+        transform=axes.get_xaxis_transform(),
+    )
     top = max([*at_risk, *forecast, *(rate for _, rate in known)])
     percent_axis(axes, "y", most=min(1.0, top * 1.15 + 0.02))
-    axes.set_xlim(times[0], times[-1])
+    time_axis(axes, report.moments[0].ts, report.as_of)
     axes.set_ylabel(say("trend.axis"))
     _name_ends(axes, ends, say)
     alt = say(
@@ -75,7 +85,7 @@ def trend(report: Report, say: Words) -> Chart | None:
     return Chart("trend", say("trend.title"), alt, drawn)
 
 
-def _name_ends(axes, ends, say) -> None:
+def _name_ends(axes: Axes, ends: list[tuple[float, str, str]], say: Words) -> None:
     """Name lines beside their ends, no two names closer than a line of text."""
     low, high = axes.get_ylim()
     least = (high - low) * 0.075
@@ -83,8 +93,14 @@ def _name_ends(axes, ends, say) -> None:
     for value, key, role in sorted(ends):
         place = max(value, place + least)
         axes.annotate(
-            say(key), (1.0, place), xytext=(6, 0), textcoords="offset points",
-            xycoords=("axes fraction", "data"), va="center", fontsize=8.5, color=light(role),
+            say(key),
+            (1.0, place),
+            xytext=(6, 0),
+            textcoords="offset points",
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=8.5,
+            color=light(role),
             annotation_clip=False,
         )
 
@@ -117,7 +133,9 @@ def importance(report: Report, say: Words) -> Chart | None:
     axes.set_xlabel(say("importance.axis"))
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", labelcolor=light("ink"), labelsize=9)
-    return Chart("importance", say("importance.title"), say("importance.alt", names=say.list(names, 5)), drawn)
+    return Chart(
+        "importance", say("importance.title"), say("importance.alt", names=say.list(names, 5)), drawn
+    )
 
 
 def reach(report: Report, say: Words) -> Chart | None:
@@ -127,12 +145,17 @@ def reach(report: Report, say: Words) -> Chart | None:
         return None
     rate = report.judged[CHAMPION].base_rate
     contacted = rate * points.recall + (1 - rate) * points.false_positive_rate
-    drawn, (axes,) = figure(4.2, 3.2)
+    drawn, (axes,) = figure(4.2, 3.4)
     axes.plot(contacted, points.recall, color=light("main"), label=say("reach.model"))
-    axes.plot([0, 1], [0, 1], color=light("rule"), linestyle=(0, (4, 2)), linewidth=1.3, label=say("reach.random"))
     axes.plot(
-        [share for share, _ in report.capacities], [calls.recall for _, calls in report.capacities],
-        "o", color=light("main"), markersize=4.5,
+        [0, 1], [0, 1], color=light("rule"), linestyle=(0, (4, 2)), linewidth=1.3, label=say("reach.random")
+    )
+    axes.plot(
+        [share for share, _ in report.capacities],
+        [calls.recall for _, calls in report.capacities],
+        "o",
+        color=light("main"),
+        markersize=4.5,
     )
     for which in "xy":
         percent_axis(axes, which)

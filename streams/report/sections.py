@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from models.record import CHAMPION, RECENCY_RULE
 from streams.report import expert, overview, tables
+from streams.report.chart import NOTHING
 
 if TYPE_CHECKING:
+    from models.fairness import Audit
     from models.report import Report
     from streams.report.chart import Chart
     from streams.report.tables import Table
@@ -81,7 +83,7 @@ def _importance(report: Report, say: Words) -> Section:
 
 def _reach(report: Report, say: Words) -> Section:
     chart = overview.reach(report, say)
-    plain = ()
+    plain: tuple[str, ...] = ()
     if chart:
         share, calls = report.capacities[2]
         plain = (say("reach.plain", share=f"{100 * share:g}", reached=say.of_100(calls.recall)),)
@@ -101,6 +103,7 @@ def _quality(report: Report, say: Words) -> Section:
     plain.append(say("quality.all") if since is None else say("quality.since", date=say.date(since)))
     charts = _drawn(
         (expert.reliability(report, say), say("reliability.plain")),
+        (expert.separation(report, say), say("separation.plain")),
         (roc, say("roc.plain")),
         (expert.precision_recall(report, say), say("pr.plain")),
     )
@@ -115,12 +118,16 @@ def _time(report: Report, say: Words) -> Section:
 
 def _weights(report: Report, say: Words) -> Section:
     chart = expert.weights(report, say)
-    notes = [say("weights.lead", date=say.date(led.ts), model=say.model(led.champion)) for led in report.promotions]
+    notes = [
+        say("weights.lead", date=say.date(led.ts), model=say.model(led.champion)) for led in report.promotions
+    ]
     if chart:
         newest = report.standings[-1]
         numbers = {"slope": f"{newest.slope:.2f}", "intercept": f"{newest.intercept:+.2f}"}
         notes.insert(0, say("weights.calibration", **numbers))
-    return Section("weights", say("weights.title"), (say("weights.plain"),), _drawn((chart, "")), notes=tuple(notes))
+    return Section(
+        "weights", say("weights.title"), (say("weights.plain"),), _drawn((chart, "")), notes=tuple(notes)
+    )
 
 
 def _drift(report: Report, say: Words) -> Section:
@@ -130,16 +137,16 @@ def _drift(report: Report, say: Words) -> Section:
         notes.append(say("drift.none"))
     elif not report.drifts:
         notes.append(say("drift.quiet"))
-    if (hidden := len(report.drifts) - tables.EVENTS) > 0:
+    table, hidden = tables.drift(report, say)
+    if hidden:
         notes.append(say("drift.more", n=hidden))
-    table = tables.drift(report, say)
     return Section(
         "drift", say("drift.title"), (say("drift.plain"),), _drawn((chart, "")), _some(table), tuple(notes)
     )
 
 
 def _fairness(report: Report, say: Words) -> Section:
-    title, notes = say("fairness.title"), []
+    title = say("fairness.title")
     if not report.fairness:
         return Section("fairness", title, notes=(say("fairness.none"),))
     charts = [
@@ -147,12 +154,12 @@ def _fairness(report: Report, say: Words) -> Section:
         for number, (attribute, audit) in enumerate(report.fairness.items(), 1)
     ]
     found = tuple(tables.fairness(attribute, audit, say) for attribute, audit in report.fairness.items())
-    return Section("fairness", title, (say("fairness.plain"),), _drawn(*charts), found, tuple(notes))
+    return Section("fairness", title, (say("fairness.plain"),), _drawn(*charts), found)
 
 
-def _spread_of(audit: expert.Audit, say: Words) -> str:
+def _spread_of(audit: Audit, say: Words) -> str:
     selection, odds = audit.demographic_parity_difference, audit.equalized_odds_difference
     if selection is None:
         return say("fairness.single")
-    shown = "–" if odds is None else f"{100 * odds:.1f}"
+    shown = NOTHING if odds is None else f"{100 * odds:.1f}"
     return say("fairness.spread", selection=f"{100 * selection:.1f}", odds=shown)

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.episodes import TIERS
-from models.report import Report
+from streams.report.chart import NOTHING
 
 if TYPE_CHECKING:
+    from models.report import Report
     from models.trust import Verdict
     from streams.report.words import Words
 
 #: Shares that differ by less are as good as equal to a reader.
 _SAME = 0.005
+#: Of leavers, the share warned about below which the threshold is too high to be of much use.
+_RARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def cards(report: Report, say: Words) -> tuple[Card, ...]:
 def _risk(report: Report, say: Words) -> Card:
     now, config = report.now, report.config
     if now is None:
-        return Card(say("risk.title"), "–", (say("risk.none"),))
+        return Card(say("risk.title"), NOTHING, (say("risk.none"),))
     share = say.of_100(now.share_at_risk)
     expected = f"{round(now.forecast * now.judged):,}"
     least = f"{100 * config.thresholds.medium:g}"
@@ -49,7 +52,12 @@ def _risk(report: Report, say: Words) -> Card:
         say("risk.title"),
         f"{now.at_risk:,}",
         (
-            say("risk.expected", expected=expected, of_100=say.of_100(now.forecast), horizon=config.horizon_days),
+            say(
+                "risk.expected",
+                expected=expected,
+                of_100=say.of_100(now.forecast),
+                horizon=config.horizon_days,
+            ),
             say("risk.means", least=least, horizon=config.horizon_days),
         ),
         under=say("risk.big", judged=f"{now.judged:,}", of_100=share),
@@ -57,7 +65,13 @@ def _risk(report: Report, say: Words) -> Card:
     )
 
 
-_TONES: dict[Verdict, str] = {"early": "plain", "useless": "bad", "bold": "fair", "timid": "good", "good": "good"}
+_TONES: dict[Verdict, str] = {
+    "early": "plain",
+    "useless": "bad",
+    "bold": "fair",
+    "timid": "good",
+    "good": "good",
+}
 
 
 def _trust(report: Report, say: Words) -> Card:
@@ -65,26 +79,31 @@ def _trust(report: Report, say: Words) -> Card:
     verdict = found.verdict if found else "early"
     lines = [say(f"trust.{verdict}", horizon=horizon)]
     if found and found.precision and found.warned:
-        lines.append(
-            say("trust.precision", n=say.of_100(found.precision.value))
-            + " "
-            + say("trust.said", said=say.of_100(found.warned.forecast))
-        )
+        said = say.of_100(found.warned.forecast)
+        lines.append(say("trust.outcome", n=say.of_100(found.precision.value), said=said))
         lines.append(say("trust.base_rate", n=say.of_100(found.base_rate.value)))
         if found.recall:
             lines.append(say("trust.recall", n=say.of_100(found.recall.value)))
+            if found.recall.value < _RARE:
+                least = f"{100 * report.config.thresholds.medium:g}"
+                tenth = next(calls for share, calls in report.capacities if share == 0.1)
+                lines.append(say("trust.rare", least=least, reached=say.of_100(tenth.recall)))
     return Card(
-        say("trust.title"), say(f"trust.{verdict}.short"), tuple(lines), _TONES[verdict],
+        say("trust.title"),
+        say(f"trust.{verdict}.short"),
+        tuple(lines),
+        _TONES[verdict],
         chart="warnings" if len(lines) > 1 else "",
     )
 
 
 def _change(report: Report, say: Words) -> Card:
-    lines, big = [], "–"
+    lines: list[str] = []
+    big = NOTHING
     if report.now and report.before:
         now, before = report.now.share_at_risk, report.before.share_at_risk
         way = "same" if abs(now - before) < _SAME else "up" if now > before else "down"
-        big = {"same": "→", "up": "↑", "down": "↓"}[way]
+        big = say(f"change.{way}.short")
         shown = {"now": say.of_100(now), "before": say.of_100(before), "date": say.date(report.before.ts)}
         lines.append(say(f"change.{way}", **shown))
     else:
@@ -103,7 +122,7 @@ def _news(report: Report, say: Words) -> list[str]:
         say("change.loss", date=say.date(losses[0].since)) if losses else say("change.no_loss"),
         say("change.inputs", names=say.list(inputs)) if inputs else say("change.no_inputs"),
     ]
-    if report.promotions:
+    if report.promotions and report.promotions[-1].ts >= report.recent:
         led = report.promotions[-1]
         found.append(say("change.champion", date=say.date(led.ts), model=say.model(led.champion)))
     return found

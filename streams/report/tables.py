@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
+from features.wording.numbers import percent
 from models.episodes import TIERS
-from models.record import CHAMPION
-from streams.report.chart import judged_by_all
+from models.record import CHAMPION, RECENCY_RULE
+from streams.report.chart import NOTHING, judged_by_all
 from streams.report.expert import rate_of
 
 if TYPE_CHECKING:
@@ -17,19 +19,23 @@ if TYPE_CHECKING:
     from models.report import Report
     from streams.report.words import Words
 
-#: Signals, and drift events, that are listed.
+#: Signals, and times of drift, that are listed.
 SIGNALS: Final = 10
-EVENTS: Final = 15
+EVENTS: Final = 12
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under headings; the first column names its row. `strong` are rows to be seen first."""
+    """Rows of text under headings; the first column names its row.
+
+    `strong` are rows to be seen first, `words` columns that hold no numbers.
+    """
 
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     strong: frozenset[int] = frozenset()
+    words: frozenset[int] = frozenset()
 
 
 def tiers(report: Report, say: Words) -> Table | None:
@@ -41,9 +47,13 @@ def tiers(report: Report, say: Words) -> Table | None:
     rows = []
     for tier, start, count in reversed(list(zip(TIERS, begins, report.now.tiers, strict=True))):
         found = report.tiers.get(tier)
-        said = "–" if found is None else say.of_100(found.forecast)
-        left = "–" if found is None else _interval(say, found.churn_rate.value, found.churn_rate.low, found.churn_rate.high)
-        share = say.of_100(count / report.now.judged)
+        said = NOTHING if found is None else short(found.forecast)
+        left = (
+            NOTHING
+            if found is None
+            else _interval(found.churn_rate.value, found.churn_rate.low, found.churn_rate.high)
+        )
+        share = short(count / report.now.judged)
         rows.append((say(f"tier.{tier}"), f"{100 * start:g}", f"{count:,}", share, said, left))
     keys = ("spread.level", "spread.from", "spread.now", "spread.share", "spread.said", "spread.left")
     return Table(say("spread.table"), tuple(map(say, keys)), tuple(rows))
@@ -61,7 +71,12 @@ def signals(report: Report, say: Words) -> Table | None:
         names = (say.feature(each.name), say.theme(theme), say(f"importance.{way}"))
         rows.append((*names, f"{each.weight:.2f}"))
     keys = ("signal", "theme", "direction", "weight")
-    return Table(say("importance.table"), tuple(say(f"importance.{key}") for key in keys), tuple(rows))
+    return Table(
+        say("importance.table"),
+        tuple(say(f"importance.{key}") for key in keys),
+        tuple(rows),
+        words=frozenset({1, 2}),
+    )
 
 
 def reach(report: Report, say: Words) -> Table | None:
@@ -69,7 +84,7 @@ def reach(report: Report, say: Words) -> Table | None:
     if not report.capacities:
         return None
     rows = tuple(
-        (f"{100 * share:g}", _of_100(say, calls.precision), _of_100(say, calls.recall), _number(calls.lift, 2))
+        (f"{100 * share:g}", _of_100(calls.precision), _of_100(calls.recall), _number(calls.lift, 2))
         for share, calls in report.capacities
     )
     keys = ("reach.contacted", "reach.precision", "reach.recall", "reach.lift")
@@ -84,7 +99,7 @@ def quality(report: Report, say: Words) -> Table | None:
     rows = []
     for name in names:
         counts = report.judged[name]
-        ranking = name == "recency"  # it claims no probability
+        ranking = name == RECENCY_RULE  # it claims no probability
         loss, brier, ece = (counts.log_loss, counts.brier, counts.ece())
         metrics = (counts.auc, math.nan if ranking else loss, counts.pr_auc)
         errors = (math.nan, math.nan) if ranking else (brier, ece)
@@ -96,24 +111,31 @@ def quality(report: Report, say: Words) -> Table | None:
     rows.append((say("quality.base"), f"{champion.labels:,}", *(_number(x, 4) for x in base)))
     head = ("AUC ↑", "log loss ↓", "PR-AUC ↑", "Brier ↓", "ECE ↓")
     return Table(
-        say("quality.table"), (say("quality.model"), say("quality.labels"), *head), tuple(rows), frozenset({0})
+        say("quality.table"),
+        (say("quality.model"), say("quality.labels"), *head),
+        tuple(rows),
+        frozenset({0}),
     )
 
 
-def drift(report: Report, say: Words) -> Table | None:
-    """The newest drift events."""
+def drift(report: Report, say: Words) -> tuple[Table | None, int]:
+    """What was told together, in one row each, newest first; and how many rows are left out."""
     if not report.drifts:
-        return None
-    keys = ("at", "what", "level", "strength", "since")
-    rows = tuple(_event(each, say) for each in report.drifts[:EVENTS])
-    return Table(say("drift.events"), tuple(say(f"drift.{key}") for key in keys), rows)
+        return None, 0
+    together = [list(found) for _, found in groupby(report.drifts, lambda d: (d.at, d.measure, d.since))]
+    keys = ("at", "what", "level", "strongest", "since")
+    rows = tuple(_told(found, say) for found in together[:EVENTS])
+    head = tuple(say(f"drift.{key}") for key in keys)
+    return Table(say("drift.events"), head, rows, words=frozenset({1, 2})), max(0, len(together) - EVENTS)
 
 
-def _event(drift: Drift, say: Words) -> tuple[str, ...]:
-    what = say("drift.loss") if drift.what == "loss" else say.feature(drift.what)
-    unit = "PSI" if drift.measure == "psi" else "nats"
-    level = say(f"drift.level.{drift.level}")
-    return say.date(drift.at), what, level, f"{drift.strength:.2f} {unit}", say.date(drift.since)
+def _told(drifts: list[Drift], say: Words) -> tuple[str, ...]:
+    """Drifts of one time and measure, the strongest first."""
+    what = say.list([say("drift.loss") if d.what == "loss" else say.feature(d.what) for d in drifts], 4)
+    first, unit = drifts[0], "PSI" if drifts[0].measure == "psi" else "nats"
+    large = any(d.level == "large" for d in drifts)
+    level = say("drift.level.large" if large else "drift.level.moderate")
+    return say.date(first.at), what, level, f"{first.strength:.2f} {unit}", say.date(first.since)
 
 
 def fairness(attribute: str, audit: Audit, say: Words) -> Table:
@@ -128,20 +150,25 @@ def fairness(attribute: str, audit: Audit, say: Words) -> Table:
 
 def _group(group: Group, say: Words) -> tuple[str, ...]:
     if group.too_few:
-        return (group.name, f"{group.labels:,}", say("fairness.few"), "–", "–", "–")
+        return (group.name, f"{group.labels:,}", say("fairness.few"), NOTHING, NOTHING, NOTHING)
     rates = [rate_of(group, what) for what in ("selection", "tpr", "fpr")]
-    shown = ("–" if r is None else _interval(say, r.value, r.low, r.high) for r in rates)
-    gap = "–" if group.calibration is None else f"{100 * group.calibration.gap:+.1f}"
+    shown = (NOTHING if r is None else _interval(r.value, r.low, r.high) for r in rates)
+    gap = NOTHING if group.calibration is None else f"{100 * group.calibration.gap:+.1f}"
     return (group.name, f"{group.labels:,}", *shown, gap)
 
 
-def _interval(say: Words, value: float, low: float, high: float) -> str:
-    return f"{say.of_100(value)} ({100 * low:.1f}–{100 * high:.1f})"
+def short(share: float) -> str:
+    """How many of a hundred, as a table has room for it."""
+    return percent(share).removesuffix("%")
 
 
-def _of_100(say: Words, share: float) -> str:
-    return "–" if math.isnan(share) else say.of_100(share)
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{short(value)} ({100 * low:.1f}\N{EN DASH}{100 * high:.1f})"
+
+
+def _of_100(share: float) -> str:
+    return NOTHING if math.isnan(share) else short(share)
 
 
 def _number(value: float, digits: int) -> str:
-    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+    return NOTHING if math.isnan(value) else f"{value:.{digits}f}"
