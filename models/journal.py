@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.episodes import TIERS
+from models.progressive import GRID
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -65,7 +66,7 @@ class Journal:
 
     def __init__(self, thresholds: Thresholds) -> None:
         self.thresholds = thresholds
-        self._issued: dict[int, dict[Hashable, tuple[NDArray[np.int64], float]]] = {}
+        self._issued: dict[int, dict[Hashable, tuple[NDArray[np.int64], int]]] = {}
         self._standings: dict[int, Standing] = {}
 
     def issued(self, ts: int, probabilities: NDArray[np.float64], piece: Hashable = None) -> None:
@@ -75,7 +76,9 @@ class Journal:
         """
         if len(probabilities):
             tiers = np.bincount(self.thresholds.tiers(probabilities), minlength=len(TIERS))
-            self._issued.setdefault(ts, {})[piece] = (tiers, float(probabilities.sum()))
+            # In whole millionths, as issued: so they add up to the same in any order.
+            total = int(np.rint(probabilities * GRID).sum())
+            self._issued.setdefault(ts, {})[piece] = (tiers, total)
 
     def learned(self, trainer: Trainer) -> None:
         """Enter how the contenders stand after the trainer's last decision time; nothing before the first."""
@@ -99,6 +102,6 @@ class Journal:
         return tuple(standing for _, standing in sorted(self._standings.items()))
 
 
-def _moment(ts: int, pieces: list[tuple[NDArray[np.int64], float]]) -> Moment:
+def _moment(ts: int, pieces: list[tuple[NDArray[np.int64], int]]) -> Moment:
     tiers = np.sum([counts for counts, _ in pieces], axis=0)
-    return Moment(ts, tuple(tiers.tolist()), sum(total for _, total in pieces) / int(tiers.sum()))
+    return Moment(ts, tuple(tiers.tolist()), sum(total for _, total in pieces) / GRID / int(tiers.sum()))

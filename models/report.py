@@ -17,6 +17,7 @@ from models.fairness import audit
 from models.importance import importance
 from models.intervals import wilson
 from models.operating import at_capacity
+from models.progressive import GRID
 from models.record import CHAMPION
 from models.reliability import Calibration, by_tier
 from models.trust import trust
@@ -162,8 +163,8 @@ def build(
 
 def _risk(probabilities: NDArray[np.float64]) -> tuple[int, ...]:
     # On the grid of millionths, so that 0.15 is not below three times 0.05.
-    points = np.rint(probabilities * 1e6).astype(np.int64)
-    bins = np.minimum(points * RISK_BINS // 1_000_000, RISK_BINS - 1)
+    points = np.rint(probabilities * GRID).astype(np.int64)
+    bins = np.minimum(points * RISK_BINS // GRID, RISK_BINS - 1)
     return tuple(np.bincount(bins, minlength=RISK_BINS).tolist())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -80,14 +80,14 @@ class Scores:
         self._every_ms = every_days * DAY_MS
         self._said: dict[int, dict[bytes, tuple[int, float]]] = {}
 
-    def take(self, record: Any) -> None:
-        """Read one record of any partition; raises msgspec.MsgspecError for one that is no score."""
-        said = self._said.setdefault(record.partition, {})
-        if record.value is None:
-            said.pop(record.key, None)
+    def take(self, partition: int, key: bytes, value: bytes | None) -> None:
+        """Read one record; raises msgspec.MsgspecError (a ValueError) for one that is no score."""
+        said = self._said.setdefault(partition, {})
+        if value is None:
+            said.pop(key, None)
         else:
-            score = msgspec.json.decode(record.value, type=Score)
-            said[record.key] = (score.ts, score.probability)
+            score = msgspec.json.decode(value, type=Score)
+            said[key] = (score.ts, score.probability)
 
     def newest(self) -> tuple[int, NDArray[np.float64]]:
         """(decision time, probabilities (n,)); (0, none) before the first sweep."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,10 @@ def backtest_figures(settings: Settings, source: Source, console: Console) -> Re
     )
 
 
+def _take_score(scores: Scores, partition: int, record: Any) -> None:
+    scores.take(partition, record.key, record.value)
+
+
 async def live_figures(settings: Settings, console: Console) -> Report:
     """Report on the deployment of `settings`; nothing is written to the broker.
 
@@ -58,7 +63,7 @@ async def live_figures(settings: Settings, console: Console) -> Report:
         await scan(settings, "examples", 0, learn)
         bar.update(task, description="reading scores")
         for partition in range(settings.kafka.partitions):
-            await scan(settings, "scores", partition, scores.take)
+            await scan(settings, "scores", partition, partial(_take_score, scores, partition))
     if again.refused:
         console.print(f"examples that cannot be learned from: {again.refused:,}", highlight=False)
     ts, probabilities = scores.newest()
