@@ -97,13 +97,15 @@ def journal(knowing: KnowingTrainer, shares: tuple[float, ...] = (0.2, 0.3)) -> 
     return found
 
 
-def report(knowing: KnowingTrainer | None = None, **changes: Any) -> Report:
-    """A report on it."""
+def report(
+    knowing: KnowingTrainer | None = None, shares: tuple[float, ...] = (0.2, 0.3), **changes: Any
+) -> Report:
+    """A report on it; `shares` at risk over time, see `journal`."""
     knowing = trainer() if knowing is None else knowing
     vectors = np.zeros((3, len(COLUMNS)), np.float32)
     vectors[:, NAMES.index("days_since_purchase")] = [0, 1, 2]
     known: dict[str, Any] = {
-        "journal": journal(knowing),
+        "journal": journal(knowing, shares),
         "probabilities": np.array([0.85] * 3 + [0.2] * 7),
         "inputs": vectors,
         "live": False,

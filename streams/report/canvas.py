@@ -38,6 +38,7 @@ CHINESE_FONTS: Final = (
 _DPI: Final = 160
 _STYLE: Final[Any] = {
     "svg.fonttype": "none",  # text stays text: read aloud, searched, and in the reader's own font
+    "svg.hashsalt": "churnwatch",  # the same figures give the same bytes
     "text.parse_math": False,  # a group may be called $x$
     "font.size": 9,
     "axes.edgecolor": light("muted"),

@@ -108,7 +108,6 @@ ENGLISH: Final = {
     "spread.share": "of 100",
     "spread.said": "we said",
     "spread.left": "really left",
-    "spread.between": "(between)",
     "spread.note": (
         "The last columns look back: of 100 customers who stood at this level, how many we expected to "
         "leave and how many left."
@@ -160,7 +159,6 @@ ENGLISH: Final = {
     "quality.model": "model",
     "quality.labels": "outcomes",
     "quality.base": "always the average",
-    "quality.no_auc": "without any model",
     "quality.note": (
         "Every probability is judged once, as it was issued, when its outcome became known. ↑ higher is "
         "better, ↓ lower is better. Log loss and Brier score: how far forecasts were from what happened. "
@@ -255,7 +253,6 @@ ENGLISH: Final = {
     "drift.at": "noticed",
     "drift.since": "against",
     "drift.what": "what",
-    "drift.strength": "strength",
     "drift.level": "level",
     "drift.strongest": "strongest",
     "drift.level.moderate": "moderate",

@@ -97,7 +97,6 @@ CHINESE: Final = {
     "spread.share": "每 100 人",
     "spread.said": "我们说的",
     "spread.left": "实际离开",
-    "spread.between": "（介于）",
     "spread.note": "后几列是回顾：曾在这一等级的每 100 位顾客中，我们预计多少位离开，实际离开了多少位。",
     # -- importance
     "importance.title": "模型看重什么",
@@ -143,7 +142,6 @@ CHINESE: Final = {
     "quality.model": "模型",
     "quality.labels": "结果数",
     "quality.base": "总说平均值",
-    "quality.no_auc": "不用模型",
     "quality.note": (
         "每个概率都以发出时的样子、在结果出来时评估一次。↑ 越高越好，↓ 越低越好。对数损失和 Brier 分数："
         "预测与事实相差多远。校准误差：说 70% 时实际离开的与 70% 平均相差多少。"
@@ -214,7 +212,6 @@ CHINESE: Final = {
     "drift.at": "注意到",
     "drift.since": "相对于",
     "drift.what": "什么",
-    "drift.strength": "强度",
     "drift.level": "程度",
     "drift.strongest": "最强",
     "drift.level.moderate": "中等",
