@@ -96,7 +96,7 @@ ROLES: Final = (
     ),
     Role(
         name="operator",
-        who="`churnwatch topics`, `inspect` and `features`; looks into dead letters",
+        who="`churnwatch topics`, `inspect`, `features`, `report --live`; looks into dead letters",
         topics=_each(
             CATALOGUE,
             "Create",

@@ -27,7 +27,7 @@ THEMES = 8
 
 def warnings(report: Report, say: Words) -> Chart | None:
     """A hundred customers that we warned about, one dot each: how many did not come back."""
-    if report.trust is None or report.trust.precision is None:
+    if report.trust is None or report.trust.precision is None or report.trust.verdict == "early":
         return None
     share = report.trust.precision.value
     left = round(100 * share)

@@ -10,7 +10,7 @@ from streams.report.chart import NOTHING
 
 if TYPE_CHECKING:
     from models.report import Report
-    from models.trust import Verdict
+    from models.trust import Trust, Verdict
     from streams.report.words import Words
 
 #: Shares that differ by less are as good as equal to a reader.
@@ -75,26 +75,36 @@ _TONES: dict[Verdict, str] = {
 
 
 def _trust(report: Report, say: Words) -> Card:
-    found, horizon = report.trust, report.config.horizon_days
+    found = report.trust
     verdict = found.verdict if found else "early"
-    lines = [say(f"trust.{verdict}", horizon=horizon)]
-    if found and found.precision and found.warned:
-        said = say.of_100(found.warned.forecast)
-        lines.append(say("trust.outcome", n=say.of_100(found.precision.value), said=said))
-        lines.append(say("trust.base_rate", n=say.of_100(found.base_rate.value)))
-        if found.recall:
-            lines.append(say("trust.recall", n=say.of_100(found.recall.value)))
-            if found.recall.value < _RARE:
-                least = f"{100 * report.config.thresholds.medium:g}"
-                tenth = next(calls for share, calls in report.capacities if share == 0.1)
-                lines.append(say("trust.rare", least=least, reached=say.of_100(tenth.recall)))
-    return Card(
-        say("trust.title"),
-        say(f"trust.{verdict}.short"),
-        tuple(lines),
-        _TONES[verdict],
-        chart="warnings" if len(lines) > 1 else "",
-    )
+    lines = [say(f"trust.{verdict}", horizon=report.config.horizon_days)]
+    if found and found.calls.called:
+        # Of a few warnings, so many of a hundred would say too much.
+        lines += [_so_far(found, say)] if verdict == "early" else _outcomes(report, found, say)
+    title, short = say("trust.title"), say(f"trust.{verdict}.short")
+    chart = "" if verdict == "early" else "warnings"
+    return Card(title, short, tuple(lines), _TONES[verdict], chart=chart)
+
+
+def _so_far(found: Trust, say: Words) -> str:
+    return say("trust.so_far", called=f"{found.calls.called:,}", found=f"{found.calls.true_positives:,}")
+
+
+def _outcomes(report: Report, found: Trust, say: Words) -> list[str]:
+    assert found.precision is not None, "there are warnings"
+    assert found.warned is not None, "there are warnings"
+    said = say.of_100(found.warned.forecast)
+    lines = [
+        say("trust.outcome", n=say.of_100(found.precision.value), said=said),
+        say("trust.base_rate", n=say.of_100(found.base_rate.value)),
+    ]
+    if found.recall:
+        lines.append(say("trust.recall", n=say.of_100(found.recall.value)))
+        if found.recall.value < _RARE:
+            least = f"{100 * report.config.thresholds.medium:g}"
+            tenth = next(calls for share, calls in report.capacities if share == 0.1)
+            lines.append(say("trust.rare", least=least, reached=say.of_100(tenth.recall)))
+    return lines
 
 
 def _change(report: Report, say: Words) -> Card:

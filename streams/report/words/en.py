@@ -47,6 +47,7 @@ ENGLISH: Final = {
         "Hardly anybody reaches the risk at which we warn ({least} of 100). To act earlier, contact "
         "customers in the order of their risk: the highest tenth holds {reached} of 100 leavers."
     ),
+    "trust.so_far": "So far, {called} warned customers could be checked: {found} did not come back.",
     "trust.outcome": "Of 100 customers we warned about, {n} did not come back; we had said {said}.",
     "trust.early.short": "Too early to say",
     "trust.early": "Warming up: a warning can be checked only {horizon} days later, and too few have been.",

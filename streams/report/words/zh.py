@@ -43,6 +43,7 @@ CHINESE: Final = {
         "很少有人达到预警线（每 100 位预计 {least} 位离开）。想更早行动，请按风险排序联系：最高的 10% 中"
         "有离开者的 {reached}%。"
     ),
+    "trust.so_far": "目前可验证的预警有 {called} 次：其中 {found} 位顾客没有回来。",
     "trust.outcome": "我们预警过的每 100 位顾客中，有 {n} 位没有回来；我们当时说的是 {said} 位。",
     "trust.early.short": "为时尚早",
     "trust.early": "预热中：一次预警要 {horizon} 天后才能验证，目前已验证的太少。",

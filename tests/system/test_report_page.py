@@ -93,6 +93,7 @@ STATES = {
     "no drift": lambda: report(trainer(drifts=[])),
     "much drift": lambda: report(trainer(drifts=much_drift())),
     "signals of all kinds": lambda: replace(report(), importance=(ThemeWeight("money", 0.5, SIGNALS),)),
+    "a few warnings": lambda: report(judged_as({0.1: (10, 300), 0.9: (40, 10)})),
     "warming up": warming,
     "nothing yet": nothing_yet,
 }
@@ -240,6 +241,12 @@ class TestTheFirstScreen:
         for state in ("warming up", "nothing yet"):
             assert "Warming up: a warning can be checked only 4 days later" in text(state)
             assert "no outcome is known yet" in text(state)
+
+    def test_says_of_a_few_warnings_how_many_they_were(self):
+        said = text("a few warnings")
+
+        assert "So far, 50 warned customers could be checked: 40 did not come back." in said
+        assert "Of 100 customers we warned" not in said
 
     def test_speaks_chinese(self):
         assert "我们预警过的每 100 位顾客中，有 75 位没有回来" in text("full", "zh")
