@@ -50,7 +50,7 @@ $(STAMP): pyproject.toml
 	@$(tools)
 	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@echo "installing into $(VENV): a minute or two the first time"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,report]'
 	@touch $@
 
 test: $(STAMP) ## every check and every test but the slow ones; on real Kafka too if Java and Maven are there

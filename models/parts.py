@@ -86,6 +86,10 @@ class PartChunk(msgspec.Struct):
     labelled: _Labelled | None = None
     inputs: dict[str, Any] | None = None
 
+    def cohort(self) -> Cohort | None:
+        """The piece of a cohort that it carries, if any; raises WireError."""
+        return None if self.labelled is None else read_chunk(self.labelled.chunk)
+
     def hollow(self) -> PartChunk:
         """The same message without what it carries: its part is complete without that."""
         histogram: dict[str, list[Any]] | None = None if self.histogram is None else {"cells": [], "sums": []}
