@@ -75,7 +75,7 @@ def test_a_cohort_holds_what_every_contender_said_and_how_its_members_buy():
     day = (last.decision_time - START) // DAY_MS
     weekly = last.users.tolist().index(salted_hash("weekly", SETTINGS.core().salt))
 
-    assert tuple(last.issued) == SETTINGS.model.contenders
+    assert tuple(last.issued) == SETTINGS.trainer().names
     assert (last.champion == last.issued[last.leader]).all()
     assert last.rhythm[weekly].tolist() == [(day - 1) // 7, (day - 1) // 7 * 7, day - 1]
     assert last.customers.customers == len(RHYTHM)

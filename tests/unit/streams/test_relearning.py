@@ -86,7 +86,7 @@ def deploy(broker: FakeBroker, settings: Settings) -> None:
 
     backtest.trainer.receive_part = both  # type: ignore[method-assign]
     for step in backtest.run(Line(*each) for each in SOURCE):
-        for key, value in records(step.models, backtest.trainer.portable_states(), keep=3):
+        for key, value in records(step.models, backtest.trainer.portable_states()):
             broker.logs["models", 0].append(key, value)
         assert backtest.core is not None
         for output in scores(backtest.core, step.sweep, step.models):
