@@ -138,6 +138,8 @@ class Trainer:
         #: The champion's counts by audited attribute and value.
         self.groups: dict[str, dict[str, ScoreCounts]] = {}
         self.watches = Watches(config.horizon_days, config.every_days, config.min_labels)
+        #: Learners that could not be restored, by how many labels others had learned before them.
+        self.cold: dict[str, int] = {}
         self._leads: dict[str, Lead] = {}
         self._waiting = WaitingParts(config.partitions)
 
@@ -284,6 +286,27 @@ class Trainer:
         learned = {name: learner.state() for name, learner in self.learners.items() if learner.portable}
         return learned | {Pool.name: self.pool.state(), Calibrator.name: self.calibrator.state()}
 
+    def go_on_from(self, models: ModelSet, states: Mapping[str, bytes]) -> None:
+        """Take over a published version, where what it was learned from is there no more.
+
+        `states` are those that travelled with it, by name. A learner without one (a pickle stays on its
+        trainer's disk) begins anew and is *cold*: until it has learned it says the return probability. The
+        progressive record begins anew, too. Raises StateMismatchError or ValueError for a state that does
+        not fit; this trainer is of no use then.
+        """
+        for name, learner in self.learners.items():
+            if name in states:
+                learner.restore(states[name])
+        if Pool.name in states and Calibrator.name in states:
+            self.pool.restore(states[Pool.name])
+            self.calibrator.restore(states[Calibrator.name])
+        self.cold = {name: models.labels for name in self.learners if name not in states}
+        self.returns, self.as_of, self.number = models.returns, models.as_of, models.number
+        self.labels = models.labels
+        self.promotions = [] if models.promoted is None else [models.promoted]
+        if self.config.champion == AUTO and models.champion in self.config.names:
+            self.champion = models.champion
+
     # -- the trainer's own checkpoint
 
     def snapshot(self) -> bytes:
@@ -299,6 +322,7 @@ class Trainer:
                 number=self.number,
                 total=self.labels,
                 champion=self.champion,
+                cold=self.cold,
                 leads=self._leads,
                 promotions=self.promotions,
                 records=[self.record.to_json(), self.record_from.to_json()],
@@ -326,7 +350,7 @@ class Trainer:
         self.pool.restore(kept.pool)
         self.calibrator.restore(kept.calibrator)
         self.returns, self.as_of, self.number = kept.returns, kept.as_of, kept.number
-        self.labels = kept.total
+        self.labels, self.cold = kept.total, kept.cold
         if self.config.champion == AUTO:
             self.champion, self._leads, self.promotions = kept.champion, kept.leads, kept.promotions
         self.record, self.record_from = (Record.from_json(each) for each in kept.records)
@@ -348,6 +372,7 @@ class _Snapshot(msgspec.Struct):
     number: int
     total: int
     champion: str
+    cold: dict[str, int]
     leads: dict[str, Lead]
     promotions: list[Promotion]
     records: list[dict[str, dict[str, list[int]]]]

@@ -59,6 +59,15 @@ class VersionReader:
         found = [self._pinned(each.number) for each in self._champions.values()]
         return {each.number: each for each in sorted(filter(None, found), key=_age)}
 
+    @property
+    def states(self) -> dict[str, bytes]:
+        """States of learners that travelled with the trainer's newest version, by name."""
+        if self.in_force is None:
+            return {}
+        number = self.in_force.newest.number
+        found = {name: self._versions.get(version_key(name, number)) for name in self.in_force.newest.scorers}
+        return {name: each.state.encode() for name, each in found.items() if each and each.state is not None}
+
     def read(self, key: bytes, value: bytes | None, signed: bytes | None = None) -> InForce | None:
         """Take one record and its signature, if any; returns what is in force if that has changed.
 

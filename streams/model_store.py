@@ -62,6 +62,11 @@ class ModelStore:
         """As of when the trainer's newest version is (epoch ms), be it in force or not."""
         return (self.current if self._found is None else self._found.newest).as_of
 
+    @property
+    def newest(self) -> tuple[ModelSet, dict[str, bytes]] | None:
+        """The trainer's newest version and the states that travelled with it; None if there is none."""
+        return None if self._found is None else (self._found.newest, self._reader.states)
+
     def outdated(self, number: int, keep: int) -> list[bytes]:
         """See `VersionReader`."""
         return self._reader.outdated(number, keep)

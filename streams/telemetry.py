@@ -126,6 +126,9 @@ class Metrics:
         self.champion = self._gauge(
             "champion", "1 for the contender that raises alerts, 0 for the others.", "model"
         )
+        self.cold = self._gauge(
+            "cold", "1 for a contender that began anew beside others, for want of its state.", "model"
+        )
         self.promotions = self._counter("promotions", "Changes of champion that were earned and published.")
         self.model_override = self._gauge(
             "model_override", "1 while an operator's override of the trainer stands, else 0."

@@ -162,6 +162,8 @@ class Training:
                 metrics.calibration_gap.labels(tier).set(found.gap)
         for name, weight in self.trainer.pool.weights.items():
             metrics.pool_weight.labels(name).set(weight)
+        for name in self.trainer.learners:
+            metrics.cold.labels(name).set(name in self.trainer.cold)
         for feature, index in self.trainer.stability.items():
             metrics.input_stability.labels(feature).set(index)
 
@@ -194,10 +196,29 @@ class Training:
                     "the topic was recreated. Delete the state directory to learn anew"
                 )
             if self._next < first:
-                log.warning("examples were deleted before they were learned", missing=first - self._next)
+                self._bridge(first)
             consumer.seek(tp, max(self._next, first))
             async for found in read_until(consumer, tp, end):
                 await self._read(found)
+
+    def _bridge(self, first: int) -> None:
+        """Go on although `examples` begins at offset `first`, behind our place."""
+        newest = self._context.models.newest
+        if self.trainer.as_of is not None or newest is None:
+            log.warning("examples were deleted before they were learned", missing=first - self._next)
+            return
+        models, states = newest
+        try:
+            self.trainer.go_on_from(models, states)
+        except ValueError as error:
+            log.warning("the newest version cannot be gone on from", number=models.number, why=str(error))
+            self.trainer = Trainer(self._context.settings.trainer())
+            return
+        log.warning(
+            "examples were deleted; going on from the newest version",
+            number=models.number,
+            cold=sorted(self.trainer.cold),
+        )
 
 
 def _signing_key(context: Context) -> bytes:

@@ -505,6 +505,30 @@ class TestSnapshot:
         assert one.record.to_json() == other.record.to_json()
         assert one.portable_states() == other.portable_states()
 
+    def test_one_that_goes_on_from_a_published_version_learns_what_it_would_have_learned(self):
+        names = ("second_order", "logistic")
+        one, other = trainer(contenders=names), trainer(contenders=names)
+        learn(one, part(5, matured(30, 1)))
+        other.go_on_from(one.models(), one.portable_states())
+        for target in (one, other):
+            learn(target, part(6, matured(30, 2)))
+
+        assert other.models() == one.models()
+        assert other.cold == {}
+
+    def test_a_learner_whose_state_did_not_travel_is_cold_and_begins_anew(self):
+        names = ("logistic", "hoeffding_tree")
+        one, other = trainer(contenders=names), trainer(contenders=names)
+        learn(one, part(5, matured(30, 1)))
+        other.go_on_from(one.models(), one.portable_states())
+
+        assert other.cold == {"hoeffding_tree": 30}
+        assert other.learners["hoeffding_tree"].labels == 0
+        assert (other.labels, other.as_of, other.number) == (30, one.as_of, one.number)
+        again = trainer(contenders=names)
+        again.restore(other.snapshot())
+        assert again.cold == other.cold
+
     def test_other_contenders_do_not_fit(self):
         kept = trainer(contenders=("logistic", "hoeffding_tree")).snapshot()
 

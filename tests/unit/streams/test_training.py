@@ -363,3 +363,20 @@ async def test_drifts_are_counted_and_logged_once_also_by_who_learns_them_again(
     assert len(lines) == told[0]
     assert lines[0].fields["forgets_days"] == first.trainer.config.horizon_days
     assert len(lines) == len([each for each in caplog.records if "loss of forecasts rose" in each.message])
+
+
+async def test_where_examples_were_deleted_a_new_host_goes_on_from_the_newest_version(
+    broker: FakeBroker, tmp_path: Path
+):
+    known = len(PARTS) * 3 // 4
+    fill(broker, end=known)
+    first = await training(broker, tmp_path / "one")
+    log = broker.logs["examples", 0]
+    log.cut(known // 2)
+    fill(broker, start=known)
+    second = await training(broker, tmp_path / "two")
+    await first.take(Batched("examples", log.records))
+
+    assert first.trainer.labels == second.trainer.labels > 0
+    assert weights(second.trainer.models()) == weights(first.trainer.models())
+    assert second.trainer.cold == {}
