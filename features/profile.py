@@ -16,7 +16,7 @@ from msgspec import UNSET
 from features.events import Consent, Event, ProfileChange, Unsubscribed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from features.fields import Channel
 
@@ -40,8 +40,15 @@ class _Registers(msgspec.Struct, array_like=True):
     stamps: list[Stamp]
 
 
+class _Fields(msgspec.Struct, array_like=True):
+    """The same without the stamps, which take most of the time to read."""
+
+    fields: dict[str, tuple[Value, int]]
+
+
 _encoder: Final = msgspec.msgpack.Encoder(order="sorted")
 _decoder: Final = msgspec.msgpack.Decoder(_Registers)
+_fields: Final = msgspec.msgpack.Decoder(_Fields)
 
 
 class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -86,6 +93,11 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
             for name, (value, _) in fields.items()
             if name.startswith(_ATTRIBUTE) and isinstance(value, str)
         }
+
+    def groups(self, names: Sequence[str]) -> list[str | None]:
+        """The customer's group by each of these attributes; None where that is unknown."""
+        fields = _fields.decode(self.packed).fields
+        return [_text(fields.get(_ATTRIBUTE + name, (None, 0))[0]) for name in names]
 
     @property
     def said(self) -> dict[str, Value]:

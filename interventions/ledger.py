@@ -149,7 +149,7 @@ class LedgerPartition(DurableRows):
             self._dirty.add(STATE_KEY)
         key = user_key(alert.user_id)
         row = self._row(key)
-        if offset <= max(row.stamp, self._state.forgotten) or self._is_erased(view.user_hash, alert.ts):
+        if offset <= max(row.stamp, self._state.forgotten) or self._is_erased(view, alert.ts):
             return None
         row.stamp = offset
         self._state.offset = max(self._state.offset, offset)
@@ -173,6 +173,8 @@ class LedgerPartition(DurableRows):
         row.pending = (*row.pending, pending)
         return verdict
 
-    def _is_erased(self, user_hash: int, ts: int) -> bool:
-        value = self._rows.get(erased_key(user_hash))
+    def _is_erased(self, view: CustomerView, ts: int) -> bool:
+        if view.erased_at is not None and ts <= view.erased_at:
+            return True
+        value = self._rows.get(erased_key(view.user_hash))
         return value is not None and ts <= decode_row(value, ErasedRow).erased_at

@@ -26,13 +26,15 @@ class CustomerView:
 
     `user_hash` is the salted 64-bit hash of the user id; `profile` is None for a customer without one.
     `recent_spend` is money spent, decayed with a half-life of 90 days. Money is in currency units and may
-    be NaN where nothing is known.
+    be NaN where nothing is known. `erased_at` (epoch ms) tells of an erasure that the customers' table has
+    taken and the ledger may not have heard of: without it the profile is gone, and a refusal with it.
     """
 
     user_hash: int
     profile: Profile | None
     mean_order_value: float
     recent_spend: float
+    erased_at: int | None = None
 
 
 class Offering(msgspec.Struct, frozen=True, kw_only=True):

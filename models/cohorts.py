@@ -15,6 +15,7 @@ import numpy as np
 
 from features.bitdays import any_between
 from features.layout import DAY_MS
+from models.groups import Groups, GroupsForm
 from models.wire import WireError, pack, unpack
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class Cohort:
     the `contenders` in millionths, of whom `champion` raised the alerts; `recency` (n,) days since the
     last purchase, the rule to beat; `rhythm` (n, 3) x, t_x and T of BG/NBD in days, by which the return
     probability of then is computed anew when the cohort is learned. It is 0 rows long in what an older
-    release stored.
+    release stored. `groups` are the members' at the sweep, None unless audits were asked for; no model sees
+    them.
     """
 
     decision_time: int
@@ -47,6 +49,7 @@ class Cohort:
     issued: NDArray[np.uint32]
     recency: NDArray[np.uint16]
     rhythm: NDArray[np.uint16] = field(default_factory=lambda: np.zeros((0, 3), np.uint16))
+    groups: Groups | None = None
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -60,6 +63,7 @@ class Cohort:
             issued=self.issued[keep],
             recency=self.recency[keep],
             rhythm=self.rhythm[keep] if len(self.rhythm) else self.rhythm,
+            groups=self.groups.take(keep) if self.groups is not None else None,
         )
 
     def chunks(self) -> Iterator[bytes]:
@@ -83,12 +87,14 @@ class Cohort:
                 issued=self.issued[part].tobytes(),
                 recency=self.recency[part].tobytes(),
                 rhythm=self.rhythm[part].tobytes(),
+                groups=self.groups.form(part) if self.groups is not None else None,
             )
         )
 
     @staticmethod
     def join(chunks: Sequence[Cohort]) -> Cohort:
         """One cohort from its chunks, in the order given."""
+        groups = [c.groups for c in chunks if c.groups is not None]
         return replace(
             chunks[0],
             hashes=np.concatenate([c.hashes for c in chunks]),
@@ -96,6 +102,7 @@ class Cohort:
             issued=np.concatenate([c.issued for c in chunks]),
             recency=np.concatenate([c.recency for c in chunks]),
             rhythm=np.concatenate([c.rhythm for c in chunks]),
+            groups=Groups.join(groups) if len(groups) == len(chunks) else None,
         )
 
 
@@ -114,6 +121,7 @@ class _Chunk(msgspec.Struct):
     issued: bytes
     recency: bytes
     rhythm: bytes = b""
+    groups: GroupsForm | None = None
 
 
 def read_chunk(value: bytes) -> Cohort:
@@ -132,6 +140,7 @@ def read_chunk(value: bytes) -> Cohort:
             issued=np.frombuffer(chunk.issued, np.uint32).reshape(len(hashes), len(chunk.contenders)),
             recency=np.frombuffer(chunk.recency, np.uint16).reshape(len(hashes)),
             rhythm=np.frombuffer(chunk.rhythm, np.uint16).reshape(len(hashes) if chunk.rhythm else 0, 3),
+            groups=Groups.read(chunk.groups, len(hashes)) if chunk.groups is not None else None,
         )
     except ValueError as error:
         raise WireError(f"a cohort chunk whose columns do not fit together: {error}") from error

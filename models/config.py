@@ -23,7 +23,8 @@ class CoreConfig:
 
     `learn_sample` bounds the members of a cohort per partition; `min_labels` is how many labels a model
     needs before it may raise alerts; `salt` keys every hash of a customer. Only `languages`, in which
-    reasons are told, the first one foremost, may change at any time.
+    reasons are told, the first one foremost, and `audit`, the profile attributes by which forecasts are
+    audited, may change at any time.
     Raises ValueError where the parts do not fit together.
     """
 
@@ -41,6 +42,7 @@ class CoreConfig:
     low_rating: float = LOW_RATING
     low_survey: float = 3.0
     languages: tuple[Language, ...] = ("en",)
+    audit: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if min(self.horizon_days, self.active_within_days, self.partitions, self.learn_sample) < 1:
@@ -49,6 +51,8 @@ class CoreConfig:
             raise ValueError("eviction must wait until no pending cohort can hold the customer")
         if not self.languages or len(set(self.languages)) < len(self.languages):
             raise ValueError("reasons are told in at least one language, and in each once")
+        if "" in self.audit or len(set(self.audit)) < len(self.audit):
+            raise ValueError("an audited attribute has a name, and is named once")
 
     @property
     def layout(self) -> Layout:

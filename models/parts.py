@@ -15,6 +15,7 @@ import xxhash
 
 from features.returns import ReturnHistogram
 from models.cohorts import MILLION, Cohort, chunk_slices, read_chunk
+from models.drift import InputHistogram
 from models.wire import WireError, pack, unpack
 
 if TYPE_CHECKING:
@@ -34,20 +35,26 @@ class Matured:
 
 @dataclass(frozen=True)
 class Part:
-    """What one partition knows at decision time `ts`."""
+    """What one partition knows at decision time `ts`.
+
+    `inputs` are those of the cohort of the decision time before, to watch for drift; None if nobody was
+    active then.
+    """
 
     partition: int
     ts: int
     matured: tuple[Matured, ...]
     histogram: ReturnHistogram
+    inputs: InputHistogram | None = None
 
     def messages(self) -> Iterator[bytes]:
         """The part as `examples` values, deterministic: a repeated part repeats its bytes."""
         histogram = self.histogram.to_json()
+        inputs = None if self.inputs is None else self.inputs.to_json()
         labelled = [chunk for matured in self.matured for chunk in _labelled(matured)]
-        content = xxhash.xxh3_64_intdigest(msgspec.msgpack.encode((histogram, labelled)))
+        content = xxhash.xxh3_64_intdigest(msgspec.msgpack.encode((histogram, inputs, labelled)))
         total = len(labelled) + 1
-        yield pack(PartChunk(self.partition, self.ts, content, 0, total, histogram=histogram))
+        yield pack(PartChunk(self.partition, self.ts, content, 0, total, histogram=histogram, inputs=inputs))
         for number, chunk in enumerate(labelled, start=1):
             yield pack(PartChunk(self.partition, self.ts, content, number, total, labelled=chunk))
 
@@ -64,7 +71,7 @@ class _Labelled(msgspec.Struct):
 
 
 class PartChunk(msgspec.Struct):
-    """One message of a part: number 0 carries the histogram, the others labelled cohort chunks.
+    """One message of a part: number 0 carries the histograms, the others labelled cohort chunks.
 
     `content` is a hash of the whole part: a part that is sent again after a crash may differ from the
     first try (a customer was erased meanwhile), and chunks of two tries must never be mixed.
@@ -77,11 +84,16 @@ class PartChunk(msgspec.Struct):
     total: int
     histogram: dict[str, list[Any]] | None = None
     labelled: _Labelled | None = None
+    inputs: dict[str, Any] | None = None
+
+    def cohort(self) -> Cohort | None:
+        """The piece of a cohort that it carries, if any; raises WireError."""
+        return None if self.labelled is None else read_chunk(self.labelled.chunk)
 
     def hollow(self) -> PartChunk:
         """The same message without what it carries: its part is complete without that."""
         histogram: dict[str, list[Any]] | None = None if self.histogram is None else {"cells": [], "sums": []}
-        return msgspec.structs.replace(self, histogram=histogram, labelled=None)
+        return msgspec.structs.replace(self, histogram=histogram, labelled=None, inputs=None)
 
 
 def read_part_chunk(value: bytes) -> PartChunk:
@@ -110,6 +122,19 @@ def require_learnable(chunk: PartChunk, width: int) -> None:
             raise WireError(f"no histogram of buying rhythms: {error!r}") from error
         if (found.sums < 0).any() or (found.sums[:, 0] == 0).any():
             raise WireError("a histogram of buying rhythms that counts nobody or less")
+    if chunk.inputs is not None:
+        _require_inputs(chunk.inputs, width)
+
+
+def _require_inputs(kept: dict[str, Any], width: int) -> None:
+    try:
+        inputs = InputHistogram.from_json(kept)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise WireError(f"no histogram of inputs: {error!r}") from error
+    if inputs.columns != width:
+        raise WireError(f"a histogram of {inputs.columns} columns of inputs instead of {width}")
+    if np.ptp(inputs.rows()):
+        raise WireError("a histogram of inputs that counts more rows in one column than in another")
 
 
 @dataclass
@@ -145,6 +170,7 @@ class PartAssembly:
             ts=head.ts,
             matured=tuple(_matured(chunk) for chunk in labelled if chunk is not None),
             histogram=ReturnHistogram.from_json(head.histogram),
+            inputs=None if head.inputs is None else InputHistogram.from_json(head.inputs),
         )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
 from models.cohorts import MILLION
+from models.groups import OTHER, UNKNOWN, told_apart
 from models.progressive import GRID, NO_COUNTS, ScoreCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,17 +26,26 @@ CHAMPION: Final = "champion"
 RECENCY_RULE: Final = "recency"
 #: The recency rule scores days / this many days; only its ranking counts.
 _RECENCY_SCALE: Final = 4096.0
+#: Millionths by which the probabilities of groups are coarsened.
+_COARSE: Final = 1000
+#: Attribute → value → counts.
+GroupCounts: TypeAlias = dict[str, dict[str, ScoreCounts]]
 
 
 @dataclass(frozen=True)
 class CohortQuality:
-    """Progressive validation of one decision time, champion as issued then."""
+    """Progressive validation of one decision time, champion as issued then.
+
+    `by_name` has AUC and log loss of everybody who was judged; NaN where there is none: of labels of one
+    kind the AUC, of the recency rule, which only ranks, the log loss.
+    """
 
     decision_time: int
     labels: int
     churned: int
     auc: float
     log_loss: float
+    by_name: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 class Record:
@@ -98,10 +109,67 @@ def _issued(cohort: Cohort) -> dict[str, NDArray[np.float64]]:
     return issued
 
 
-def quality(decision_time: int, champion: ScoreCounts) -> CohortQuality:
-    """The summary of one decision time from the champion's counts."""
+def quality(decision_time: int, counts: Mapping[str, ScoreCounts]) -> CohortQuality:
+    """The summary of one decision time from the counts of everybody judged, the champion among them."""
+    champion = counts[CHAMPION]
+    by_name = {
+        name: (each.auc, math.nan if name == RECENCY_RULE else each.log_loss) for name, each in counts.items()
+    }
     churned = int(champion.positives.sum())
-    return CohortQuality(decision_time, champion.labels, churned, champion.auc, champion.log_loss)
+    return CohortQuality(
+        decision_time,
+        champion.labels,
+        churned,
+        champion.auc,
+        champion.log_loss,
+        dict(sorted(by_name.items())),
+    )
+
+
+def judge_groups(group: Sequence[Matured]) -> GroupCounts:
+    """Counts of the champion's issued probabilities by attribute and value; empty without audits.
+
+    Probabilities are coarsened to the middle of their thousandth, so that a group stays small.
+    """
+    found: list[GroupCounts] = []
+    for matured in group:
+        cohort = matured.cohort
+        if cohort.groups is None:
+            continue
+        issued = cohort.issued[:, cohort.contenders.index(cohort.champion)].astype(np.int64)
+        middle = np.minimum(issued // _COARSE, MILLION // _COARSE - 1) * _COARSE + _COARSE // 2
+        found.append(
+            {
+                name: _by_value(middle, matured.churned, values, codes)
+                for name, values, codes in cohort.groups.columns()
+            }
+        )
+    return merged_groups(found)
+
+
+def _by_value(
+    points: NDArray[np.int64], churned: NDArray[np.bool_], values: tuple[str, ...], codes: NDArray[np.uint8]
+) -> dict[str, ScoreCounts]:
+    members = {code: np.flatnonzero(codes == code) for code in np.unique(codes).tolist()}
+    return {values[k]: ScoreCounts.of(points[mine] / MILLION, churned[mine]) for k, mine in members.items()}
+
+
+def merged_groups(pieces: Iterable[GroupCounts]) -> GroupCounts:
+    """Their sum. Of an attribute's values those are told apart that `models.groups` keeps."""
+    lists: dict[str, dict[str, list[ScoreCounts]]] = {}
+    for piece in pieces:
+        for name, by_value in piece.items():
+            for value, counts in by_value.items():
+                lists.setdefault(name, {}).setdefault(value, []).append(counts)
+    return {name: _told_apart(by_value) for name, by_value in sorted(lists.items())}
+
+
+def _told_apart(by_value: Mapping[str, list[ScoreCounts]]) -> dict[str, ScoreCounts]:
+    known = {UNKNOWN, *told_apart(by_value.keys())}
+    found: dict[str, list[ScoreCounts]] = {}
+    for value, counts in by_value.items():
+        found.setdefault(value if value in known else OTHER, []).extend(counts)
+    return {value: merged(counts) for value, counts in sorted(found.items())}
 
 
 def merged(counts: list[ScoreCounts]) -> ScoreCounts:

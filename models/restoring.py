@@ -190,6 +190,7 @@ def _finish_erasures(core: PartitionCore) -> None:
     place = TOPICS.index("customers")
     durable = core.clocks["customers"].offset
     core.erased = {code: e for code, e in core.erased.items() if e.offsets[place] <= durable}
+    core.new_erased &= core.erased.keys()
     if not core.erased:
         return
     rows = core.table.rows

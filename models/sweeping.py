@@ -15,8 +15,10 @@ from features.view import return_statistics, rhythm
 from models.alerts import Alert, ModelRef, alert_id
 from models.answering import answer_held
 from models.cohorts import MILLION, Cohort, churned, sample
+from models.drift import InputHistogram
 from models.episodes import TIERS
 from models.episodes import judge as judge_episodes
+from models.groups import Groups
 from models.judging import chunks, judge, reasons
 from models.parts import Matured, Part
 
@@ -72,7 +74,13 @@ def mature(core: PartitionCore, ts: int) -> Part:
     ]
     x, t_x, age = (np.concatenate([each[i] for each in statistics] or [np.zeros(0)]) for i in range(3))
     core.matured = ts
-    return Part(core.partition, ts, matured, ReturnHistogram.from_arrays(x, t_x, age))
+    return Part(core.partition, ts, matured, ReturnHistogram.from_arrays(x, t_x, age), _inputs(core))
+
+
+def _inputs(core: PartitionCore) -> InputHistogram | None:
+    """What the models were given at the last sweep: of one decision time in all partitions."""
+    last = None if core.swept is None else core.cohorts.get(core.swept)
+    return None if last is None else InputHistogram.of(last.inputs)
 
 
 def _matured(core: PartitionCore, cohort: Cohort, live: Slots, as_of: Slots) -> Matured:
@@ -146,8 +154,19 @@ def _keep_cohort(
             issued=np.rint(judgement.issued[keep] * MILLION).astype(np.uint32),
             recency=((ts - last) // DAY_MS).astype(np.uint16),
             rhythm=np.stack(rhythm(first, last, days, ts), axis=1).clip(0, _LONGEST).astype(np.uint16),
+            groups=_groups(core, slots[keep]),
         )
         core.new_cohorts.add(ts)
+
+
+def _groups(core: PartitionCore, slots: Slots) -> Groups | None:
+    """Groups of the customers at `slots` (live), as profiles say now; None unless audits are asked for."""
+    audited, profiles = core.config.audit, core.table.profiles
+    if not audited:
+        return None
+    silent = [None] * len(audited)
+    found = [profiles[slot].groups(audited) if slot in profiles else silent for slot in slots.tolist()]
+    return Groups.of(audited, found)
 
 
 def _episodes(

@@ -19,10 +19,13 @@ from models.contenders import new_learner, require_contenders
 from models.examples import by_decision_time, examples
 from models.learners import Additive, ReturnProbability, SecondOrder, StateMismatchError
 from models.overrides import Promotion
-from models.parts import Part, PartAssembly, PartChunk, read_part_chunk, require_learnable
+from models.parts import read_part_chunk, require_learnable
 from models.pool import Pool
+from models.progressive import ScoreCounts
 from models.record import CHAMPION, CohortQuality, Record
 from models.versions import COLUMNS, ModelSet, initial_models
+from models.waiting import WaitingParts
+from models.watching import Watches
 from models.wire import WireError
 
 if TYPE_CHECKING:
@@ -31,9 +34,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from models.drift import Drift
     from models.learners import Learner
-    from models.parts import Matured
-    from models.progressive import ScoreCounts
+    from models.parts import Matured, Part, PartChunk
     from models.scorers import Scorer
 
 #: The learners that contend unless told otherwise. Each is cheap, and they err in different ways.
@@ -51,7 +54,9 @@ class TrainerConfig:
     Two learners or more form a pool, and the pool is calibrated: both contend, too. `champion` names a
     contender, or `auto`: then the pool leads, until another's log loss over at least `promotion_labels`
     labels that both were judged by is lower by `promotion_margin` nats.
-    `horizon_days` is that of the labels, by which past return probabilities are computed anew.
+    `horizon_days` is that of the labels, by which past return probabilities are computed anew, and with
+    `every_days` between decision times the scale of drift. Inputs are watched once `min_labels` are learned.
+    When the loss drifted, learners forget as if `drift_forgets_days` more had passed, by default a horizon.
     `evaluate_from` (epoch ms) starts a second record of metrics, for comparing with others' test halves.
     `settings` are those of learners that are not to be as they are by default: {name: {argument: value}}.
     Raises ValueError for a contender that does not exist or a champion that does not contend.
@@ -59,10 +64,13 @@ class TrainerConfig:
 
     partitions: int
     horizon_days: int = 60
+    every_days: int = 1
+    min_labels: int = 1_000
     contenders: tuple[str, ...] = CONTENDERS
     champion: str = AUTO
     promotion_labels: int = 20_000
     promotion_margin: float = 0.002
+    drift_forgets_days: float | None = None
     evaluate_from: int | None = None
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -72,6 +80,13 @@ class TrainerConfig:
             raise ValueError("no learners contend")
         if self.champion not in (AUTO, *self.names):
             raise ValueError(f"the champion {self.champion!r} is not among {self.names}")
+        if min(self.horizon_days, self.every_days) < 1 or self.forgets_days < 0:
+            raise ValueError("horizon and grid step are at least a day, and nothing unlearns by forgetting")
+
+    @property
+    def forgets_days(self) -> float:
+        """Days of forgetting that a drift of the loss is worth."""
+        return self.horizon_days if self.drift_forgets_days is None else self.drift_forgets_days
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -88,14 +103,6 @@ class TrainerConfig:
     def initial(self, as_of: int) -> ModelSet:
         """The models before anything was learned."""
         return initial_models(self.first_champion, self.names, as_of)
-
-
-@dataclass
-class _Waiting:
-    """Parts of one decision time, and the smallest offset of `examples` that any of them needs."""
-
-    parts: dict[int, PartAssembly] = field(default_factory=dict)
-    offset: int | None = None
 
 
 class Lead(msgspec.Struct):
@@ -128,9 +135,21 @@ class Trainer:
         self.quality: list[CohortQuality] = []
         #: Every change of champion that was earned, the oldest first.
         self.promotions: list[Promotion] = []
+        #: The champion's counts by audited attribute and value.
+        self.groups: dict[str, dict[str, ScoreCounts]] = {}
+        self.watches = Watches(config.horizon_days, config.every_days, config.min_labels)
         self._leads: dict[str, Lead] = {}
-        self._waiting: dict[int, _Waiting] = {}
-        self._newest: dict[int, int] = {}
+        self._waiting = WaitingParts(config.partitions)
+
+    @property
+    def drifts(self) -> list[Drift]:
+        """What the watches told so far; of very many the newest."""
+        return self.watches.drifts
+
+    @property
+    def stability(self) -> dict[str, float]:
+        """The newest population stability index by column; empty while warming up."""
+        return self.watches.stability
 
     # -- receiving
 
@@ -146,16 +165,9 @@ class Trainer:
         try:
             require_learnable(chunk, len(COLUMNS))
         except WireError:
-            self._wait_for_rest(chunk.hollow(), offset)
+            self._waiting.add(chunk.hollow(), offset)
             raise
-        self._wait_for_rest(chunk, offset)
-
-    def _wait_for_rest(self, chunk: PartChunk, offset: int | None) -> None:
-        waiting = self._waiting.setdefault(chunk.ts, _Waiting(offset=offset))
-        if offset is not None and waiting.offset is not None:
-            waiting.offset = min(waiting.offset, offset)
-        waiting.parts.setdefault(chunk.partition, PartAssembly()).add(chunk)
-        self._newest[chunk.partition] = max(chunk.ts, self._newest.get(chunk.partition, chunk.ts))
+        self._waiting.add(chunk, offset)
 
     def receive_part(self, part: Part) -> None:
         """Take a whole part, as a backtest has it."""
@@ -163,25 +175,15 @@ class Trainer:
             self.receive(read_part_chunk(message))
 
     def ready(self) -> int | None:
-        """The earliest decision time whose parts are all here, unless an earlier one still waits.
-
-        A partition sends its decision times in rising order. One that has sent a later time and no whole
-        part of this one began later on the grid, or its part cannot be read: it is not waited for.
-        """
-        if not self._waiting:
-            return None
-        ts = min(self._waiting)
-        parts = self._waiting[ts].parts
-        expected = (p for p in range(self.config.partitions) if self._newest.get(p, ts) <= ts)
-        return ts if all(p in parts and parts[p].complete for p in expected) else None
+        """The earliest decision time whose parts are all here, unless an earlier one still waits."""
+        return self._waiting.ready()
 
     def resume_offset(self, next_offset: int) -> int:
         """From which offset of `examples` a restart from `snapshot` must read.
 
         `next_offset` is where the reader stands; the parts that wait are not in the snapshot.
         """
-        offsets = (waiting.offset for waiting in self._waiting.values())
-        return min((offset for offset in offsets if offset is not None), default=next_offset)
+        return self._waiting.resume_offset(next_offset)
 
     # -- learning
 
@@ -191,16 +193,19 @@ class Trainer:
         Afterwards `models()` is the version as of `ts`. Raises NonFiniteError when a learner diverges, after
         which only a `restore` makes this trainer whole.
         """
-        parts = [part.part() for _, part in sorted(self._waiting[ts].parts.items()) if part.complete]
+        parts = self._waiting.whole(ts)
         self.returns = fit(ReturnHistogram.merge(part.histogram for part in parts), self.returns)
+        self.watches.turn()
         for decision_time, group in by_decision_time(each for part in parts for each in part.matured):
             self._judge(decision_time, group)
             yield from self._learn(*examples(group, self.returns, self.config.horizon_days))
-        self._forget(0 if self.as_of is None else (ts - self.as_of) / DAY_MS)
+        inputs = [part.inputs for part in parts if part.inputs is not None]
+        self.watches.see_inputs(ts, inputs, self.labels)
+        passed = 0 if self.as_of is None else (ts - self.as_of) / DAY_MS
+        self._forget(passed + self.config.forgets_days * self.watches.loss_rose)
         self.as_of, self.number = ts, self.number + 1
         self._promote()
-        for old in [key for key in self._waiting if key <= ts]:
-            del self._waiting[old]
+        self._waiting.drop(ts)
 
     def _learn(self, inputs: NDArray[np.float32], churned: NDArray[np.bool_]) -> Iterator[int]:
         for start in range(0, len(inputs), SLICE):
@@ -224,7 +229,9 @@ class Trainer:
         self._compare(counts)
         if self.config.evaluate_from is not None and decision_time >= self.config.evaluate_from:
             self.record_from.judge(counts)
-        self.quality.append(record.quality(decision_time, counts[CHAMPION]))
+        self.quality.append(record.quality(decision_time, counts))
+        self.groups = record.merged_groups((self.groups, record.judge_groups(group)))
+        self.watches.see_loss(decision_time, counts[CHAMPION])
 
     def _compare(self, counts: Mapping[str, ScoreCounts]) -> None:
         """Add one decision time to everybody's lead over the champion, on the same labels."""
@@ -295,14 +302,20 @@ class Trainer:
                 leads=self._leads,
                 promotions=self.promotions,
                 records=[self.record.to_json(), self.record_from.to_json()],
-                quality=[(q.decision_time, q.labels, q.churned, q.auc, q.log_loss) for q in self.quality],
+                quality=self.quality,
+                groups={
+                    name: {value: counts.to_json() for value, counts in by_value.items()}
+                    for name, by_value in self.groups.items()
+                },
+                watches=self.watches.state(),
             )
         )
 
     def restore(self, data: bytes) -> None:
         """Go on from a `snapshot`.
 
-        Raises StateMismatchError or msgspec errors where it does not fit; this trainer is of no use then.
+        Raises StateMismatchError, ValueError or msgspec errors where it does not fit; this trainer is of no
+        use then.
         """
         kept = msgspec.msgpack.decode(data, type=_Snapshot)
         if set(kept.states) != set(self.learners):
@@ -317,7 +330,12 @@ class Trainer:
         if self.config.champion == AUTO:
             self.champion, self._leads, self.promotions = kept.champion, kept.leads, kept.promotions
         self.record, self.record_from = (Record.from_json(each) for each in kept.records)
-        self.quality = [CohortQuality(*each) for each in kept.quality]
+        self.quality = kept.quality
+        self.groups = {
+            name: {value: ScoreCounts.from_json(counts) for value, counts in by_value.items()}
+            for name, by_value in kept.groups.items()
+        }
+        self.watches.restore(kept.watches)
 
 
 class _Snapshot(msgspec.Struct):
@@ -333,4 +351,6 @@ class _Snapshot(msgspec.Struct):
     leads: dict[str, Lead]
     promotions: list[Promotion]
     records: list[dict[str, dict[str, list[int]]]]
-    quality: list[tuple[int, int, int, float, float]]
+    quality: list[CohortQuality]
+    groups: dict[str, dict[str, dict[str, list[int]]]]
+    watches: bytes

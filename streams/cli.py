@@ -12,6 +12,7 @@ import click
 from streams import logs
 from streams.cli_history import backtest, replay
 from streams.cli_models import models
+from streams.cli_report import report
 from streams.cli_shared import PROBLEMS, run, settings_of, settings_on_kafka, settings_option
 from streams.cli_tune import tune
 
@@ -148,6 +149,7 @@ main.add_command(backtest)
 main.add_command(replay)
 main.add_command(models)
 main.add_command(tune)
+main.add_command(report)
 
 
 @main.command()

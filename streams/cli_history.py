@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from streams.cli_recorded import (
-    active_option,
-    every_option,
-    files_argument,
-    horizon_option,
-    known_option,
-    mapping_option,
-    model_of,
+    backtest_settings,
+    grid_options,
+    log_options,
     source_of,
+    test_from_option,
 )
-from streams.cli_shared import run, settings_of, settings_on_kafka, settings_option
+from streams.cli_shared import run, settings_on_kafka, settings_option
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,15 +41,9 @@ class _Speed(click.ParamType):
 
 @click.command()
 @settings_option
-@files_argument
-@known_option
-@mapping_option
-@horizon_option
-@every_option
-@active_option
-@click.option(
-    "--test-from", type=click.DateTime(["%Y-%m-%d"]), help="Report decision times from here on, too."
-)
+@log_options
+@grid_options
+@test_from_option
 @click.option(
     "--predictions", type=click.Path(path_type=Path), help="Write user_id,decision_time,p_churn here."
 )
@@ -78,8 +69,7 @@ def backtest(
     from streams.sources import SourceError  # noqa: PLC0415
 
     source = source_of(files, data, mapping)
-    asked = {"horizon_days": horizon, "every_days": every, "active_within_days": active_within}
-    settings = settings_of(file, model=model_of(settings_of(file).model, source, asked, test_from))
+    settings = backtest_settings(file, source, horizon, every, active_within, test_from)
     try:
         run_backtest(settings, source, predictions, Console())
     except (SourceError, OSError) as error:
@@ -88,9 +78,7 @@ def backtest(
 
 @click.command()
 @settings_option
-@files_argument
-@known_option
-@mapping_option
+@log_options
 @click.option(
     "--speed",
     type=_Speed(),

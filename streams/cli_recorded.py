@@ -2,45 +2,52 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from streams.cli_shared import Days, settings_of
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from streams.sections import Model
+    from streams.settings import Settings
     from streams.sources import Source
 
 
-class Days(click.ParamType):
-    """A number of days: `60d` or `60`."""
-
-    name = "DAYS"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Whole days; fails with one line otherwise."""
-        text = str(value).removesuffix("d")
-        if not text.isdigit() or int(text) < 1:
-            self.fail(f"{value!r} is not a number of days like 60d", param, ctx)
-        return int(text)
-
-
-known_option = click.option(
-    "--data", type=click.Choice(["cdnow", "completejourney"]), help="A known log instead of FILES."
+_LOG: Final = (
+    click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path)),
+    click.option(
+        "--data", type=click.Choice(["cdnow", "completejourney"]), help="A known log instead of FILES."
+    ),
+    click.option(
+        "--mapping",
+        type=click.Path(exists=True, path_type=Path),
+        help="TOML file that maps your columns to ours.",
+    ),
 )
-mapping_option = click.option(
-    "--mapping",
-    type=click.Path(exists=True, path_type=Path),
-    help="TOML file that maps your columns to ours.",
+_GRID: Final = (
+    click.option("--horizon", type=Days(), help="Churn: no purchase for so long, e.g. 60d."),
+    click.option("--every", type=Days(), help="Step of the decision grid, e.g. 7d."),
+    click.option("--active-within", type=Days(), help="Who bought within so long is judged, e.g. 120d."),
 )
-files_argument = click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path))
-horizon_option = click.option("--horizon", type=Days(), help="Churn: no purchase for so long, e.g. 60d.")
-every_option = click.option("--every", type=Days(), help="Step of the decision grid, e.g. 7d.")
-active_option = click.option(
-    "--active-within", type=Days(), help="Who bought within so long is judged, e.g. 120d."
+test_from_option = click.option(
+    "--test-from", type=click.DateTime(["%Y-%m-%d"]), help="Report decision times from here on, too."
 )
+
+
+def log_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `files`, `data` and `mapping`, from which `source_of` makes a log."""
+    return reduce(lambda made, option: option(made), reversed(_LOG), command)
+
+
+def grid_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `horizon`, `every` and `active_within`, for `backtest_settings`."""
+    return reduce(lambda made, option: option(made), reversed(_GRID), command)
 
 
 def source_of(files: tuple[Path, ...], data: str | None, mapping: Path | None) -> Source:
@@ -62,7 +69,20 @@ def source_of(files: tuple[Path, ...], data: str | None, mapping: Path | None) -
         raise click.ClickException(str(error)) from error
 
 
-def model_of(
+def backtest_settings(
+    file: Path | None,
+    source: Source,
+    horizon: int | None,
+    every: int | None,
+    active_within: int | None,
+    test_from: datetime | None = None,
+) -> Settings:
+    """The settings for judging `source`."""
+    asked = {"horizon_days": horizon, "every_days": every, "active_within_days": active_within}
+    return settings_of(file, model=_model_of(settings_of(file).model, source, asked, test_from))
+
+
+def _model_of(
     configured: Model, source: Source, asked: dict[str, int | None], test_from: datetime | None
 ) -> dict[str, Any]:
     """What a backtest overrides: options come first, then what the settings say, then what suits the log."""

@@ -16,6 +16,20 @@ if TYPE_CHECKING:
 #: Exit code when a check found problems; click's own are 1 for a failure and 2 for wrong usage or settings.
 PROBLEMS: Final = 3
 
+
+class Days(click.ParamType):
+    """A number of days: `60d` or `60`."""
+
+    name = "DAYS"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Whole days; fails with one line otherwise."""
+        text = str(value).removesuffix("d")
+        if not text.isdigit() or int(text) < 1:
+            self.fail(f"{value!r} is not a number of days like 60d", param, ctx)
+        return int(text)
+
+
 settings_option = click.option(
     "--settings",
     "file",

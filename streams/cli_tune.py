@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from streams.cli_recorded import (
-    active_option,
-    every_option,
-    files_argument,
-    horizon_option,
-    known_option,
-    mapping_option,
-    model_of,
-    source_of,
-)
-from streams.cli_shared import settings_of, settings_option
+from streams.cli_recorded import backtest_settings, grid_options, log_options, source_of
+from streams.cli_shared import settings_option
 
 if TYPE_CHECKING:
     from streams.searching import Method
@@ -30,12 +21,8 @@ INTERRUPTED: Final = 130
 
 @click.command()
 @settings_option
-@files_argument
-@known_option
-@mapping_option
-@horizon_option
-@every_option
-@active_option
+@log_options
+@grid_options
 @click.option("--learner", "names", help="Which ones, with commas between; default: all contenders.")
 @click.option("--method", type=click.Choice(["bayes", "random", "grid"]), default="bayes", show_default=True)
 @click.option("--trials", type=click.IntRange(1), default=50, show_default=True, help="For each learner.")
@@ -79,8 +66,7 @@ def tune(
     from streams.sources import SourceError  # noqa: PLC0415
 
     source = source_of(files, data, mapping)
-    asked = {"horizon_days": horizon, "every_days": every, "active_within_days": active_within}
-    settings = settings_of(file, model=model_of(settings_of(file).model, source, asked, None))
+    settings = backtest_settings(file, source, horizon, every, active_within)
     learners = _learners(names, settings.model.contenders)
     if not out.parent.is_dir():
         raise click.UsageError(f"--out: there is no folder {out.parent}")

@@ -172,12 +172,13 @@ class DispatchPartition(Partition):
 
 def view_of(core: PartitionCore, user: str, ts: int) -> CustomerView:
     """What the policy may know of a customer as of an alert at `ts`."""
-    slot = core.table.slot(user)
+    slot, code = core.table.slot(user), core.hash(user)
+    erased_at = core.erased[code].ts if code in core.erased else None
     if slot is None:
-        return CustomerView(core.hash(user), None, float("nan"), float("nan"))
+        return CustomerView(code, None, float("nan"), float("nan"), erased_at)
     row = core.table.rows[slot]
     orders = int(row["orders"])
     age = max(ts - int(row["last_ts"]), 0)
     recent = float(row["decayed"][_LONGEST, _VALUE]) * float(np.exp(-DECAY_PER_MS[_LONGEST] * age))
     mean = int(row["value_sum"]) / 1e6 / orders if orders else float("nan")
-    return CustomerView(int(row["user_hash"]), core.table.profiles.get(slot), mean, recent)
+    return CustomerView(code, core.table.profiles.get(slot), mean, recent, erased_at)

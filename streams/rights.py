@@ -107,7 +107,7 @@ ROLES: Final = (
     ),
     Role(
         name="operator",
-        who="`churnwatch topics`, `models`, `inspect` and `features`; looks into dead letters",
+        who="`churnwatch topics`, `models`, `inspect`, `features`, `report --live`; and dead letters",
         topics={
             **_each(CATALOGUE, *_KEEPING),
             # Where an override of the trainer stands.

@@ -122,6 +122,11 @@ class Model(_Part):
     min_labels: int = Field(default=1_000, ge=0)
     evict_after_days: int = Field(default=730, ge=1)
     evaluate_from: date | None = None
+    #: When the loss drifted, learners forget as if so many days more had passed; by default one horizon.
+    drift_forgets_days: float | None = Field(default=None, ge=0)
+    #: Profile attributes by which forecasts are audited; their values then stand in cohorts and `examples`,
+    #: under pseudonyms.
+    audit: tuple[str, ...] = ()
     keep_versions: int = Field(default=20, ge=1)
 
 

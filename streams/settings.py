@@ -104,6 +104,7 @@ class Settings(BaseSettings):
             low_rating=alerting.low_rating,
             low_survey=alerting.low_survey,
             languages=alerting.languages,
+            audit=model.audit,
         )
 
     def trainer(self) -> TrainerConfig:
@@ -112,6 +113,9 @@ class Settings(BaseSettings):
         return TrainerConfig(
             partitions=self.kafka.partitions,
             horizon_days=self.model.horizon_days,
+            every_days=self.model.every_days,
+            min_labels=self.model.min_labels,
+            drift_forgets_days=self.model.drift_forgets_days,
             contenders=self.model.contenders,
             champion=self.model.champion,
             evaluate_from=None if start is None else _midnight(start),

@@ -18,7 +18,7 @@ _FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
 class Metrics:
     """All metrics of one process, in a registry of their own."""
 
-    def __init__(self) -> None:  # noqa: PLR0915 - a list of all there is
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         # -- input
         self.records = self._counter("records", "Records read from input topics.", "topic")
@@ -92,7 +92,32 @@ class Metrics:
             "silent_sweeps", "Sweeps that raised no alert: warming_up or stale.", "reason"
         )
         self.triggers = self._counter("triggers", "Trigger events by what became of them.", "result")
-        # -- learning
+        self._add_learning()
+        # -- acting
+        self.decisions = self._counter(
+            "decisions", "Decisions by action and, if nothing was done, why.", "action", "reason"
+        )
+        self.commands = self._counter("commands", "Commands published.", "channel", "dry_run")
+        self.send_seconds = self._histogram(
+            "send_seconds", "Time until outputs were confirmed.", _FAST, "topic"
+        )
+        self.alert_delay = self._histogram(
+            "alert_delay_seconds", "From reading a record to its alert being confirmed on its topic.", _FAST
+        )
+        self._of_a_partition = (
+            self.watermark_delay,
+            self.customers,
+            self.table_bytes,
+            self.forks,
+            self.ledger_rows,
+            self.swept,
+            self.cohorts,
+        )
+        # -- the process
+        self.ready = self._gauge("ready", "1 when everything is recovered and assigned.")
+        self.assigned = self._gauge("assigned_partitions", "Partitions of per-user topics this worker owns.")
+
+    def _add_learning(self) -> None:
         self.labels = self._counter("labels", "Labels learned.")
         self.model_version = self._gauge("model_version", "Version in force.", "model")
         self.model_as_of = self._gauge(
@@ -118,30 +143,26 @@ class Metrics:
         self.base_log_loss = self._gauge(
             "base_rate_log_loss", "Log loss of the base rate in hindsight, nats.", "record"
         )
+        self.pr_auc = self._gauge(
+            "progressive_pr_auc", "Progressive average precision of issued probabilities.", "model", "record"
+        )
+        self.ece = self._gauge(
+            "progressive_ece",
+            "Progressive expected calibration error, 15 equal-mass bins.",
+            "model",
+            "record",
+        )
+        self.calibration_gap = self._gauge(
+            "calibration_gap", "Mean forecast of the champion minus the churn rate that followed.", "tier"
+        )
+        self.pool_weight = self._gauge("pool_weight", "Share of each contender in the pool.", "model")
+        self.input_stability = self._gauge(
+            "input_stability", "Population stability index against a horizon ago.", "feature"
+        )
+        self.drifts = self._counter(
+            "drifts", "Drifts told: psi (of an input), page_hinkley (of the loss).", "measure"
+        )
         self.refused_versions = self._counter("refused_versions", "Model versions that were refused.")
-        # -- acting
-        self.decisions = self._counter(
-            "decisions", "Decisions by action and, if nothing was done, why.", "action", "reason"
-        )
-        self.commands = self._counter("commands", "Commands published.", "channel", "dry_run")
-        self.send_seconds = self._histogram(
-            "send_seconds", "Time until outputs were confirmed.", _FAST, "topic"
-        )
-        self.alert_delay = self._histogram(
-            "alert_delay_seconds", "From reading a record to its alert being confirmed on its topic.", _FAST
-        )
-        self._of_a_partition = (
-            self.watermark_delay,
-            self.customers,
-            self.table_bytes,
-            self.forks,
-            self.ledger_rows,
-            self.swept,
-            self.cohorts,
-        )
-        # -- the process
-        self.ready = self._gauge("ready", "1 when everything is recovered and assigned.")
-        self.assigned = self._gauge("assigned_partitions", "Partitions of per-user topics this worker owns.")
 
     def forget_partition(self, number: int) -> None:
         """Drop the gauges of a partition that is another worker's now: a frozen value would be a lie."""

@@ -15,7 +15,10 @@ import msgspec
 from aiokafka import TopicPartition
 
 from features.rejection import Rejected
+from models.drift import LOSS
 from models.parts import read_part_chunk
+from models.record import CHAMPION
+from models.reliability import by_tier
 from models.scorers import NonFiniteError
 from models.signing import open_signed, sign
 from models.trainer import Trainer
@@ -103,8 +106,25 @@ class Training:
         metrics.labels.inc(self.trainer.labels - before)
         metrics.learn_seconds.observe(time.perf_counter() - started)
         if self._published is None or ts > self._published:
+            self._tell()
             await self._publish()
             self._checkpoint()
+
+    def _tell(self) -> None:
+        """Say what drifted; of a decision time that was published before, it was said then."""
+        for drift in self.trainer.watches.news:
+            self._context.metrics.drifts.labels(drift.measure).inc()
+            days = self.trainer.config.forgets_days if drift.what == LOSS else 0
+            log.warning(
+                "the loss of forecasts rose" if drift.what == LOSS else "an input is not what it was",
+                what=drift.what,
+                measure=drift.measure,
+                strength=drift.strength,
+                size=drift.level,
+                at=drift.at,
+                since=drift.since,
+                forgets_days=days,
+            )
 
     async def _publish(self) -> None:
         try:
@@ -133,7 +153,17 @@ class Training:
                     metrics.auc.labels(name, record).set(counts.auc)
                     metrics.log_loss.labels(name, record).set(counts.log_loss)
                     metrics.brier.labels(name, record).set(counts.brier)
+                    metrics.pr_auc.labels(name, record).set(counts.pr_auc)
+                    metrics.ece.labels(name, record).set(counts.ece())
                     metrics.base_log_loss.labels(record).set(counts.base_rate_log_loss)
+        thresholds = self._context.settings.core().thresholds
+        for tier, found in by_tier(self.trainer.record[CHAMPION], thresholds).items():
+            if found is not None:
+                metrics.calibration_gap.labels(tier).set(found.gap)
+        for name, weight in self.trainer.pool.weights.items():
+            metrics.pool_weight.labels(name).set(weight)
+        for feature, index in self.trainer.stability.items():
+            metrics.input_stability.labels(feature).set(index)
 
     # -- the trainer's own place
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from features.wording.numbers import number, whole
 from features.wording.sentence import Sentence, Wording
+
+if TYPE_CHECKING:
+    from features.feature import Theme
 
 
 def _days(x: float) -> str:
@@ -245,8 +248,76 @@ _SENTENCES: Final = {
     ),
 }
 
+#: What each feature is called in tables and charts.
+_NAMES: Final = {
+    "no_purchase_probability": "share of customers with the same buying rhythm who do not return",
+    "days_since_purchase": "time since the last order",
+    "overdue_ratio": "time since the last order against the usual gap",
+    "overdue_deviations": "how far overdue the next order is",
+    "gap_mean": "usual time between orders",
+    "gap_deviation": "how much the time between orders varies",
+    "last_gap_ratio": "latest gap between orders against the usual one",
+    "orders": "number of orders",
+    "order_days": "number of days with an order",
+    "order_frequency": "orders a month",
+    "orders_7d": "orders in recent days",
+    "orders_30d": "orders in recent weeks",
+    "orders_90d": "orders in recent months",
+    "orders_trend": "orders in recent days against the usual rate",
+    "spend_7d": "money spent in recent days",
+    "spend_30d": "money spent in recent weeks",
+    "spend_90d": "money spent in recent months",
+    "spend_trend": "money spent in recent weeks against the usual rate",
+    "mean_order_value": "average value of an order",
+    "max_order_value": "value of the largest order",
+    "total_spend": "money spent in all",
+    "items_per_order": "items in an order",
+    "discount_share": "share of orders with a coupon",
+    "weekend_share": "share of orders at a weekend",
+    "evening_share": "share of orders in the evening",
+    "tenure_days": "time as a customer",
+    "days_since_activity": "time since the last sign of life",
+    "activity_7d": "activity in recent days",
+    "activity_30d": "activity in recent weeks",
+    "activity_90d": "activity in recent months",
+    "activity_trend": "activity in recent days against the usual rate",
+    "active_days_30d": "active days among the last 30",
+    "active_days_90d": "active days among the last 90",
+    "views_30d": "products looked at in recent weeks",
+    "searches": "searches in the shop",
+    "carts_30d": "things put into the cart in recent weeks",
+    "cart_abandonment": "share of the cart that was not ordered",
+    "category_breadth": "number of categories of interest",
+    "refund_share": "share of orders refunded",
+    "refunded_value_share": "share of money refunded",
+    "cancel_share": "share of orders cancelled",
+    "late_delivery_share": "share of late deliveries",
+    "mean_rating": "average rating given",
+    "low_rating_share": "share of low ratings",
+    "satisfaction": "satisfaction in surveys",
+    "support_contacts": "contacts with support",
+    "days_since_support": "time since the last contact with support",
+}
+
+_THEMES: Final[dict[Theme, str]] = {
+    "rhythm": "buying rhythm",
+    "silence": "silence",
+    "frequency": "how often they come",
+    "trend": "recent trend",
+    "money": "money",
+    "habits": "buying habits",
+    "tenure": "time as a customer",
+    "interest": "interest in products",
+    "returns": "refunds and cancellations",
+    "delivery": "deliveries",
+    "opinion": "ratings and satisfaction",
+    "support": "contacts with support",
+}
+
 ENGLISH: Final = Wording(
     sentences=_SENTENCES,
+    names=_NAMES,
+    themes=_THEMES,
     forms={"days": _days, "every": _every, "times": _times, "whole": whole},
     lowers="speaks for staying: {}",
 )

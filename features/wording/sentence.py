@@ -16,6 +16,8 @@ from features.wording.numbers import TOLD, shows_zero
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from features.feature import Theme
+
 
 @dataclass(frozen=True)
 class Sentence:
@@ -34,12 +36,14 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Wording:
-    """A language: a sentence for every feature, its forms of numbers by name, and a frame.
+    """A language: a sentence and a name for every feature, a name for every theme, its forms of numbers.
 
-    `lowers` frames a sentence about what lowers the risk.
+    `lowers` frames a sentence about what lowers the risk. Names stand where many customers are spoken of.
     """
 
     sentences: Mapping[str, Sentence]
+    names: Mapping[str, str]
+    themes: Mapping[Theme, str]
     forms: Mapping[str, Callable[[float], str]]
     lowers: str
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from features.wording.numbers import number, whole
 from features.wording.sentence import Sentence, Wording
+
+if TYPE_CHECKING:
+    from features.feature import Theme
 
 
 def _days(x: float) -> str:
@@ -179,8 +182,76 @@ _SENTENCES: Final = {
     "days_since_support": Sentence("上次联系客服在{days_since_support:days}前", "从未联系过客服"),
 }
 
+#: What each feature is called in tables and charts.
+_NAMES: Final = {
+    "no_purchase_probability": "同样购买节奏的顾客中不回购的比例",
+    "days_since_purchase": "距上次下单的时间",
+    "overdue_ratio": "距上次下单的时间与平时间隔之比",
+    "overdue_deviations": "下一单逾期的程度",
+    "gap_mean": "平时的下单间隔",
+    "gap_deviation": "下单间隔的波动",
+    "last_gap_ratio": "最近一次下单间隔与平时之比",
+    "orders": "订单数",
+    "order_days": "有下单的天数",
+    "order_frequency": "每月下单次数",
+    "orders_7d": "最近几天的订单",
+    "orders_30d": "最近几周的订单",
+    "orders_90d": "最近几个月的订单",
+    "orders_trend": "最近的下单频率与平时之比",
+    "spend_7d": "最近几天的消费",
+    "spend_30d": "最近几周的消费",
+    "spend_90d": "最近几个月的消费",
+    "spend_trend": "最近的消费与平时之比",
+    "mean_order_value": "平均每单金额",
+    "max_order_value": "最大一单的金额",
+    "total_spend": "累计消费",
+    "items_per_order": "每单商品数",
+    "discount_share": "使用优惠券的订单比例",
+    "weekend_share": "周末订单的比例",
+    "evening_share": "晚间订单的比例",
+    "tenure_days": "成为顾客的时间",
+    "days_since_activity": "距上次出现的时间",
+    "activity_7d": "最近几天的活动",
+    "activity_30d": "最近几周的活动",
+    "activity_90d": "最近几个月的活动",
+    "activity_trend": "最近的活跃程度与平时之比",
+    "active_days_30d": "最近 30 天中的活跃天数",
+    "active_days_90d": "最近 90 天中的活跃天数",
+    "views_30d": "最近几周看过的商品",
+    "searches": "站内搜索次数",
+    "carts_30d": "最近几周的加购",
+    "cart_abandonment": "加购后未下单的比例",
+    "category_breadth": "感兴趣的品类数",
+    "refund_share": "退款订单的比例",
+    "refunded_value_share": "退款金额的比例",
+    "cancel_share": "取消订单的比例",
+    "late_delivery_share": "配送晚到的比例",
+    "mean_rating": "平均评分",
+    "low_rating_share": "低评分的比例",
+    "satisfaction": "满意度调查得分",
+    "support_contacts": "联系客服次数",
+    "days_since_support": "距上次联系客服的时间",
+}
+
+_THEMES: Final[dict[Theme, str]] = {
+    "rhythm": "购买节奏",
+    "silence": "沉默时间",
+    "frequency": "光顾频率",
+    "trend": "近期趋势",
+    "money": "消费金额",
+    "habits": "购买习惯",
+    "tenure": "顾客年限",
+    "interest": "商品兴趣",
+    "returns": "退款与取消",
+    "delivery": "配送",
+    "opinion": "评分与满意度",
+    "support": "客服联系",
+}
+
 CHINESE: Final = Wording(
     sentences=_SENTENCES,
+    names=_NAMES,
+    themes=_THEMES,
     forms={"days": _days, "every": _every, "times": _times, "whole": whole},
     lowers="有利于留存：{}",
 )

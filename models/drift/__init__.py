@@ -9,9 +9,10 @@ asks.
 from models.drift.histogram import InputHistogram
 from models.drift.inputs import InputWatch, Stability, missing_inputs, population_stability
 from models.drift.loss import LossWatch, excess_loss
-from models.drift.told import Drift
+from models.drift.told import LOSS, Drift
 
 __all__ = [
+    "LOSS",
     "Drift",
     "InputHistogram",
     "InputWatch",

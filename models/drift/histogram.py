@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Cells of one column, at most; a few hundred are in use.
 _CELLS: Final = 1 << 16
+#: Below so many rows sorting them is faster than walking over all cells.
+_FEW: Final = 1000
 
 
 def cells(values: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -36,13 +38,18 @@ class InputHistogram:
     def __init__(self, columns: int, keys: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
         """Add up entries in any order; a key is column * 65536 + cell."""
         self.columns = columns
-        self.keys, which = np.unique(keys, return_inverse=True)
-        self.counts = np.zeros(len(self.keys), np.int64)
-        np.add.at(self.counts, which, counts)
+        order = np.argsort(keys, kind="stable")  # linear where sorted runs meet
+        keys = keys[order]
+        starts = np.flatnonzero(np.diff(keys, prepend=-1))
+        self.keys = keys[starts]
+        self.counts = np.add.reduceat(counts[order], starts) if len(starts) else np.zeros(0, np.int64)
 
     @classmethod
     def of(cls, inputs: NDArray[np.float32]) -> InputHistogram:
         """Count the rows of `inputs` float32[n, d], all finite."""
+        if len(inputs) < _FEW:
+            own = (cells(inputs) + np.arange(inputs.shape[1]) * _CELLS).ravel()
+            return cls(inputs.shape[1], own, np.ones(len(own), np.int64))
         keys, counts = [], []
         for j, column in enumerate(inputs.T):
             tally = np.bincount(cells(column), minlength=_CELLS)
@@ -62,9 +69,15 @@ class InputHistogram:
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> InputHistogram:
-        """The histogram that `to_json` gave."""
-        keys = np.cumsum(np.array(kept["steps"], np.int64))
-        return cls(int(kept["columns"]), keys, np.array(kept["counts"], np.int64))
+        """The histogram that `to_json` gave; raises ValueError for what is none."""
+        columns = int(kept["columns"])
+        keys, counts = (np.array(kept[name], np.int64) for name in ("steps", "counts"))
+        keys = np.cumsum(keys)
+        if len(keys) != len(counts) or (counts < 1).any() or (keys // _CELLS >= columns).any():
+            raise ValueError("keys and counts that do not fit together")
+        if (np.diff(keys, prepend=-1) < 1).any():
+            raise ValueError("keys that do not rise")
+        return cls(columns, keys, counts)
 
     def to_json(self) -> dict[str, Any]:
         """The number of columns, steps from one used key to the next, and the count at each."""
@@ -77,6 +90,11 @@ class InputHistogram:
     def __len__(self) -> int:
         """Rows counted."""
         return int(self.counts.sum()) // self.columns
+
+    def rows(self) -> NDArray[np.int64]:
+        """Rows counted in each column: all the same, if whole rows were counted."""
+        upto = np.concatenate((np.zeros(1, np.int64), np.cumsum(self.counts)))
+        return np.diff(upto[np.searchsorted(self.keys, np.arange(self.columns + 1) * _CELLS)])
 
     def column(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The used cells of a column in rising order, and their counts."""

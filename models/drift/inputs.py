@@ -114,6 +114,8 @@ class InputWatch:
         self._told: dict[str, Literal["moderate", "large"]] = {}
         #: The newest index by column, empty before there is a reference: what metrics show.
         self.index: dict[str, float] = {}
+        #: The decision time of the reference that it is against.
+        self.since: int | None = None
 
     def see(self, ts: int, current: InputHistogram) -> list[Drift]:
         """Take the snapshot of decision time `ts` (epoch ms, rising), of all partitions; what it tells."""
@@ -131,6 +133,7 @@ class InputWatch:
 
     def _judge(self, ts: int, since: int, stability: Stability) -> list[Drift]:
         self.index = dict(zip(self._names, stability.index.tolist(), strict=True))
+        self.since = since
         found = []
         for name, chance in zip(self._names, stability.chance.tolist(), strict=True):
             level = _level(self.index[name], chance)
@@ -152,6 +155,7 @@ class InputWatch:
             "kept": [[ts, histogram.to_json()] for ts, histogram in self._kept],
             "told": dict(self._told),
             "index": dict(self.index),
+            "since": self.since,
         }
 
     def restore(self, kept: Mapping[str, Any]) -> None:
@@ -161,7 +165,8 @@ class InputWatch:
         snapshots = [(int(ts), InputHistogram.from_json(histogram)) for ts, histogram in kept["kept"]]
         if any(a[0] >= b[0] for a, b in pairwise(snapshots)):
             raise ValueError("the snapshots of the watch are out of order")
-        self._kept, self._told, self.index = snapshots, dict(kept["told"]), dict(kept["index"])
+        self._kept, self._told = snapshots, dict(kept["told"])
+        self.index, self.since = dict(kept["index"]), kept["since"]
 
 
 def _level(index: float, chance: float) -> Literal["moderate", "large"] | None:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from models.drift.told import Drift
+from models.drift.told import LOSS, Drift
 
 if TYPE_CHECKING:
     from models.progressive import ScoreCounts
@@ -97,7 +97,7 @@ class LossWatch(msgspec.Struct):
         found = Drift(
             at=ts,
             since=self.since,
-            what="loss",
+            what=LOSS,
             measure="page_hinkley",
             strength=rise * deviation,
             level="large" if rise >= _LARGE else "moderate",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
+
+#: What drifted if it was the loss, and no column.
+LOSS: Final = "loss"
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):

@@ -87,6 +87,8 @@ class _State(msgspec.Struct, kw_only=True):
     columns: tuple[str, ...]
     optimiser: OptimiserName
     labels: int
+    #: Labels that stayed and that churned.
+    counts: list[int]
     moments: Moments
     models: dict[str, _RiverState]
 
@@ -117,6 +119,8 @@ class LinearLearner(Learner):
         self._inputs = Inputs(self.columns, offset, treatment, clip)
         start = {name: float(name == offset) for name in self.columns}
         self._linear = River(start, optimiser, rate, intercept_rate=intercept_rate, loss=loss, l2=l2)
+        #: Labels learned so far that stayed and that churned.
+        self._counts = [0, 0]
         #: All of River's models that are learned, by the name under which the state keeps them.
         self._models = {"linear": self._linear}
 
@@ -125,6 +129,7 @@ class LinearLearner(Learner):
         z = self._inputs.learn(X)
         for row, label in zip(z.tolist(), y.tolist(), strict=True):
             self._learn_row(dict(zip(self.columns, row, strict=True)), label)
+            self._counts[label] += 1
         try:
             for model in self._models.values():
                 model.require_finite()
@@ -168,12 +173,13 @@ class LinearLearner(Learner):
             columns=self.columns,
             optimiser=self._optimiser,
             labels=self.labels,
+            counts=list(self._counts),
             moments=self._inputs.moments(),
             models={name: model.state() for name, model in self._models.items()},
         )
 
     def _apply(self, kept: _State) -> None:
-        self.labels = kept.labels
+        self.labels, self._counts = kept.labels, list(kept.counts)
         self._inputs.restore(kept.moments)
         for name, model in self._models.items():
             model.restore(kept.models[name])

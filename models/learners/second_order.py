@@ -78,7 +78,7 @@ class SecondOrder(Learner):
         *,
         offset: str = "no_purchase_logit",
         treatment: str | None = None,
-        knots: Sequence[float] = (),
+        knots: tuple[float, ...] = (),
         prior_variance: float = 0.01,
         evidence: float = 0.3,
         memory_days: float | None = None,
@@ -90,7 +90,7 @@ class SecondOrder(Learner):
         if not (prior_variance > 0 and 0 < evidence <= 1 and (memory_days is None or memory_days > 0)):
             raise ValueError("prior variance, evidence (at most 1) and memory must be positive")
         self._treatment = treatment
-        self._knots = tuple(knots)
+        self._knots = knots
         self._evidence, self._memory_days = evidence, memory_days
         self._raw = np.array([name in (offset, treatment) for name in self.columns])
         self._bent = np.flatnonzero([name != treatment for name in self.columns])
@@ -222,7 +222,7 @@ class Additive(SecondOrder):
         *,
         offset: str = "no_purchase_logit",
         treatment: str | None = None,
-        knots: Sequence[float] = (-0.75, 0.0, 0.75),
+        knots: tuple[float, ...] = (-0.75, 0.0, 0.75),
         prior_variance: float = 0.01,
         evidence: float = 1.0,
         memory_days: float | None = 140.0,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class LinearSvm(LinearLearner):
     """Hinge loss with a quadratic penalty by gradient steps (Pegasos, Shalev-Shwartz et al. 2011).
 
+    Labels are weighed so that stayed and churned count the same: where three of four churn and little tells
+    them apart, the unweighed hinge is content to say "churned" of everybody, and its order is noise.
     A margin is no probability. Platt scaling (Platt 1999) makes it one, P(churn) = sigmoid(a · margin + b),
     learned online from the margin that each row had *before* its label was learned: margins of rows that
     were learned already would look too sure. The margin starts as logit p_return (see `Logistic`), a at 1
@@ -38,10 +40,10 @@ class LinearSvm(LinearLearner):
         *,
         offset: str = "no_purchase_logit",
         treatment: str | None = None,
-        rate: float = 0.001,
-        intercept_rate: float = 0.01,
+        rate: float = 0.0001,
+        intercept_rate: float = 0.001,
         l2: float = 1e-4,
-        platt_rate: float = 0.01,
+        platt_rate: float = 0.001,
         clip: float = 5.0,
     ) -> None:
         super().__init__(
@@ -60,7 +62,9 @@ class LinearSvm(LinearLearner):
 
     def _learn_row(self, z: Mapping[str, float], label: bool) -> None:
         self._platt.learn_one({"margin": self._linear.margin_one(z)}, label)
-        super()._learn_row(z, label)
+        # One imaginary label of each kind, so that the first ones weigh about 1.
+        share = (self._counts[label] + 1) / (sum(self._counts) + 2)
+        self._linear.learn_one(z, label, w=0.5 / share)
 
     def predict_proba_one(self, x: Mapping[str, float]) -> dict[bool, float]:
         """River's margin, through River's Platt scaling."""

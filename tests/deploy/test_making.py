@@ -24,6 +24,7 @@ TARGETS = {
     "demo",
     "bench",
     "soak",
+    "quality",
     "prove",
     "contracts",
     "clean",

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from features.wording import LANGUAGES
 from streams.cli import main
 from streams.cli_history import _Speed
-from streams.cli_recorded import Days
+from streams.cli_shared import Days
 from tests.building import START, day, event
 
 if TYPE_CHECKING:

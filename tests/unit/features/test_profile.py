@@ -160,6 +160,16 @@ def test_attributes_are_bounded_and_which_stay_does_not_depend_on_order():
     assert sorted(kept.attributes) == [f"group-{ts:02}" for ts in range(MAX_ATTRIBUTES)]
 
 
+def test_groups_are_told_in_the_order_asked_for_and_unknown_ones_are_none():
+    profile = after(
+        told(1, tier="gold", consent=Consent(email=True), attributes={"age": "30-39", "place": "Bonn"}),
+        told(2, attributes={"place": None}),
+    )
+
+    assert profile.groups(("place", "age", "tier", "email", "sex")) == [None, "30-39", None, None, None]
+    assert Profile().groups(("age",)) == [None]
+
+
 def test_a_usual_profile_takes_less_than_200_bytes_of_memory():
     profile = after(
         ProfileChange(

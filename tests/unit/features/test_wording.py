@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from features.catalogue import CATALOGUE, NAMES
+from features.feature import Theme
 from features.wording import LANGUAGES, Language, numbers
 from features.wording.numbers import TOLD
 from features.wording.sentence import parts
@@ -79,6 +80,12 @@ class TestEveryLanguage:
     def test_has_one_sentence_for_each_feature_and_no_other(self, wording: Wording):
         assert list(wording.sentences) == list(NAMES)
         assert wording.lowers.count("{}") == 1
+
+    @pytest.mark.parametrize("wording", LANGUAGES.values(), ids=LANGUAGES)
+    def test_has_one_name_for_each_feature_and_each_theme(self, wording: Wording):
+        assert list(wording.names) == list(NAMES)
+        assert list(wording.themes) == list(get_args(Theme))
+        assert len(set(wording.names.values())) == len(NAMES)
 
     @pytest.mark.parametrize(("language", "name"), ALL)
     def test_fills_its_sentences_with_numbers_of_known_features_in_forms_that_it_has(

@@ -19,6 +19,7 @@ from features.observing import REPLAY_HEADER, Record
 from models import sweeping
 from models.backtest import Backtest, Line, Step
 from models.core import PartitionCore
+from models.groups import UNKNOWN
 from models.record import CHAMPION
 from models.trainer import Trainer, TrainerConfig
 from models.versions import initial_models
@@ -30,9 +31,14 @@ if TYPE_CHECKING:
     from models.config import CoreConfig
 
 SETTINGS = config(
-    horizon_days=6, active_within_days=15, grid=DecisionGrid(3), evict_after_days=60, lateness_ms=DAY_MS
+    horizon_days=6,
+    active_within_days=15,
+    grid=DecisionGrid(3),
+    evict_after_days=60,
+    lateness_ms=DAY_MS,
+    audit=("age",),
 )
-TRAINER = TrainerConfig(partitions=4, contenders=("logistic",))
+TRAINER = TrainerConfig(partitions=4, contenders=("logistic",), horizon_days=6, every_days=3, min_labels=0)
 NOON = 0.5
 
 
@@ -57,7 +63,10 @@ def log() -> list[Line]:
         if rng.random() < 0.2
     ]
     first = event("purchase", "u0", day(0.1))
-    return [line(payload) for payload in (first, *payloads)]
+    profiles = [
+        event("profile", f"u{user}", day(0.2), attributes={"age": f"{user % 3 + 2}0"}) for user in range(9)
+    ]
+    return [line(payload) for payload in (first, *profiles, *payloads)]
 
 
 def run(lines: Iterable[Line], settings: CoreConfig = SETTINGS) -> tuple[Backtest, list[Step]]:
@@ -74,7 +83,7 @@ def whole() -> tuple[Backtest, list[Step]]:
 def test_it_equals_feeding_the_core_and_the_trainer_by_hand():
     lines = log()
     backtest, steps = whole()
-    trainer = Trainer(TrainerConfig(partitions=1, contenders=("logistic",)))
+    trainer = Trainer(replace(TRAINER, partitions=1))
     models = initial_models("logistic", ("logistic",), START)
     grid = DecisionGrid(3, START)
     settings = replace(SETTINGS, grid=grid)
@@ -103,6 +112,15 @@ def test_it_equals_feeding_the_core_and_the_trainer_by_hand():
     assert (backtest.core.durable_swept, backtest.core.table.fork_count) == (steps[-1].ts, 0)
     assert trainer.record[CHAMPION].auc == pytest.approx(backtest.trainer.record[CHAMPION].auc, abs=1e-9)
     assert backtest.trainer.labels == trainer.labels > 30
+    assert backtest.trainer.drifts == trainer.drifts
+    assert backtest.trainer.stability == pytest.approx(trainer.stability, abs=1e-9)
+    assert any(trainer.stability.values())
+    groups = [
+        {value: counts.to_json() for value, counts in each.groups["age"].items()}
+        for each in (backtest.trainer, trainer)
+    ]
+    assert groups[0] == groups[1]
+    assert list(groups[0]) == ["20", "30", "40", UNKNOWN]
 
 
 def test_every_active_customer_has_a_prediction_at_every_decision_time():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from features.returns import ReturnHistogram
 from models import cohorts
 from models.cohorts import Cohort
-from models.parts import Matured, Part, PartAssembly, read_part_chunk
+from models.drift import InputHistogram
+from models.parts import Matured, Part, PartAssembly, read_part_chunk, require_learnable
 from models.wire import WireError, pack
 from tests.building import day
 from tests.examples import examples
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     import random
 
 HISTOGRAM = ReturnHistogram.from_arrays([0, 2], [0, 9], [30, 40])
+INPUTS = InputHistogram.of(np.array([[0.5, -1.0], [0.5, 3.0]], np.float32))
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +46,13 @@ def matured(n: int, start: float = 1, *, seed: int = 0) -> Matured:
 
 
 def part(*cohorts_matured: Matured, ts: float = 9) -> Part:
-    return Part(0, day(ts), cohorts_matured, HISTOGRAM)
+    return Part(0, day(ts), cohorts_matured, HISTOGRAM, INPUTS)
+
+
+def assert_same(one: InputHistogram | None, other: InputHistogram | None) -> None:
+    assert one is not None
+    assert other is not None
+    assert one.to_json() == other.to_json()
 
 
 def members(found: Part) -> list[tuple[int, int, bool, bool]]:
@@ -68,6 +77,7 @@ def test_a_part_comes_back_from_its_messages_in_any_order_and_number(n: int, m: 
     assert assembly.complete
     assert members(assembly.part()) == members(sent)
     assert assembly.part().histogram.to_json() == HISTOGRAM.to_json()
+    assert_same(assembly.part().inputs, sent.inputs)
 
 
 def test_a_repeated_part_repeats_its_bytes():
@@ -89,6 +99,50 @@ def test_chunks_of_two_tries_are_never_mixed(torn: int, other: int, rng: random.
         assembly.add(read_part_chunk(message))
 
     assert members(assembly.part()) in (members(part(whole)), members(part(fewer)))
+
+
+def test_two_tries_whose_inputs_differ_are_never_mixed():
+    """An erasure between them took one customer out of the inputs only."""
+    fewer = replace(part(), inputs=InputHistogram.of(np.array([[0.5, 3.0]], np.float32)))
+    contents = {read_part_chunk(message).content for each in (part(), fewer) for message in each.messages()}
+
+    assert len(contents) == 2
+
+
+def test_a_part_of_an_older_release_tells_nothing_of_inputs():
+    assembly = PartAssembly()
+    for message in part(matured(2)).messages():
+        fields = msgspec.msgpack.decode(zlib.decompress(message[1:]))
+        del fields["inputs"]
+        assembly.add(read_part_chunk(message[:1] + zlib.compress(msgspec.msgpack.encode(fields))))
+
+    assert assembly.part().inputs is None
+    assert members(assembly.part()) == members(part(matured(2)))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {},
+        {"columns": 3},
+        {"columns": 10**9},
+        {"counts": [2, 1]},
+        {"counts": [2, 1, 2]},
+        {"counts": [3, 1, 0]},
+        {"counts": "many"},
+        {"steps": [2**62, 2**62, 2**62]},
+        {"steps": [-1, 5, 9]},
+        {"steps": [5, 0, 2**17]},
+    ],
+)
+def test_inputs_that_are_no_histogram_are_refused(bad: dict[str, object]):
+    head = read_part_chunk(next(iter(part().messages())))
+    assert head.inputs is not None
+    require_learnable(head, 2)
+    broken = msgspec.structs.replace(head, inputs={**head.inputs, **bad} if bad else {})
+
+    with pytest.raises(WireError, match="inputs"):
+        require_learnable(broken, 2)
 
 
 def test_the_first_whole_try_counts():

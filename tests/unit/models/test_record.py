@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -93,8 +94,18 @@ def test_merging_loses_no_count(n: int):
 
 
 def test_quality_sums_a_decision_time_up():
-    counts = ScoreCounts.of([0.9, 0.2, 0.4], [True, False, True])
-    found = quality(day(1), counts)
+    champion = ScoreCounts.of([0.9, 0.2, 0.4], [True, False, True])
+    rule = ScoreCounts.of([0.1, 0.2, 0.3], [True, False, True])
+    found = quality(day(1), {CHAMPION: champion, "a": champion, RECENCY_RULE: rule})
 
     assert (found.decision_time, found.labels, found.churned) == (day(1), 3, 2)
-    assert (found.auc, found.log_loss) == (1.0, counts.log_loss)
+    assert (found.auc, found.log_loss) == (1.0, champion.log_loss)
+    assert found.by_name["a"] == found.by_name[CHAMPION] == (1.0, champion.log_loss)
+    assert found.by_name[RECENCY_RULE] == (0.5, pytest.approx(math.nan, nan_ok=True))
+
+
+def test_labels_of_one_kind_have_a_log_loss_and_no_auc():
+    found = quality(day(1), {CHAMPION: ScoreCounts.of([0.9, 0.2], [True, True])})
+
+    assert math.isnan(found.by_name[CHAMPION][0])
+    assert found.by_name[CHAMPION][1] > 0

@@ -10,6 +10,7 @@ import pytest
 from features.layout import DAY_MS
 from models import sweeping
 from models.alerts import Alert, alert_id
+from models.drift import InputHistogram
 from models.versions import ModelSet, initial_models
 from tests.building import START, Feed, alerts, config, constant_models, core, day, event, members, models_by
 
@@ -123,6 +124,35 @@ def test_what_a_decision_time_did_to_a_durable_row_stays_done():
     sweeping.sweep(target, day(1), constant_models(0.99))
 
     assert target.pending["anna"] == before
+
+
+class TestInputs:
+    """What a part tells of the last sweep's inputs."""
+
+    def test_a_part_counts_the_inputs_of_the_decision_time_before(self):
+        target, feed = customer()
+        feed.buys("ben", 1.5)
+        (first, _), (second, _) = feed.decide(day(2), constant_models(0.5))
+        known = target.cohorts[day(1)]
+
+        assert first.inputs is None
+        assert second.inputs is not None
+        assert second.inputs.to_json() == InputHistogram.of(known.inputs).to_json()
+        assert len(second.inputs) == len(known) == 1
+
+    def test_an_older_cohort_is_not_counted_again_where_nobody_was_active(self):
+        _, feed = customer(active_within_days=3, horizon_days=9)
+        sent = [part.inputs for part, _ in feed.decide(day(7), constant_models(0.5))]
+
+        assert [each is not None for each in sent] == [False, True, True, True, False, False, False]
+
+    def test_a_part_that_is_made_again_tells_the_same(self):
+        target, feed = customer()
+        feed.decide(day(3), constant_models(0.5))
+
+        assert list(sweeping.mature(target, day(4)).messages()) == list(
+            sweeping.mature(target, day(4)).messages()
+        )
 
 
 class TestCohort:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,12 +17,14 @@ from random_logs import settings as log_settings
 
 from features.catalogue import OFFSET
 from features.hashing import partition_of
-from features.layout import TOPICS
+from features.layout import DAY_MS, TOPICS
 from features.returns import PRIOR, ReturnHistogram, fit
 from models import cohorts, sweeping
 from models.cohorts import Cohort
 from models.contenders import CONTENDERS, new_learner
-from models.learners import LEARNERS, MissingExtraError, StateMismatchError, boosted
+from models.drift import LOSS, InputHistogram
+from models.groups import UNKNOWN, Groups
+from models.learners import LEARNERS, MissingExtraError, ReturnProbability, StateMismatchError, boosted
 from models.overrides import Promotion
 from models.parts import Matured, Part, PartChunk, read_part_chunk
 from models.record import CHAMPION
@@ -319,6 +322,100 @@ class TestLearning:
             trainer(2).receive_part(part(6, partition=7))
 
 
+class TestWatching:
+    """Drift and groups: told, followed by forgetting, and the same however customers are spread."""
+
+    @staticmethod
+    @cache
+    def parts(partitions: int) -> list[list[Part]]:
+        """Days of parts; from day 31 on forecasts are wrong, and soon the first column is shifted."""
+        found = []
+        for number in range(5, 40):
+            whole = matured(150, number - 4)
+            right = np.where(whole.churned, 800_000, 200_000).astype(np.uint32)[:, None]
+            inputs = whole.cohort.inputs.copy()
+            inputs[:, 0] += 3 * (number > 31)
+            people = [(("a", "b", "c")[code % 3], None) for code in whole.cohort.hashes.tolist()]
+            cohort = replace(
+                whole.cohort,
+                issued=right if number < 31 else 10**6 - right,
+                inputs=inputs,
+                groups=Groups.of(("age", "place"), people),
+            )
+            owner = cohort.hashes % np.uint64(partitions)
+            spread = [
+                Matured(cohort.take(owner == p), whole.churned[owner == p], whole.treated[owner == p])
+                for p in range(partitions)
+            ]
+            found.append(
+                [
+                    Part(p, day(number), (each,), NOBODY, InputHistogram.of(each.cohort.inputs))
+                    for p, each in enumerate(spread)
+                ]
+            )
+        return found
+
+    @staticmethod
+    def watcher(partitions: int = 1, **changes: object) -> Trainer:
+        """A trainer whose one contender learns nothing, which takes no time."""
+        return trainer(partitions, ("return_probability",), horizon_days=4, min_labels=200, **changes)
+
+    def test_number_and_order_of_partitions_change_neither_drifts_nor_groups(self):
+        told = []
+        for partitions in (1, 3):
+            target = self.watcher(partitions)
+            for turn, parts in enumerate(self.parts(partitions)):
+                learn(target, *(parts if turn % 2 else parts[::-1]))
+            told.append(target)
+        one, other = told
+
+        assert {each.measure for each in one.drifts} == {"psi", "page_hinkley"}
+        assert (one.drifts, one.stability) == (other.drifts, other.stability)
+        assert list(one.groups["age"]) == ["a", "b", "c"]
+        assert one.groups["place"][UNKNOWN].labels == one.labels == 35 * 150
+        assert one.snapshot() == other.snapshot()
+
+    @pytest.mark.parametrize(("days", "extra"), [(None, 4), (11.5, 11.5), (0, 0)])
+    def test_when_the_loss_drifted_learners_forget_faster_and_nothing_is_reset(
+        self, days: float | None, extra: float, monkeypatch: pytest.MonkeyPatch
+    ):
+        forgotten: list[float] = []
+        monkeypatch.setattr(ReturnProbability, "forget", lambda _, days: forgotten.append(days))
+        target = self.watcher(drift_forgets_days=days)
+        learned = [day for (part,) in self.parts(1) for day in learn(target, part)]
+        at = [number for number, forgot in enumerate(forgotten) if forgot > 1]
+        (drift,) = [each for each in target.drifts if each.what == LOSS]
+
+        assert forgotten[0] == 0
+        assert [forgotten[number] for number in at] == ([1 + extra] if extra else [])
+        assert all(learned[number] - drift.at == 4 * DAY_MS for number in at)
+        assert target.labels == 35 * 150
+
+    def test_a_restored_trainer_watches_on_as_if_nothing_had_happened(self):
+        one, other = self.watcher(), self.watcher()
+        for number, (part,) in enumerate(self.parts(1)):
+            if number in {12, 30}:
+                kept, other = other.snapshot(), self.watcher()
+                other.restore(kept)
+                assert other.snapshot() == kept
+            learn(one, part)
+            learn(other, part)
+
+        assert other.snapshot() == one.snapshot()
+        assert (other.drifts, other.stability) == (one.drifts, one.stability)
+        assert other.groups["age"]["a"].to_json() == one.groups["age"]["a"].to_json()
+
+    def test_parts_without_inputs_or_groups_are_learned_and_nothing_is_told(self):
+        target = trainer()
+        learn(target, part(5, matured(200, 1)), part(6, matured(200, 2)))
+
+        assert (target.labels, target.groups, target.drifts, target.stability) == (400, {}, [], {})
+
+    def test_forgetting_is_no_unlearning(self):
+        with pytest.raises(ValueError, match="forgetting"):
+            TrainerConfig(partitions=1, drift_forgets_days=-1)
+
+
 class TestProgressive:
     def test_quality_and_record_judge_the_champion_as_issued(self):
         target = trainer(evaluate_from=day(2))
@@ -404,7 +501,7 @@ class TestSnapshot:
             learn(target, part(6, matured(30, 2)))
 
         assert one.models() == other.models()
-        assert one.quality == other.quality
+        assert msgspec.msgpack.encode(one.quality) == msgspec.msgpack.encode(other.quality), "NaN and all"
         assert one.record.to_json() == other.record.to_json()
         assert one.portable_states() == other.portable_states()
 

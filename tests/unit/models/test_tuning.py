@@ -50,7 +50,7 @@ def replayed() -> tuple[Backtest, Tape]:
     settings = config(horizon_days=HORIZON, active_within_days=15, grid=DecisionGrid(3), evict_after_days=60)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("models.trainer.fit", quick_fit)
-        backtest = Backtest(settings, TrainerConfig(1, HORIZON, LEARNERS), Currencies())
+        backtest = Backtest(settings, TrainerConfig(1, HORIZON, contenders=LEARNERS), Currencies())
         return backtest, Tape.of(backtest.run(lines), HORIZON)
 
 

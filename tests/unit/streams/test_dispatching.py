@@ -221,6 +221,15 @@ async def test_an_erased_customer_is_forgotten_for_good_before_the_erasure_retur
     assert (b"uada", None) in rows
 
 
+async def test_an_alert_that_is_decided_between_the_two_halves_of_an_erasure_reaches_nobody(desk: Desk):
+    """Found by a storm: the refusal was erased with the profile, and the ledger had not heard of it yet."""
+    Feed(desk.customers.core)(event("erasure", "ada", day(2)))
+
+    await desk.settle(await desk.send(alert(), alert("bob", 1)))
+
+    assert [decision.user_id for decision in desk.decisions] == ["bob"]
+
+
 async def test_an_erasure_is_repeated_after_a_failed_write(desk: Desk, broker: FakeBroker):
     await desk.settle(await desk.send(alert()))
     refused = iter(["refuse"])

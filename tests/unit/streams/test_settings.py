@@ -112,6 +112,7 @@ def test_every_fault_is_one_line_with_its_place(file: Path):
         ("[alerting]\nmedium = 0.99", "alert thresholds must rise"),
         ("[alerting]\nlanguages = []", "reasons are told in at least one language"),
         ('[alerting]\nlanguages = ["zh", "zh"]', "and in each once"),
+        ('[model]\naudit = ["age", "age"]', "an audited attribute has a name, and is named once"),
         ("[model]\nevict_after_days = 100", "eviction must wait"),
         ('[kafka.topic_names]\norder = "x"', "no such topic to rename: order"),
         ('[money]\ncurrency = "EUR"\nrates = {USD = -1.0}', "rate"),
@@ -307,3 +308,12 @@ def test_a_file_that_cannot_be_used_is_named_and_nobody_is_asked_for_a_password(
 
     assert str(caught.value).startswith(named.format(**paths))
     assert "wrong-word" not in str(caught.value)
+
+
+def test_drift_and_audits_are_set_under_model(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CHURNWATCH_MODEL__AUDIT", '["age_band", "gender"]')
+    unset = load(None, model={"horizon_days": 30, "every_days": 7, "min_labels": 5}).trainer()
+
+    assert load(None).core().audit == ("age_band", "gender")
+    assert (unset.every_days, unset.min_labels, unset.forgets_days) == (7, 5, 30)
+    assert load(None, model={"drift_forgets_days": 0}).trainer().forgets_days == 0

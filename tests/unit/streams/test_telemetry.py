@@ -26,6 +26,9 @@ LABELS = {
     "record",
     "channel",
     "dry_run",
+    "tier",
+    "feature",
+    "measure",
 }
 
 

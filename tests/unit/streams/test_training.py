@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from models.drift import LOSS, Drift
 from models.overrides import OVERRIDE_KEY, Override, Promotion
 from models.version_reader import VersionReader
-from models.versions import CHAMPION_KEY, ChampionRecord
+from models.versions import CHAMPION_KEY, COLUMNS, ChampionRecord
+from models.watching import Watches
 from streams.recovery import RecoveryError
 from streams.sending import SendError
 from streams.training import Training
@@ -22,6 +24,7 @@ from tests.shell import MODEL, context_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from models.progressive import ScoreCounts
     from models.versions import ModelSet
 
 DAYS = 8
@@ -311,3 +314,52 @@ async def test_progressive_metrics_appear_when_they_are_asked_for(broker: FakeBr
     assert 0 < metric(registry, "progressive_auc", model="champion", record="all") <= 1
     assert metric(registry, "base_rate_log_loss", record="all") > 0
     assert metric(registry, "progressive_auc", model="champion", record="evaluated") == 0
+    assert 0 < metric(registry, "progressive_pr_auc", model="champion", record="all") <= 1
+    assert 0 <= metric(registry, "progressive_ece", model="champion", record="all") <= 1
+    weights = [metric(registry, "pool_weight", model=name) for name in found.trainer.config.contenders]
+    assert sum(weights) == pytest.approx(1)
+    champion = found.trainer.record["champion"]
+    gap = float(champion.probabilities @ (champion.positives + champion.negatives)) / champion.labels
+    assert metric(registry, "calibration_gap", tier="none") == pytest.approx(gap - champion.base_rate)
+    assert found.trainer.stability == {}, "it is warming up"
+
+
+async def test_the_stability_of_every_input_is_measured_once_it_is_known(broker: FakeBroker, tmp_path: Path):
+    fill(broker)
+    found = await training(broker, tmp_path, horizon_days=1)
+
+    found.measure()
+
+    index = found.trainer.stability
+    assert index.keys() == set(COLUMNS)
+    registry = found._context.metrics.registry
+    told = {name: metric(registry, "input_stability", feature=name) for name in COLUMNS}
+    assert told == index
+    assert any(told.values())
+
+
+async def test_drifts_are_counted_and_logged_once_also_by_who_learns_them_again(
+    broker: FakeBroker, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    def see(self: Watches, decision_time: int, champion: ScoreCounts) -> None:
+        self._tell(
+            [Drift(at=decision_time, since=0, what=LOSS, measure="page_hinkley", strength=0.5, level="large")]
+            if champion.labels
+            else []
+        )
+
+    monkeypatch.setattr(Watches, "see_loss", see)
+    fill(broker)
+    first = await training(broker, tmp_path / "one")
+    lines = [record for record in caplog.records if "loss of forecasts rose" in record.message]
+    second = await training(broker, tmp_path / "other")
+
+    assert first.trainer.drifts == second.trainer.drifts != []
+    told = [
+        metric(found._context.metrics.registry, "drifts_total", measure="page_hinkley")
+        for found in (first, second)
+    ]
+    assert told == [len(first.trainer.drifts), 0]
+    assert len(lines) == told[0]
+    assert lines[0].fields["forgets_days"] == first.trainer.config.horizon_days
+    assert len(lines) == len([each for each in caplog.records if "loss of forecasts rose" in each.message])

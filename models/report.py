@@ -1,0 +1,182 @@
+"""Everything that a report shows, as figures: from a backtest or from a live deployment, in one structure.
+
+Nothing is drawn or worded here, and no customer is in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from features.layout import DAY_MS
+from models.episodes import TIERS
+from models.fairness import audit
+from models.importance import importance
+from models.intervals import wilson
+from models.operating import at_capacity
+from models.progressive import GRID
+from models.record import CHAMPION
+from models.reliability import Calibration, by_tier
+from models.trust import trust
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from models.alerts import Tier
+    from models.config import CoreConfig
+    from models.drift.told import Drift
+    from models.fairness import Audit
+    from models.importance import ThemeWeight
+    from models.journal import Journal, Moment, Standing
+    from models.operating import Calls
+    from models.progressive import ScoreCounts
+    from models.record import CohortQuality
+    from models.trainer import Trainer
+    from models.trust import Trust
+    from models.versions import ModelSet
+
+#: Bars of the risk distribution: five points of probability each.
+RISK_BINS: Final = 20
+#: Points of the reliability diagram.
+RELIABILITY_BINS: Final = 10
+#: Shares of customers that one may be able to contact.
+CAPACITIES: Final = (0.05, 0.1, 0.2, 0.3, 0.5)
+#: Now is compared with the newest decision time that is at least so old.
+COMPARED_DAYS: Final = 28
+
+
+@dataclass(frozen=True)
+class Report:
+    """A churn report. What cannot be known yet is empty or None.
+
+    `as_of`: the newest decision time (epoch ms), 0 before there is one. `risk`: customers now, by bins of
+    `RISK_BINS`. `now` and `before`: the newest decision time and what it is compared with. `judged`: issued
+    probabilities with their labels, by contender, with `champion` and `recency` among them; since
+    `judged_from` (epoch ms) if that is not None. `reliability`: forecast against outcome of the champion over
+    bins. `stability`: newest index by column, largest first.
+    """
+
+    name: str
+    live: bool
+    config: CoreConfig
+    as_of: int
+    champion: str
+    labels: int
+    risk: tuple[int, ...]
+    now: Moment | None
+    before: Moment | None
+    moments: tuple[Moment, ...]
+    standings: tuple[Standing, ...]
+    quality: tuple[CohortQuality, ...]
+    judged: Mapping[str, ScoreCounts]
+    judged_from: int | None
+    design_effect: float
+    trust: Trust | None
+    capacities: tuple[tuple[float, Calls], ...]
+    reliability: tuple[Calibration, ...]
+    tiers: Mapping[Tier, Calibration | None]
+    drifts: tuple[Drift, ...]
+    stability: tuple[tuple[str, float], ...]
+    importance: tuple[ThemeWeight, ...]
+    fairness: Mapping[str, Audit]
+
+    @property
+    def now_by_tier(self) -> dict[Tier, int]:
+        """Customers in each tier now."""
+        return dict(zip(TIERS, self.now.tiers if self.now else (0,) * len(TIERS), strict=True))
+
+    @property
+    def recent_drifts(self) -> tuple[Drift, ...]:
+        """What was told in the recent past."""
+        return tuple(drift for drift in self.drifts if drift.at >= self.recent)
+
+    @property
+    def recent(self) -> int:
+        """Where the recent past begins (epoch ms).
+
+        A loss is known only after a horizon; besides, it is as long as what is compared.
+        """
+        return self.as_of - (self.config.horizon_days + COMPARED_DAYS) * DAY_MS
+
+    @property
+    def promotions(self) -> tuple[Standing, ...]:
+        """The standings at which another contender took the lead, in order of time."""
+        return tuple(b for a, b in pairwise(self.standings) if a.champion != b.champion)
+
+
+def build(
+    name: str,
+    config: CoreConfig,
+    trainer: Trainer,
+    journal: Journal,
+    models: ModelSet,
+    probabilities: NDArray[np.float64],
+    inputs: NDArray[np.float32],
+    *,
+    live: bool,
+) -> Report:
+    """The report of what `trainer` learned and `journal` wrote down.
+
+    `models` are in force; `probabilities` (n,) the champion's of all customers at the newest decision time,
+    which the journal knows; `inputs` (m, d) those of a cohort, the newest there is, for the importance.
+    """
+    recent = trainer.record_from.all()
+    judged_from = trainer.config.evaluate_from if CHAMPION in recent else None
+    judged = recent if judged_from is not None else trainer.record.all()
+    effect = max(1.0, config.horizon_days / config.grid.every_days)
+    moments = journal.moments
+    counts = judged.get(CHAMPION)
+    return Report(
+        name=name,
+        live=live,
+        config=config,
+        as_of=moments[-1].ts if moments else 0,
+        champion=models.champion,
+        labels=trainer.labels,
+        risk=_risk(probabilities),
+        now=moments[-1] if moments else None,
+        before=_before(moments),
+        moments=moments,
+        standings=journal.standings,
+        quality=tuple(sorted(trainer.quality, key=lambda each: each.decision_time)),
+        judged=judged,
+        judged_from=judged_from,
+        design_effect=effect,
+        trust=None if counts is None else trust(counts, config.thresholds.medium, effect),
+        capacities=() if counts is None else tuple((c, at_capacity(counts, c)) for c in CAPACITIES),
+        reliability=() if counts is None else _reliability(counts, effect),
+        tiers={} if counts is None else by_tier(counts, config.thresholds, effect),
+        drifts=tuple(sorted(trainer.drifts, key=lambda drift: (drift.at, drift.strength), reverse=True)),
+        stability=tuple(sorted(trainer.stability.items(), key=lambda item: -item[1])),
+        importance=importance(models.scorers[models.champion], inputs),
+        fairness={
+            attribute: audit(groups, config.thresholds.medium, design_effect=effect)
+            for attribute, groups in sorted(trainer.groups.items())
+        },
+    )
+
+
+def _risk(probabilities: NDArray[np.float64]) -> tuple[int, ...]:
+    # On the grid of millionths, so that 0.15 is not below three times 0.05.
+    points = np.rint(probabilities * GRID).astype(np.int64)
+    bins = np.minimum(points * RISK_BINS // GRID, RISK_BINS - 1)
+    return tuple(np.bincount(bins, minlength=RISK_BINS).tolist())
+
+
+def _before(moments: tuple[Moment, ...]) -> Moment | None:
+    return next((m for m in reversed(moments) if m.ts <= moments[-1].ts - COMPARED_DAYS * DAY_MS), None)
+
+
+def _reliability(counts: ScoreCounts, design_effect: float) -> tuple[Calibration, ...]:
+    found = counts.reliability(RELIABILITY_BINS)
+    return tuple(
+        Calibration(n, forecast, wilson(round(rate * n), n, design_effect))
+        for n, forecast, rate in zip(
+            found.counts.tolist(), found.mean_probability.tolist(), found.churn_rate.tolist(), strict=True
+        )
+    )

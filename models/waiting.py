@@ -1,0 +1,63 @@
+"""Parts of the trainer's decision times while they wait for those of the other partitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from models.parts import PartAssembly
+
+if TYPE_CHECKING:
+    from models.parts import Part, PartChunk
+
+
+@dataclass
+class _DecisionTime:
+    """Parts of one decision time, and the smallest offset of `examples` that any of them needs."""
+
+    parts: dict[int, PartAssembly] = field(default_factory=dict)
+    offset: int | None = None
+
+
+class WaitingParts:
+    """Chunks of parts, in any order and any number of times, of so many partitions."""
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+        self._times: dict[int, _DecisionTime] = {}
+        self._newest: dict[int, int] = {}
+
+    def add(self, chunk: PartChunk, offset: int | None) -> None:
+        """Take one message of `examples`, read at `offset`."""
+        waiting = self._times.setdefault(chunk.ts, _DecisionTime(offset=offset))
+        if offset is not None and waiting.offset is not None:
+            waiting.offset = min(waiting.offset, offset)
+        waiting.parts.setdefault(chunk.partition, PartAssembly()).add(chunk)
+        self._newest[chunk.partition] = max(chunk.ts, self._newest.get(chunk.partition, chunk.ts))
+
+    def ready(self) -> int | None:
+        """The earliest decision time whose parts are all here, unless an earlier one still waits.
+
+        A partition sends its decision times in rising order. One that has sent a later time and no whole
+        part of this one began later on the grid, or its part cannot be read: it is not waited for.
+        """
+        if not self._times:
+            return None
+        ts = min(self._times)
+        parts = self._times[ts].parts
+        expected = (p for p in range(self._partitions) if self._newest.get(p, ts) <= ts)
+        return ts if all(p in parts and parts[p].complete for p in expected) else None
+
+    def resume_offset(self, next_offset: int) -> int:
+        """From which offset a reader who stands at `next_offset` must read again to have all that waits."""
+        offsets = (waiting.offset for waiting in self._times.values())
+        return min((offset for offset in offsets if offset is not None), default=next_offset)
+
+    def whole(self, ts: int) -> list[Part]:
+        """The whole parts of `ts`, by partition."""
+        return [part.part() for _, part in sorted(self._times[ts].parts.items()) if part.complete]
+
+    def drop(self, ts: int) -> None:
+        """Forget what is of `ts` or earlier: it was learned."""
+        for old in [key for key in self._times if key <= ts]:
+            del self._times[old]
