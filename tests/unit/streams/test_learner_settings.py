@@ -48,7 +48,7 @@ def test_what_is_set_reaches_the_learner(file: Path, monkeypatch: pytest.MonkeyP
     same = new_learner("additive", knots=(-1.0, 1.0), prior_variance=0.02, evidence=0.5)
     assert learner.state() == same.state()
     assert found.trainer().settings["additive"] == {
-        "knots": [-1.0, 1.0],
+        "knots": (-1.0, 1.0),
         "prior_variance": 0.02,
         "evidence": 0.5,
     }
@@ -119,7 +119,7 @@ class TestTunedFile:
         assert (found.kafka.group, found.model.min_labels) == ("shop", 7)
         assert found.trainer().settings["additive"] == {
             "memory_days": 70.0,
-            "knots": [-1.0, 1.0],
+            "knots": (-1.0, 1.0),
             "evidence": 0.5,
         }
         assert "# ours" in file.read_text()
@@ -132,4 +132,4 @@ class TestTunedFile:
 
         assert "old" not in again
         assert again.count("# a new note") == 1
-        assert settings(file, again).trainer().settings["additive"] == {"knots": [-1.0, 1.0], "evidence": 0.7}
+        assert settings(file, again).trainer().settings["additive"] == {"knots": (-1.0, 1.0), "evidence": 0.7}
