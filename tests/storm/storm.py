@@ -38,7 +38,7 @@ WORKERS: Final = 3
 PARTITIONS: Final = 12
 BUDGET: Final = 60.0
 _QUIET_S: Final = 6.0
-_DRAIN_S: Final = 900.0
+_DRAIN_S: Final = 2_400.0
 _CALM: Final = "calm."
 
 

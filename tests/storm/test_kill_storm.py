@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.storm.fleet import Member
-    from tests.storm.storm import Storm, Trouble
+    from tests.storm.storm import Outcome, Storm, Trouble
 
 pytestmark = [pytest.mark.broker, pytest.mark.kafka]
 
+DROPPING = ("-m", "tests.storm.dropping_worker")
 UNGUARDED = ("-m", "tests.storm.unguarded_worker")
 
 
@@ -67,22 +68,36 @@ async def test_workers_that_keep_their_names_survive_kills_too(bootstrap: str, t
 
 
 @pytest.mark.slow
+async def test_what_every_rebalance_makes_faust_drop_is_read_again(bootstrap: str, tmp_path: Path) -> None:
+    outcome = await _dropping(bootstrap, tmp_path, DROPPING)
+
+    print(report(outcome))
+    record("records dropped at every rebalance", outcome)
+    assert outcome.verdict.is_clean, report(outcome)
+    assert outcome.chronicle.holes_mended > 0
+
+
+@pytest.mark.slow
 async def test_the_verifier_finds_what_is_lost_without_the_hole_guard(bootstrap: str, tmp_path: Path) -> None:
     """Else a clean verdict would prove nothing."""
-    outcome = await weather(
-        bootstrap,
-        tmp_path,
-        _rebalances(12),
-        events=200_000,
-        arrivals=1_200,
-        backlog=250_000,
-        session_seconds=3,
-        program=UNGUARDED,
-    )
+    outcome = await _dropping(bootstrap, tmp_path, UNGUARDED)
 
     print(report(outcome))
     assert outcome.verdict.lost > 0
     assert outcome.verdict.first in "".join(outcome.verdict.faults)
+
+
+async def _dropping(bootstrap: str, folder: Path, program: tuple[str, ...]) -> Outcome:
+    return await weather(
+        bootstrap,
+        folder,
+        _rebalances(6),
+        events=40_000,
+        arrivals=400,
+        backlog=40_000,
+        session_seconds=3,
+        program=program,
+    )
 
 
 def _rebalances(count: int) -> Trouble:

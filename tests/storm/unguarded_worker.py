@@ -1,10 +1,11 @@
-"""The worker without its hole guard, as stock Faust delivers: whatever was fetched last is the truth."""
+"""The same without its hole guard, as stock Faust delivers: whatever was fetched last is the truth."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
 
+import tests.storm.dropping_worker  # noqa: F401 - makes the holes
 from streams.cli import main
 from streams.guard import HoleGuard
 
