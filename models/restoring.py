@@ -132,6 +132,8 @@ class Restorer:
         for error in self._fatal.values():
             raise NewerRowError(str(error)) if isinstance(error, NewerError) else error
         core, row = self.core, self._partition_row
+        # What was applied to a core that is still being restored would be taken back without a trace.
+        assert not (core.dirty or core.new_erased), "events were applied before all rows were"
         chunks: dict[int, int] = {}
         if row is not None:
             core.seq, core.published_seq = row.seq, row.published_seq
@@ -190,7 +192,6 @@ def _finish_erasures(core: PartitionCore) -> None:
     place = TOPICS.index("customers")
     durable = core.clocks["customers"].offset
     core.erased = {code: e for code, e in core.erased.items() if e.offsets[place] <= durable}
-    core.new_erased &= core.erased.keys()
     if not core.erased:
         return
     rows = core.table.rows
