@@ -70,7 +70,10 @@ class ChampionRecord(msgspec.Struct, kw_only=True):
 
 
 class ModelSet(msgspec.Struct, frozen=True, kw_only=True):
-    """The models in force as of a decision time: everything a sweep needs."""
+    """The models in force as of a decision time: everything a sweep needs.
+
+    Raises ValueError when the champion does not contend.
+    """
 
     as_of: int
     number: int
@@ -80,6 +83,10 @@ class ModelSet(msgspec.Struct, frozen=True, kw_only=True):
     returns: ReturnModel
     #: Who took the lead last, if anybody did.
     promoted: Promotion | None = None
+
+    def __post_init__(self) -> None:
+        if self.champion not in self.scorers:
+            raise ValueError(f"the champion {self.champion!r} is not among the contenders")
 
     @property
     def contenders(self) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import orjson
 
-from models.versions import initial_models
 from streams.settings import load
 from streams.topic_admin import create
 from tests.broker.cluster import WORKER
@@ -180,7 +179,7 @@ def _named(settings: Settings, name: str) -> Settings:
 def _frozen_models(settings: Settings, folder: Path) -> Path:
     """The return probability with its published prior, as if it had been learned from many labels."""
     trainer = settings.trainer()
-    models = msgspec.structs.replace(initial_models("logistic", trainer.contenders, START), labels=1_000_000)
+    models = msgspec.structs.replace(trainer.initial(START), labels=1_000_000)
     path = folder / "models.json"
     path.write_bytes(msgspec.json.encode(models))
     return path
