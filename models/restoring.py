@@ -133,7 +133,8 @@ class Restorer:
             raise NewerRowError(str(error)) if isinstance(error, NewerError) else error
         core, row = self.core, self._partition_row
         # What was applied to a core that is still being restored would be taken back without a trace.
-        assert not (core.dirty or core.new_erased), "events were applied before all rows were"
+        assert not core.dirty | core.gone, "events were applied before all rows were"
+        assert not core.new_erased, "events were applied before all rows were"
         chunks: dict[int, int] = {}
         if row is not None:
             core.seq, core.published_seq = row.seq, row.published_seq
