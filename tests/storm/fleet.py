@@ -125,6 +125,11 @@ class Member:
         code = await self.process.stop()
         assert code == 0, f"ended with {code}:\n{self.process.said()[-4000:]}"
 
+    async def bury(self) -> None:
+        """Leave no process behind, however the storm ended."""
+        if self._process is not None and self.process.child.returncode is None:
+            await self.process.kill()
+
     def check(self) -> None:
         """Fail if the process has ended by itself."""
         code = self.process.child.returncode

@@ -6,7 +6,6 @@ import asyncio
 import statistics
 import time
 import uuid
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -143,15 +142,17 @@ async def weather(
     await create(settings.kafka.topics(), settings.kafka.client_options())
     if not learning:
         program = (*program, "--model", str(_frozen_models(settings, folder)), "--no-learning")
-    with ExitStack() as stack:
-        feeder = stack.enter_context(Feeder(settings, Shop(arrivals), events=events, backlog=backlog))
+    with Feeder(settings, Shop(arrivals), events=events, backlog=backlog) as feeder:
         storm = Storm(settings, folder, program, feeder)
         fleet = (members or fleet_of)(storm)
-        await asyncio.gather(*(member.start() for member in fleet))
-        await trouble(storm, fleet)
-        await asyncio.to_thread(feeder.finish)
-        await _drained(settings, feeder, fleet)
-        await asyncio.gather(*(member.stop() for member in fleet))
+        try:
+            await asyncio.gather(*(member.start() for member in fleet))
+            await trouble(storm, fleet)
+            await asyncio.to_thread(feeder.finish)
+            await _drained(settings, feeder, fleet)
+            await asyncio.gather(*(member.stop() for member in fleet))
+        finally:
+            await asyncio.gather(*(member.bury() for member in fleet))
         found = await said.read(settings)
         calm = None if learning else await _calm(storm)
     truth = await asyncio.to_thread(_truth, settings)
@@ -219,11 +220,13 @@ async def _calm(storm: Storm) -> said.Said:
     topics: Topics = calm.kafka.topics()
     await create(topics, calm.kafka.client_options())
     worker = Member(calm, storm.folder / "calm", Chronicle(), storm.program)
-    await worker.start()
-    await worker.ready()
-    reader = Feeder(calm, Shop(0), events=0, backlog=0)
-    await _drained(calm, reader, [worker])
-    await worker.stop()
+    try:
+        await worker.start()
+        await worker.ready()
+        await _drained(calm, Feeder(calm, Shop(0), events=0, backlog=0), [worker])
+        await worker.stop()
+    finally:
+        await worker.bury()
     return await said.read(calm)
 
 
