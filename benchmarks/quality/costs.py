@@ -14,8 +14,7 @@ from rich.table import Table
 
 from benchmarks.quality.baselines import RiverDefault
 from benchmarks.quality.cohorts import collect, labels_of
-from models.contenders import new_learner
-from models.learners import LEARNERS
+from models.contenders import CONTENDERS, new_learner
 from models.trainer import SLICE
 from streams.settings import load
 from streams.sources.cdnow import Cdnow
@@ -91,7 +90,7 @@ def measure(
     """The cost of every learner on rows (n, d) and labels (n,), River's default first."""
     found: dict[str, list[tuple[float, float]]] = {}
     for turn in range(_ROUNDS):
-        for name in (RiverDefault.name, *LEARNERS):
+        for name in (RiverDefault.name, *CONTENDERS):
             say(f"round {turn + 1} of {_ROUNDS}: {name}")
             pair = _river(inputs, churned) if name == RiverDefault.name else _ours(name, inputs, churned)
             found.setdefault(name, []).append(pair)
