@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from tests.storm.workload import DISORDER_MS, TOPICS, Shop, day_start
+from tests.storm.workload import DISORDER_MS, HOUR_MS, TOPICS, Shop, day_start
 
 if TYPE_CHECKING:
     from streams.settings import Settings
@@ -35,7 +36,7 @@ class Feeder:
         self._shop, self._events, self._backlog = shop, events, backlog
         where = {"bootstrap.servers": kafka.bootstrap_servers}
         self._producer = Producer(
-            where | {"partitioner": "murmur2_random", "linger.ms": 50, "enable.idempotence": True}
+            where | {"partitioner": "murmur2_random", "linger.ms": 5, "enable.idempotence": True}
         )
         self._group = Consumer(where | {"group.id": kafka.group, "enable.auto.commit": False})
         self._failed: list[Any] = []
@@ -92,8 +93,12 @@ class Feeder:
                 self._enough.wait(_POLL_S)
 
     def _send_day(self) -> None:
-        for message in self._shop.day(self.days):
-            self._produce(self._names[message.topic], value=message.value, key=message.user)
+        for _, messages in groupby(self._shop.day(self.days), lambda message: message.at // HOUR_MS):
+            for message in messages:
+                self._produce(self._names[message.topic], value=message.value, key=message.user)
+            # A day passes in a moment, and batches overtake one another on their way: what customers say of
+            # consent must be in the log before what befalls them hours later, as it is in a shop.
+            self._producer.flush()
         self.days += 1
         self._tick(day_start(self.days) - DISORDER_MS)
         self._producer.flush()
