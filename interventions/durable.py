@@ -75,13 +75,14 @@ class DurableRows:
 
         To be called between a write that is confirmed and the next, which says in the partition row that
         their alerts were decided. The write after that may clear the keys: an alert that is delivered once
-        more must find either the customer's row or this word.
+        more must find either the customer's row or this word. A row that is ahead of the partition row is
+        kept: it is of a torn write, and of the alerts before its stamp some may have to be decided yet.
         """
         old = {
             key: row
             for key, value in self._rows.items()
             if key[:1] == b"u" and key not in self._outbox and key not in self._dirty
-            if (row := decode_row(value, LedgerRow)).newest < before
+            if (row := decode_row(value, LedgerRow)).newest < before and row.stamp <= self._state.offset
         }
         for key, row in old.items():
             self._state.forgotten = max(self._state.forgotten, row.stamp)

@@ -87,6 +87,25 @@ def test_what_a_torn_write_charged_is_charged_again_after_recovery():
     assert result.withheld == {"budget": 1}
 
 
+def test_who_is_forgotten_after_a_torn_write_takes_nobodys_decision_along():
+    """Only the first row was written; the customer it is of has nothing to be remembered for."""
+    log = [
+        (0, alert("dora", tier="medium", ts=NOON + 90 * DAY_MS)),
+        (1, alert("anna", status="resolved", ts=NOON)),
+    ]
+    seen = {name: view(name) for name in ("anna", "dora")}
+    ledger = LedgerPartition(policy(), 10**9)
+    ledger.step(log, seen)
+    anna, *_ = ledger.dirty_rows()
+
+    recovered = LedgerPartition(policy(), 10**9)
+    recovered.restore(*anna)
+    recovered.finish_recovery()
+
+    assert anna[0] == b"uanna"
+    assert len(recovered.step(log, seen).decided) == 1
+
+
 def test_outputs_of_a_torn_write_wait_for_the_partition_row():
     ledger = LedgerPartition(policy(), 10**9)
     ledger.step([(0, alert("anna"))], {"anna": view("anna")})
