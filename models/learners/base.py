@@ -14,8 +14,9 @@ Rows come transformed and imputed by the feature catalogue, columns in the order
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+import msgspec
 import numpy as np
 
 from models.scorers import require_finite
@@ -29,8 +30,19 @@ if TYPE_CHECKING:
     from models.scorers import MemberScorer
 
 
+T = TypeVar("T")
+
+
 class StateMismatchError(ValueError):
     """The state was saved by another kind of learner, or for other columns or settings."""
+
+
+def decoded(state: bytes, kind: type[T], whose: str) -> T:
+    """The JSON `state` of a portable learner as its struct; raises `StateMismatchError`, naming `whose`."""
+    try:
+        return msgspec.json.decode(state, type=kind)
+    except msgspec.DecodeError as error:
+        raise StateMismatchError(f"not the state of {whose}: {error}") from error
 
 
 class Learner(abc.ABC):

@@ -9,7 +9,7 @@ import msgspec
 from river import linear_model, optim
 from river.utils import VectorDict
 
-from models.learners.base import Learner, StateMismatchError
+from models.learners.base import Learner, StateMismatchError, decoded
 from models.learners.scaling import Inputs, Moments
 from models.scorers import LinearScorer, require_finite
 
@@ -158,10 +158,7 @@ class LinearLearner(Learner):
 
     def restore(self, state: bytes) -> None:
         """Go on from `state`; the step sizes stay those of this learner's construction."""
-        try:
-            kept = msgspec.json.decode(state, type=_State)
-        except msgspec.DecodeError as error:
-            raise StateMismatchError(f"not the state of a linear model: {error}") from error
+        kept = decoded(state, _State, "a linear model")
         found = (kept.type, kept.columns, kept.optimiser, kept.models.keys())
         if found != (self.name, self.columns, self._optimiser, self._models.keys()):
             raise StateMismatchError("the state belongs to another model, other columns or another optimiser")

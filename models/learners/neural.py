@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from scipy.special import expit
 
-from models.learners.base import Learner, StateMismatchError
+from models.learners.base import Learner, StateMismatchError, decoded
 from models.learners.scaling import Inputs, Moments
 from models.learners.space import Dimension, Range
 from models.scorers import NeuralScorer, require_finite
@@ -155,10 +155,7 @@ class NeuralNetwork(Learner):
 
     def restore(self, state: bytes) -> None:
         """Go on from `state`; the step size stays that of this learner's construction."""
-        try:
-            kept = msgspec.json.decode(state, type=_State)
-        except msgspec.DecodeError as error:
-            raise StateMismatchError(f"not the state of a neural network: {error}") from error
+        kept = decoded(state, _State, "a neural network")
         if (kept.columns, kept.units, kept.batch) != (self.columns, self._units, self._batch):
             raise StateMismatchError("the state belongs to other columns or to a network of another size")
         self._apply(kept)

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from scipy.special import expit
 
-from models.learners.base import Learner, StateMismatchError
+from models.learners.base import Learner, StateMismatchError, decoded
 from models.scorers import RAW_BOUND, LinearScorer
 
 if TYPE_CHECKING:
@@ -57,10 +57,7 @@ class ReturnProbability(Learner):
 
     def restore(self, state: bytes) -> None:
         """Go on from `state`."""
-        try:
-            kept = msgspec.json.decode(state, type=_State)
-        except msgspec.DecodeError as error:
-            raise StateMismatchError(f"not the state of a return probability: {error}") from error
+        kept = decoded(state, _State, "a return probability")
         if kept.columns != self.columns:
             raise StateMismatchError("the state belongs to other columns")
         self.labels = kept.labels

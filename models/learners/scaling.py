@@ -112,28 +112,31 @@ class Standardisation(TypedDict):
 class Inputs:
     """The inputs of a model over standardised columns: `offset` and `treatment`, if any, enter unscaled.
 
-    z-scores are cut off at ± `clip`, unscaled columns at ± `RAW_BOUND`.
+    z-scores are cut off at ± `clip`, unscaled columns at ± `RAW_BOUND`; `scaled` as for `Standardiser`.
     """
 
-    def __init__(self, columns: Sequence[str], offset: str, treatment: str | None, clip: float) -> None:
+    def __init__(
+        self, columns: Sequence[str], offset: str, treatment: str | None, clip: float, *, scaled: bool = True
+    ) -> None:
         if treatment is not None and treatment not in columns:
             raise ValueError(f"the treatment {treatment!r} is not among the columns")
         self._columns = tuple(columns)
         self._treatment = treatment
         self._raw = np.array([name in (offset, treatment) for name in columns])
-        self._standardiser = Standardiser(len(columns), clip)
+        #: What gives z-scores of all columns, those that enter unscaled among them.
+        self.standardiser = Standardiser(len(columns), clip, scaled=scaled)
 
     def learn(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Take in rows and give them as the model sees them, each as of its own row (float64[n, d])."""
-        return self._with_raw(X, self._standardiser.learn(X))
+        return self.with_raw(X, self.standardiser.learn(X))
 
     def transform(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Rows as the model sees them by the moments of now; changes nothing."""
-        return self._with_raw(X, self._standardiser.transform(X))
+        return self.with_raw(X, self.standardiser.transform(X))
 
     def standardisation(self) -> Standardisation:
         """The standardisation of now, for a scorer."""
-        mean, scale = self._standardiser.mean_and_scale()
+        mean, scale = self.standardiser.mean_and_scale()
         # Reasons compare with the average customer, but with one who was left alone.
         reference = np.where([name == self._treatment for name in self._columns], 0.0, mean)
         return Standardisation(
@@ -141,17 +144,18 @@ class Inputs:
             mean=tuple(reference.tolist()),
             scale=tuple(scale.tolist()),
             raw=frozenset(name for name, raw in zip(self._columns, self._raw, strict=True) if raw),
-            clip=self._standardiser.clip,
+            clip=self.standardiser.clip,
         )
 
     def moments(self) -> Moments:
         """The state, for keeping."""
-        return self._standardiser.moments()
+        return self.standardiser.moments()
 
     def restore(self, moments: Moments) -> None:
         """Go on from kept `moments`."""
-        self._standardiser.restore(moments)
+        self.standardiser.restore(moments)
 
-    def _with_raw(self, X: NDArray[np.float32], z: NDArray[np.float64]) -> NDArray[np.float64]:
+    def with_raw(self, X: NDArray[np.float32], z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """`z` with the columns of `X` that enter unscaled, in place."""
         z[:, self._raw] = np.clip(X[:, self._raw], -RAW_BOUND, RAW_BOUND)
         return z

@@ -19,10 +19,10 @@ import numpy as np
 from scipy.linalg.blas import dsymv, dsyr
 from threadpoolctl import ThreadpoolController
 
-from models.learners.base import Learner, StateMismatchError
-from models.learners.scaling import Moments, Standardiser
+from models.learners.base import Learner, StateMismatchError, decoded
+from models.learners.scaling import Inputs, Moments
 from models.learners.space import Choice, Dimension, Range
-from models.scorers import RAW_BOUND, AdditiveScorer, LinearScorer, hinge, require_finite
+from models.scorers import AdditiveScorer, LinearScorer, hinge, require_finite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,16 +85,12 @@ class SecondOrder(Learner):
         clip: float = 5.0,
     ) -> None:
         super().__init__(columns, offset)
-        if treatment is not None and treatment not in self.columns:
-            raise ValueError(f"the treatment {treatment!r} is not among the columns")
         if not (prior_variance > 0 and 0 < evidence <= 1 and (memory_days is None or memory_days > 0)):
             raise ValueError("prior variance, evidence (at most 1) and memory must be positive")
-        self._treatment = treatment
         self._knots = knots
         self._evidence, self._memory_days = evidence, memory_days
-        self._raw = np.array([name in (offset, treatment) for name in self.columns])
         self._bent = np.flatnonzero([name != treatment for name in self.columns])
-        self._standardiser = Standardiser(len(self.columns), clip, scaled=False)
+        self._inputs = Inputs(self.columns, offset, treatment, clip, scaled=False)
         size = len(self.columns) + 1 + len(self._knots) * len(self._bent)
         self._prior = np.full(size, prior_variance)
         self._prior[len(self.columns)] = _INTERCEPT_VARIANCE
@@ -104,15 +100,17 @@ class SecondOrder(Learner):
         self._covariance = np.asfortranarray(np.diag(self._prior))
 
     def _learn(self, X: NDArray[np.float32], y: NDArray[np.bool_]) -> None:
-        before = self._weights.copy(), self._covariance.copy(order="F"), self._standardiser.moments()
+        before = self._weights.copy(), self._covariance.copy(order="F"), self._inputs.moments()
         with _BLAS.limit(limits=1, user_api="blas"):
-            for row, churned in zip(self._basis(X, self._standardiser.learn(X)), y.tolist(), strict=True):
+            for row, churned in zip(
+                self._basis(X, self._inputs.standardiser.learn(X)), y.tolist(), strict=True
+            ):
                 self._update(row, float(churned))
         try:
             require_finite("the weights", self._weights)
         except ValueError:
             self._weights, self._covariance, moments = before
-            self._standardiser.restore(moments)
+            self._inputs.restore(moments)
             raise
 
     def _update(self, row: NDArray[np.float64], churned: float) -> None:
@@ -137,30 +135,21 @@ class SecondOrder(Learner):
         """Rows (n, size): the columns, a one, and for each knot the hinge of every column that bends."""
         bent = z[:, self._bent].astype(np.float32)
         hinges = [hinge(bent, knot) for knot in self._knots]
-        linear = z.copy()
-        linear[:, self._raw] = np.clip(X[:, self._raw], -RAW_BOUND, RAW_BOUND)
-        return np.hstack((linear, np.ones((len(X), 1)), *hinges))
+        return np.hstack((self._inputs.with_raw(X, z.copy()), np.ones((len(X), 1)), *hinges))
 
     def predict_proba_one(self, x: Mapping[str, float]) -> dict[bool, float]:
         """The probability at the mean of the weights."""
         row = self._row(x)
-        p = _sigmoid(float(self._weights @ self._basis(row, self._standardiser.transform(row))[0]))
+        p = _sigmoid(float(self._weights @ self._basis(row, self._inputs.standardiser.transform(row))[0]))
         return {False: 1.0 - p, True: p}
 
     def scorer(self) -> MemberScorer:
         """The mean of the weights and the centres of now."""
         width = len(self.columns)
-        mean, scale = self._standardiser.mean_and_scale()
-        # Reasons compare with the average customer, but with one who was left alone.
-        reference = np.where([name == self._treatment for name in self.columns], 0.0, mean)
         linear = LinearScorer(
-            columns=self.columns,
+            **self._inputs.standardisation(),
             intercept=float(self._weights[width]),
             weights=tuple(self._weights[:width].tolist()),
-            mean=tuple(reference.tolist()),
-            scale=tuple(scale.tolist()),
-            raw=frozenset(name for name, raw in zip(self.columns, self._raw, strict=True) if raw),
-            clip=self._standardiser.clip,
         )
         if not self._knots:
             return linear
@@ -179,14 +168,14 @@ class SecondOrder(Learner):
                 labels=self.labels,
                 weights=self._weights.tolist(),
                 covariance=base64.b64encode(lower.astype("<f8").tobytes()).decode(),
-                moments=self._standardiser.moments(),
+                moments=self._inputs.moments(),
             )
         )
 
     def restore(self, state: bytes) -> None:
         """Go on from `state`; prior, evidence and memory stay those of this learner's construction."""
+        kept = decoded(state, _State, "a second-order learner")
         try:
-            kept = msgspec.json.decode(state, type=_State)
             lower = np.frombuffer(base64.b64decode(kept.covariance, validate=True), "<f8")
         except ValueError as error:
             raise StateMismatchError(f"not the state of a second-order learner: {error}") from error
@@ -201,7 +190,7 @@ class SecondOrder(Learner):
         self._weights = np.array(kept.weights)
         self._covariance = np.zeros((size, size), order="F")
         self._covariance[np.tril_indices(size)] = lower
-        self._standardiser.restore(kept.moments)
+        self._inputs.restore(kept.moments)
 
 
 class Additive(SecondOrder):
