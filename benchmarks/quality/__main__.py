@@ -13,13 +13,14 @@ import orjson
 from rich.console import Console
 
 from benchmarks.engines import ROOT
-from benchmarks.quality import costs
+from benchmarks.quality import costs, live
 from benchmarks.quality.baselines import BaseRate, BgNbd, RecencyRule, RiverDefault
 from benchmarks.quality.batch import weekly_lightgbm, weekly_logistic
 from benchmarks.quality.cases import Case, epoch_ms, known
 from benchmarks.quality.cohorts import collect
-from benchmarks.quality.comparison import Comparison, half, said_by_us
+from benchmarks.quality.comparison import Comparison, half, losses, said_by_us
 from benchmarks.quality.pareto import ParetoNbd
+from benchmarks.quality.plots import draw
 from benchmarks.quality.protocol import Cache
 from benchmarks.quality.report import figures, sheets
 from streams.cli_shared import Days, settings_of
@@ -69,6 +70,13 @@ _KNOWN: Final = tuple(known(Path()))
 @click.option("--jobs", default=2, type=click.IntRange(min=1), help="Threads of LightGBM.")
 @click.option("--costs", "only_costs", is_flag=True, help="Measure what learning and scoring cost instead.")
 @click.option(
+    "--live",
+    "only_live",
+    is_flag=True,
+    help="Replay through broker and worker instead: are the figures the same?",
+)
+@click.option("--plots", type=click.Path(path_type=Path), help="Draw the comparison into this folder, too.")
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=ROOT / "run" / "quality",
@@ -89,6 +97,8 @@ def main(
     replicates: int,
     jobs: int,
     only_costs: bool,
+    only_live: bool,
+    plots: Path | None,
     out: Path,
 ) -> None:
     """Champion and contenders against models that are refit on all labels before each decision time.
@@ -104,15 +114,36 @@ def main(
             costs.main(console, out.with_name(f"{out.name}-costs.json"))
             return
         cases = [_own(files, mapping, asked, test_from)] if files else _chosen(only, shared)
+        if only_live:
+            pairs = [(case, settings_for(case, file)) for case in cases]
+            sys.exit(0 if live.main(console, pairs, out.with_name(f"{out.name}-live.json")) else 1)
     except SourceError as error:
         raise click.ClickException(str(error)) from error
-    found = []
+    found = _compared(console, cases, file, out, replicates, jobs, strict=bool(files))
+    console.print(f"written to {out}.json and {out}.md")
+    if plots is not None:
+        draw(found, plots)
+        console.print(f"drawn into {plots}")
+
+
+def _compared(
+    console: Console,
+    cases: Sequence[Case],
+    file: Path | None,
+    out: Path,
+    replicates: int,
+    jobs: int,
+    *,
+    strict: bool,
+) -> list[Comparison]:
+    """Judge each log and print its tables; one that cannot be read is left out unless `strict`."""
+    found: list[Comparison] = []
     with console.status("reading") as status:
         for case in cases:
             try:
                 found.append(_judged(case, settings_for(case, file), out, replicates, jobs, status.update))
             except SourceError as error:
-                if files:
+                if strict:
                     raise click.ClickException(str(error)) from error
                 console.print(f"{case.name} is left out: {error}", markup=False, highlight=False)
                 continue
@@ -121,7 +152,7 @@ def main(
                 console.print(sheet.terminal())
     if not found:
         raise click.ClickException("no log could be judged")
-    console.print(f"written to {out}.json and {out}.md")
+    return found
 
 
 def _own(
@@ -183,6 +214,8 @@ def _judged(case: Case, settings: Settings, folder: Path, replicates: int, jobs:
         settings={each.name: each.settings for each in baselines},
         test=half(judged, ours | said, test, ranks_only, replicates),
         start=half(judged, ours | said, ~test, ranks_only, replicates),
+        times=tuple(times.tolist()),
+        losses={name: losses(judged, each) for name, each in (ours | said).items() if name not in ranks_only},
         facts={
             "log": case.name,
             "horizon_days": case.horizon_days,

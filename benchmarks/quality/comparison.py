@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from benchmarks.quality.bootstrap import Bootstrap
+from benchmarks.quality.bootstrap import BINS, Bootstrap
 from benchmarks.quality.cohorts import labels_of
+from models.progressive import Reliability, ScoreCounts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,21 +30,25 @@ MOST_ECE: Final = 0.02
 
 @dataclass(frozen=True)
 class Half:
-    """Rows of some decision times: what was measured on them, and which models only rank."""
+    """Rows of some decision times: what was measured on them, and which models only rank.
+
+    `reliability` is the champion's.
+    """
 
     first: int
     last: int
     times: int
     bootstrap: Bootstrap
     ranks_only: frozenset[str]
+    reliability: Reliability
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A log's result. `test` from the beginning of the test on, `start` before it, None if nothing is judged.
 
-    `ours` and `baselines` name the rows; `leaders` who was champion, in order of appearance; `settings` says
-    how each baseline was set.
+    `losses` is each model's log loss at each of the decision `times` (epoch ms). `ours` and `baselines` name
+    the rows; `leaders` who was champion, in order of appearance; `settings` says how each baseline was set.
     """
 
     title: str
@@ -53,6 +58,8 @@ class Comparison:
     settings: dict[str, str]
     test: Half | None
     start: Half | None
+    times: tuple[int, ...] = ()
+    losses: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     facts: dict[str, int | str] = field(default_factory=dict)
 
     @property
@@ -117,7 +124,14 @@ def half(
         return None
     times = [cohort.decision_time for cohort, taken in zip(cohorts, chosen, strict=True) if taken]
     users = np.concatenate([cohort.users for cohort in cohorts])[rows]
-    bootstrap = Bootstrap(
-        {name: each[rows] for name, each in said.items()}, labels_of(cohorts)[rows], users, replicates
-    )
-    return Half(times[0], times[-1], len(times), bootstrap, ranks_only)
+    labels = labels_of(cohorts)[rows]
+    bootstrap = Bootstrap({name: each[rows] for name, each in said.items()}, labels, users, replicates)
+    reliability = ScoreCounts.of(said[CHAMPION][rows], labels).reliability(BINS)
+    return Half(times[0], times[-1], len(times), bootstrap, ranks_only, reliability)
+
+
+def losses(cohorts: Sequence[JudgedCohort], said: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The log loss at each decision time of what was `said` of all members, cohort after cohort."""
+    ends = np.cumsum([len(cohort) for cohort in cohorts])[:-1]
+    pairs = zip(np.split(said, ends), cohorts, strict=True)
+    return np.array([ScoreCounts.of(each, cohort.churned).log_loss for each, cohort in pairs])

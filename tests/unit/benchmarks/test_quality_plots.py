@@ -1,0 +1,86 @@
+"""A comparison can be looked at: three pictures, of whatever logs could be judged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from benchmarks.quality.cohorts import JudgedCohort, labels_of
+from benchmarks.quality.comparison import BATCH, CHAMPION, COLD, Comparison, half, losses
+from features.layout import DAY_MS
+from features.returns import ReturnHistogram
+from tests.building import START
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TIMES, MEMBERS = 6, 40
+NAMES = (CHAMPION, BATCH, COLD, "weekly LR", "base rate")
+
+
+def cohort(time: int, rng: np.random.Generator) -> JudgedCohort:
+    forecast = rng.random(MEMBERS)
+    return JudgedCohort(
+        decision_time=START + time * 7 * DAY_MS,
+        users=np.arange(MEMBERS, dtype=np.uint64),
+        inputs=np.zeros((MEMBERS, 1), np.float32),
+        churned=rng.random(MEMBERS) < forecast,
+        issued={"pool": forecast},
+        champion=forecast,
+        leader="pool",
+        recency=np.zeros(MEMBERS, np.uint16),
+        rhythm=np.zeros((MEMBERS, 3), np.int32),
+        customers=ReturnHistogram.merge([]),
+    )
+
+
+def comparison(title: str) -> Comparison:
+    rng = np.random.default_rng(1)
+    cohorts = [cohort(time, rng) for time in range(TIMES)]
+    said = {name: rng.random(TIMES * MEMBERS) for name in NAMES}
+    said[CHAMPION] = np.concatenate([each.champion for each in cohorts])
+    test = np.arange(TIMES) >= TIMES // 2
+    return Comparison(
+        title=title,
+        ours=(CHAMPION,),
+        baselines=NAMES[1:],
+        leaders=("pool",),
+        settings={},
+        test=half(cohorts, said, test, frozenset(), 20),
+        start=None,
+        times=tuple(each.decision_time for each in cohorts),
+        losses={name: losses(cohorts, each) for name, each in said.items()},
+    )
+
+
+def test_the_log_loss_by_decision_time_is_that_of_each_cohort_alone():
+    rng = np.random.default_rng(2)
+    cohorts = [cohort(time, rng) for time in range(TIMES)]
+    said = np.concatenate([each.champion for each in cohorts])
+    churned = labels_of(cohorts)
+    lost = -np.where(churned, np.log(said), np.log1p(-said)).reshape(TIMES, MEMBERS)
+
+    # Probabilities are judged on a grid of a millionth.
+    assert losses(cohorts, said) == pytest.approx(lost.mean(axis=1), abs=1e-4)
+
+
+@pytest.mark.parametrize("logs", [1, 3])
+def test_three_pictures_are_drawn_of_one_log_or_several(tmp_path: Path, logs: int):
+    plots = pytest.importorskip("benchmarks.quality.plots", reason="matplotlib is not installed")
+
+    plots.draw([comparison(f"log {number}") for number in range(logs)], tmp_path)
+
+    names = {"quality-against-batch.png", "quality-over-time.png", "quality-reliability.png"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
+
+
+def test_nothing_is_drawn_of_a_log_without_a_test_half(tmp_path: Path):
+    plots = pytest.importorskip("benchmarks.quality.plots", reason="matplotlib is not installed")
+    bare = Comparison("log", (), (), (), {}, None, None)
+
+    plots.draw([bare], tmp_path / "plots")
+
+    assert not (tmp_path / "plots").exists()
