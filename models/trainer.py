@@ -17,6 +17,7 @@ from models import record
 from models.calibration import Calibrator
 from models.contenders import new_learner, require_contenders
 from models.examples import by_decision_time, examples
+from models.leading import Lead, Leads
 from models.learners import Additive, ReturnProbability, SecondOrder, StateMismatchError
 from models.overrides import Promotion
 from models.parts import read_part_chunk, require_learnable
@@ -105,18 +106,6 @@ class TrainerConfig:
         return initial_models(self.first_champion, self.names, as_of)
 
 
-class Lead(msgspec.Struct):
-    """By how many nats of log loss a contender was better than the champion while that one reigns."""
-
-    nats: float = 0.0
-    labels: int = 0
-
-    @property
-    def mean(self) -> float:
-        """The lead for each label."""
-        return self.nats / self.labels
-
-
 class Trainer:
     """Learners, their progressive record, and the parts that wait for the others."""
 
@@ -140,7 +129,7 @@ class Trainer:
         self.watches = Watches(config.horizon_days, config.every_days, config.min_labels)
         #: Learners that could not be restored, by how many labels others had learned before them.
         self.cold: dict[str, int] = {}
-        self._leads: dict[str, Lead] = {}
+        self._leads = Leads()
         self._waiting = WaitingParts(config.partitions)
 
     @property
@@ -228,36 +217,26 @@ class Trainer:
         if Pool.name in counts:
             self.calibrator.learn(counts[Pool.name])
         self.record.judge(counts)
-        self._compare(counts)
+        self._leads.see(self.champion, self.config.names, counts)
         if self.config.evaluate_from is not None and decision_time >= self.config.evaluate_from:
             self.record_from.judge(counts)
         self.quality.append(record.quality(decision_time, counts))
         self.groups = record.merged_groups((self.groups, record.judge_groups(group)))
         self.watches.see_loss(decision_time, counts[CHAMPION])
 
-    def _compare(self, counts: Mapping[str, ScoreCounts]) -> None:
-        """Add one decision time to everybody's lead over the champion, on the same labels."""
-        if (reigning := counts.get(self.champion)) is None:
-            return
-        for name in self.config.names:
-            if name in counts and counts[name].labels == reigning.labels:
-                lead = self._leads.setdefault(name, Lead())
-                lead.labels += reigning.labels
-                lead.nats += reigning.labels * (reigning.log_loss - counts[name].log_loss)
-
     def _promote(self) -> None:
-        if self.config.champion != AUTO:
+        config = self.config
+        if config.champion != AUTO:
             return
-        eligible = [n for n, lead in self._leads.items() if lead.labels >= self.config.promotion_labels]
-        best = max(eligible, key=lambda name: self._leads[name].mean, default=self.champion)
-        if best != self.champion and (lead := self._leads[best]).mean > self.config.promotion_margin:
+        best = self._leads.challenger(self.champion, config.promotion_labels, config.promotion_margin)
+        if best is not None:
             assert self.as_of is not None, "leads come from labels"
+            lead = self._leads.by_name[best]
             promotion = Promotion(
                 champion=best, over=self.champion, as_of=self.as_of, lead=lead.mean, labels=lead.labels
             )
             self.promotions.append(promotion)
-            self.champion = best
-            self._leads.clear()
+            self.champion, self._leads = best, Leads()
 
     # -- publishing
 
@@ -323,7 +302,7 @@ class Trainer:
                 total=self.labels,
                 champion=self.champion,
                 cold=self.cold,
-                leads=self._leads,
+                leads=self._leads.by_name,
                 promotions=self.promotions,
                 records=[self.record.to_json(), self.record_from.to_json()],
                 quality=self.quality,
@@ -352,7 +331,7 @@ class Trainer:
         self.returns, self.as_of, self.number = kept.returns, kept.as_of, kept.number
         self.labels, self.cold = kept.total, kept.cold
         if self.config.champion == AUTO:
-            self.champion, self._leads, self.promotions = kept.champion, kept.leads, kept.promotions
+            self.champion, self._leads, self.promotions = kept.champion, Leads(kept.leads), kept.promotions
         self.record, self.record_from = (Record.from_json(each) for each in kept.records)
         self.quality = kept.quality
         self.groups = {
