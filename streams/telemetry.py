@@ -104,15 +104,6 @@ class Metrics:
         self.alert_delay = self._histogram(
             "alert_delay_seconds", "From reading a record to its alert being confirmed on its topic.", _FAST
         )
-        self._of_a_partition = (
-            self.watermark_delay,
-            self.customers,
-            self.table_bytes,
-            self.forks,
-            self.ledger_rows,
-            self.swept,
-            self.cohorts,
-        )
         # -- the process
         self.ready = self._gauge("ready", "1 when everything is recovered and assigned.")
         self.assigned = self._gauge("assigned_partitions", "Partitions of per-user topics this worker owns.")
@@ -167,20 +158,11 @@ class Metrics:
         )
         self.refused_versions = self._counter("refused_versions", "Model versions that were refused.")
 
-    def forget_partition(self, number: int) -> None:
+    def forget(self, partition: int) -> None:
         """Drop the gauges of a partition that is another worker's now: a frozen value would be a lie."""
         for gauge in vars(self).values():
             if isinstance(gauge, Gauge) and "partition" in gauge._labelnames:  # noqa: SLF001 - no public way
-                gauge.remove_by_labels({"partition": str(number)})
-
-    def forget(self, partition: int) -> None:
-        """Leave out what is said of a partition that another worker owns now."""
-        number = str(partition)
-        for gauge in self._of_a_partition:
-            gauge.remove(number)
-        for gauge in (self.recovery_seconds, self.checkpoint_bytes, self.checkpoint_age):
-            for table in ("customers", "ledger"):
-                gauge.remove(table, number)
+                gauge.remove_by_labels({"partition": str(partition)})
 
     def _name(self, name: str) -> str:
         return f"{_PREFIX}_{name}"

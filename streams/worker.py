@@ -161,7 +161,6 @@ class Worker:
             for number in set(table) - kept:
                 del table[number]
                 self._context.metrics.forget(number)
-                self._context.metrics.forget_partition(number)
 
     async def _own(self, number: int) -> None:
         await self._own_one(self.customers, number, self._new_customers)
