@@ -8,37 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.processes import read_metrics
-from streams.readers import end_offset
 from tests.broker.cluster import Cluster, run_shop
 from tests.broker.leftovers import Left, assert_same
+from tests.broker.recoveries import rows_read, rows_written
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.replay import Replayer
-    from streams.settings import Settings
     from streams.sources import SourceEvent
     from tests.broker.brokers import Broker
 
 pytestmark = pytest.mark.broker
-
-
-async def rows_written(settings: Settings) -> int:
-    """Rows on the changelog of customers."""
-    topic, options = settings.kafka.topics()["customers-changelog"], settings.kafka.client_options()
-    return sum([await end_offset(options, topic, p) for p in range(settings.kafka.partitions)])
-
-
-async def rows_read(running: Cluster) -> dict[str, float]:
-    """Rows of customers that the last worker's recovery read, by where they came from."""
-    await running.workers[-1].ready()
-    metrics = await asyncio.to_thread(read_metrics, running.workers[-1].page() or "")
-    name = "churnwatch_recovery_rows_total"
-    return {
-        source: metrics.get(f"{name}{{source={source},table=customers}}", 0)
-        for source in ("checkpoint", "changelog")
-    }
 
 
 @pytest.mark.parametrize("host", ["the same", "a new one"])

@@ -14,7 +14,7 @@ from tests.broker.backlog import sell
 from tests.broker.brokers import KAFKA_IN_PROOF, ON_KAFKA
 from tests.broker.cluster import cluster
 from tests.broker.counting import orders, owned, until_owned
-from tests.broker.test_readiness import generations
+from tests.broker.recoveries import generations
 
 if TYPE_CHECKING:
     from pathlib import Path

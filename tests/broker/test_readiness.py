@@ -6,16 +6,15 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
-import orjson
 import pytest
 
 from streams.processes import read_metrics
 from tests.broker.backlog import sell
 from tests.broker.brokers import ON_KAFKA
-from tests.broker.cluster import WorkerProcess, cluster
+from tests.broker.cluster import cluster
 from tests.broker.counting import until_owned
 from tests.broker.pages import Answer, answering, ask, watched
-from tests.broker.test_coming_back import rows_read, rows_written
+from tests.broker.recoveries import generations, rows_read, rows_written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,12 +26,6 @@ pytestmark = pytest.mark.broker
 
 def is_ready(answer: Answer) -> bool:
     return answer.status == 200
-
-
-def generations(worker: WorkerProcess) -> list[int]:
-    """Generations of the group in which the worker became ready."""
-    ready = [line for line in worker.said().splitlines() if '"message":"ready"' in line]
-    return [orjson.loads(line)["generation"] for line in ready]
 
 
 @pytest.mark.slow

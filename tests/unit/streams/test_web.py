@@ -9,7 +9,7 @@ import pytest
 
 from streams.settings import load
 from streams.web import serve
-from tests.unit.streams.test_health import ORDERS, Part, World
+from tests.health import ORDERS, Part, World
 
 
 class Page(World):
