@@ -24,8 +24,8 @@ _AFTERMATH_DAYS: Final = 3
 class Feeder:
     """Sends day after day of a shop while the group lags behind by less than `backlog` records.
 
-    Use as a context manager; `finish` sends what still has to come: at least `events` in all, and the ticks
-    that make the last decision times due.
+    Use as a context manager; `hold` lets the group catch up, until `release`. `finish` sends what still has to
+    come: at least `events` in all, and the ticks that make the last decision times due.
     """
 
     def __init__(self, settings: Settings, shop: Shop, *, events: int, backlog: int) -> None:
@@ -41,6 +41,8 @@ class Feeder:
         self._group = Consumer(where | {"group.id": kafka.group, "enable.auto.commit": False})
         self._failed: list[Any] = []
         self._enough = threading.Event()
+        self._released = threading.Event()
+        self._released.set()
         self._thread = threading.Thread(target=self._run, name="feeder")
 
     def __enter__(self) -> Self:
@@ -51,6 +53,16 @@ class Feeder:
         self._enough.set()
         self._thread.join()
         self._group.close()
+
+    def hold(self) -> None:
+        """Send no further day before `release`: while workers come back, a storm would only grow."""
+        self._released.clear()
+
+    def release(self) -> None:
+        """Send on; waits until there is a backlog again."""
+        self._released.set()
+        while not self._enough.is_set() and self._thread.is_alive() and self.lag() < self._backlog:
+            time.sleep(_POLL_S)
 
     def finish(self) -> None:
         """Send the rest, and promise that nothing follows. Raises RuntimeError if something was not sent."""
@@ -87,7 +99,7 @@ class Feeder:
 
     def _run(self) -> None:
         while not self._enough.is_set():
-            if self.lag() < self._backlog:
+            if self._released.is_set() and self.lag() < self._backlog:
                 self._send_day()
             else:
                 self._enough.wait(_POLL_S)

@@ -105,13 +105,19 @@ class Member:
         await self.process.kill()
 
     async def kill_busy(self, after: float) -> None:
-        """SIGKILL `after` seconds from now; counts as processing if it has read in the second before."""
-        await asyncio.sleep(max(after - _LATELY_S, 0))
-        before = await self.progress()
-        await asyncio.sleep(min(after, _LATELY_S))
-        busy = await self.progress() > before
+        """SIGKILL `after` seconds from now; counts as processing if it has read in the second before.
+
+        To be called when `processing` has just returned.
+        """
+        kill_at = read_at = time.monotonic()
+        kill_at += after
+        known = await self.progress()
+        while time.monotonic() < kill_at:
+            await asyncio.sleep(min(_LOOK_S, max(kill_at - time.monotonic(), 0)))
+            if (now := await self.progress()) > known:
+                known, read_at = now, time.monotonic()
         await self.kill()
-        self._chronicle.kills_while_processing += busy
+        self._chronicle.kills_while_processing += time.monotonic() - read_at < _LATELY_S
 
     async def pause(self, seconds: float) -> None:
         """SIGSTOP, and SIGCONT after a while."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 _POLL_S: Final = 1.0
 _MOST: Final = 10_000
+_PATIENCE_S: Final = 60.0
 
 Place = tuple[str, int]
 
@@ -37,12 +39,11 @@ def read(bootstrap: str, topics: Iterable[str]) -> Iterator[Record]:
         }
     )
     try:
-        ends = {place: _bounds(consumer, place) for topic in topics for place in _places(consumer, topic)}
-        found = _read(consumer, {place: each for place, each in ends.items() if each[0] < each[1]})
+        for topic in topics:
+            for place in _places(consumer, topic):
+                yield from _read(consumer, place)
     finally:
         consumer.close()
-    for place in ends:
-        yield from found.pop(place, [])
 
 
 def ends(bootstrap: str, topics: Iterable[str]) -> int:
@@ -64,24 +65,20 @@ def _bounds(consumer: Consumer, place: Place) -> tuple[int, int]:
     return first, end
 
 
-def _read(consumer: Consumer, bounds: dict[Place, tuple[int, int]]) -> dict[Place, list[Record]]:
-    """All records within `bounds`; behind the last one of a log may be markers, which are none."""
-    found: dict[Place, list[Record]] = {place: [] for place in bounds}
-    consumer.assign([TopicPartition(*place, first) for place, (first, _) in bounds.items()])
-    left = dict(bounds)
-    while left:
-        messages = consumer.consume(_MOST, _POLL_S)
-        for message in messages:
+def _read(consumer: Consumer, place: Place) -> list[Record]:
+    """All records that stand in a log now; behind the last one may be markers, which are none."""
+    at, end = _bounds(consumer, place)
+    found: list[Record] = []
+    consumer.assign([TopicPartition(*place, at)])
+    deadline = time.monotonic() + _PATIENCE_S
+    while at < end:
+        for message in consumer.consume(_MOST, _POLL_S):
             if message.error():
-                raise RuntimeError(f"{message.topic()}/{message.partition()}: {message.error()}")
-            place = message.topic(), message.partition()
-            if message.offset() < bounds[place][1]:
-                found[place].append(Record(*place, message.offset(), message.key(), message.value()))
-        positions = consumer.position([TopicPartition(*place) for place in left])
-        left = {
-            place: left[place]
-            for place, at in zip(left, positions, strict=True)
-            if at.offset < left[place][1]
-        }
-        assert messages or not left, f"these cannot be read to their end: {left}"
+                raise RuntimeError(f"{place}: {message.error()}")
+            if message.offset() < end:
+                found.append(Record(*place, message.offset(), message.key(), message.value()))
+        (position,) = consumer.position([TopicPartition(*place)])
+        if position.offset > at:
+            at, deadline = position.offset, time.monotonic() + _PATIENCE_S
+        assert time.monotonic() < deadline, f"{place} cannot be read beyond {at} of {end}"
     return found

@@ -19,23 +19,25 @@ _LONG_REST_S: Final = 14.0
 def kills(count: int, busy: int, seed: int = 1) -> Trouble:
     """Kill until `count` kills have been, `busy` of them of workers that were reading.
 
-    In each round one, two or all workers are killed, at moments of their own, and come back after a while;
-    one in ten is killed again before it is ready.
+    In each round one, two or all workers are killed behind a backlog, at moments of their own, and come back
+    after a while; one in ten is killed again before it is ready.
     """
 
     async def trouble(storm: Storm, fleet: list[Member]) -> None:
         rng, seen = random.Random(seed), storm.chronicle
         while seen.kills < count or seen.kills_while_processing < busy:
             await asyncio.gather(*(member.ready() for member in fleet))
+            await asyncio.to_thread(storm.feeder.release)
             victims = rng.sample(fleet, rng.choice((1, 1, 2, 2, 3)))
-            await asyncio.gather(*(_kill(victim, rng) for victim in victims))
+            await asyncio.gather(*(victim.processing() for victim in victims))
+            await asyncio.gather(*(victim.kill_busy(rng.random() * _KILL_AFTER_S) for victim in victims))
+            storm.feeder.hold()
+            await asyncio.gather(*(_come_back(victim, rng) for victim in victims))
 
     return trouble
 
 
-async def _kill(victim: Member, rng: random.Random) -> None:
-    await victim.processing()
-    await victim.kill_busy(rng.random() * _KILL_AFTER_S)
+async def _come_back(victim: Member, rng: random.Random) -> None:
     await asyncio.sleep(_LONG_REST_S if rng.random() < 0.1 else rng.random() * _REST_S)
     await victim.start()
     if rng.random() < 0.1:

@@ -8,6 +8,7 @@ customer did up to its time.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -170,7 +171,9 @@ def _row(record: Record) -> tuple[Any, ...]:
         amount = body.get("rating", body.get("score"))
     kept = body if name in {"profile", "unsubscribed"} else None
     place = record.topic, record.partition, record.offset
-    return (*place, body.get("user_id", ""), name, body["ts"], body.get("event_id", ""), amount, kept)
+    # Of millions of events few are of another customer or kind.
+    user, name = sys.intern(body.get("user_id", "")), sys.intern(name)
+    return (*place, user, name, body["ts"], body.get("event_id", ""), amount, kept)
 
 
 def _judged(everything: pd.DataFrame, lateness_ms: int) -> pd.DataFrame:
