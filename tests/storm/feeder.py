@@ -24,8 +24,8 @@ _AFTERMATH_DAYS: Final = 3
 class Feeder:
     """Sends day after day of a shop while the group lags behind by less than `backlog` records.
 
-    Use as a context manager; `hold` lets the group catch up, until `release`. `finish` sends what still has to
-    come: at least `events` in all, and the ticks that make the last decision times due.
+    Use as a context manager; `hold` lets the group catch up, until `release`. `finish` sends what still has
+    to come: at least `events` in all, and the ticks that make the last decision times due.
     """
 
     def __init__(self, settings: Settings, shop: Shop, *, events: int, backlog: int) -> None:

@@ -72,7 +72,7 @@ def _read(consumer: Consumer, place: Place) -> list[Record]:
     consumer.assign([TopicPartition(*place, at)])
     deadline = time.monotonic() + _PATIENCE_S
     while at < end:
-        for message in consumer.consume(_MOST, _POLL_S):
+        for message in consumer.consume(min(_MOST, end - at), _POLL_S):
             if message.error():
                 raise RuntimeError(f"{place}: {message.error()}")
             if message.offset() < end:
