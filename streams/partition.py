@@ -95,6 +95,11 @@ class Partition(abc.ABC):
         """Recover and begin; raises RecoveryError or KafkaError."""
         self.owned = True
         await self._recover([])
+        self._begin()
+
+    def _begin(self) -> None:
+        # Two rounds at once would apply events to a state that one of them is restoring.
+        assert self._task is None, "a partition has one task"
         self._task = asyncio.create_task(self._run(), name=f"{type(self).__name__}-{self.number}")
 
     async def take(self, event: Any) -> None:
@@ -124,10 +129,12 @@ class Partition(abc.ABC):
 
     async def resume(self) -> bool:
         """Own the parked partition again, if nobody wrote to it meanwhile; False if it must start anew."""
+        # Parking may have been cut short.
+        await self._stop_task()
         if not self.ready.is_set() or not await self.engine.unchanged():
             return False
         self.owned = True
-        self._task = asyncio.create_task(self._run(), name=f"{type(self).__name__}-{self.number}")
+        self._begin()
         self.wake()
         return True
 

@@ -295,6 +295,37 @@ async def test_a_parked_partition_comes_back_with_its_state(partition: Counting,
     assert broker.values(CHANGELOG, 1) == [b"1", b"1"], "what was applied before is durable now"
 
 
+async def test_a_partition_whose_parking_was_cut_short_comes_back_with_one_task(
+    partition: Counting, broker: FakeBroker
+):
+    entered, let_go = asyncio.Event(), asyncio.Event()
+    flush, rounds = partition.flush, 0
+
+    async def slow() -> None:
+        nonlocal rounds
+        rounds += 1
+        entered.set()
+        await let_go.wait()
+        await flush()
+
+    partition.round = slow
+    await partition.start()
+    await entered.wait()
+    parking = asyncio.create_task(partition.park())
+    await asyncio.sleep(0)
+    parking.cancel()
+    resuming = asyncio.create_task(partition.resume())
+    await asyncio.sleep(0.01)
+
+    assert rounds == 1, "the round under way is the only one"
+    let_go.set()
+    assert await resuming
+    event = batch("a")
+    await partition.take(event)
+    await until(lambda: event.acked)
+    assert broker.values(CHANGELOG, 1) == [b"1", b"1"]
+
+
 async def test_it_does_not_come_back_when_somebody_else_wrote(partition: Counting, broker: FakeBroker):
     await partition.start()
     await partition.park()
