@@ -263,6 +263,8 @@ class Trainer:
     def portable_states(self) -> dict[str, bytes]:
         """States that may travel with a version (JSON); a pickled learner has none."""
         learned = {name: learner.state() for name, learner in self.learners.items() if learner.portable}
+        if Pool.name not in self.config.names:
+            return learned
         return learned | {Pool.name: self.pool.state(), Calibrator.name: self.calibrator.state()}
 
     def go_on_from(self, models: ModelSet, states: Mapping[str, bytes]) -> None:
