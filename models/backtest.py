@@ -21,7 +21,7 @@ from features.observing import REPLAY_HEADER, Record
 from models import answering, sweeping
 from models.alerts import Alert
 from models.core import PartitionCore
-from models.trainer import Trainer, TrainerConfig
+from models.trainer import Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from models.config import CoreConfig
     from models.parts import Part
     from models.sweeping import Sweep
+    from models.trainer_config import TrainerConfig
     from models.versions import ModelSet
 
 #: As the replayer marks its records: what follows from them is for looking at only.

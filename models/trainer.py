@@ -6,8 +6,7 @@ so neither the number of partitions nor the order in which parts arrive can chan
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -15,16 +14,17 @@ from features.layout import DAY_MS
 from features.returns import PRIOR, ReturnHistogram, ReturnModel, fit
 from models import record
 from models.calibration import Calibrator
-from models.contenders import new_learner, require_contenders
+from models.contenders import new_learner
 from models.examples import by_decision_time, examples
 from models.leading import Lead, Leads
-from models.learners import Additive, ReturnProbability, SecondOrder, StateMismatchError
+from models.learners import StateMismatchError
 from models.overrides import Promotion
 from models.parts import read_part_chunk, require_learnable
 from models.pool import Pool
 from models.progressive import ScoreCounts
 from models.record import CHAMPION, CohortQuality, Record
-from models.versions import COLUMNS, ModelSet, initial_models
+from models.trainer_config import AUTO, TrainerConfig
+from models.versions import COLUMNS, ModelSet
 from models.waiting import WaitingParts
 from models.watching import Watches
 from models.wire import WireError
@@ -40,70 +40,8 @@ if TYPE_CHECKING:
     from models.parts import Matured, Part, PartChunk
     from models.scorers import Scorer
 
-#: The learners that contend unless told otherwise. Each is cheap, and they err in different ways.
-CONTENDERS: Final = (Additive.name, SecondOrder.name, ReturnProbability.name)
-#: Instead of a champion's name: whoever is best leads.
-AUTO: Final = "auto"
 #: Labels learned between two looks at the event loop: a few milliseconds.
 SLICE: Final = 256
-
-
-@dataclass(frozen=True)
-class TrainerConfig:
-    """Who learns and how they are compared.
-
-    Two learners or more form a pool, and the pool is calibrated: both contend, too. `champion` names a
-    contender, or `auto`: then the pool leads, until another's log loss over at least `promotion_labels`
-    labels that both were judged by is lower by `promotion_margin` nats.
-    `horizon_days` is that of the labels, by which past return probabilities are computed anew, and with
-    `every_days` between decision times the scale of drift. Inputs are watched once `min_labels` are learned.
-    When the loss drifted, learners forget as if `drift_forgets_days` more had passed, by default a horizon.
-    `evaluate_from` (epoch ms) starts a second record of metrics, for comparing with others' test halves.
-    `settings` are those of learners that are not to be as they are by default: {name: {argument: value}}.
-    Raises ValueError for a contender that does not exist or a champion that does not contend.
-    """
-
-    partitions: int
-    horizon_days: int = 60
-    every_days: int = 1
-    min_labels: int = 1_000
-    contenders: tuple[str, ...] = CONTENDERS
-    champion: str = AUTO
-    promotion_labels: int = 20_000
-    promotion_margin: float = 0.002
-    drift_forgets_days: float | None = None
-    evaluate_from: int | None = None
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        require_contenders(self.contenders)
-        if not self.contenders:
-            raise ValueError("no learners contend")
-        if self.champion not in (AUTO, *self.names):
-            raise ValueError(f"the champion {self.champion!r} is not among {self.names}")
-        if min(self.horizon_days, self.every_days) < 1 or self.forgets_days < 0:
-            raise ValueError("horizon and grid step are at least a day, and nothing unlearns by forgetting")
-
-    @property
-    def forgets_days(self) -> float:
-        """Days of forgetting that a drift of the loss is worth."""
-        return self.horizon_days if self.drift_forgets_days is None else self.drift_forgets_days
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All who contend: the learners, and what is made of them."""
-        return (*self.contenders, *((Pool.name, Calibrator.name) if len(self.contenders) > 1 else ()))
-
-    @property
-    def first_champion(self) -> str:
-        """Who leads before there is a record."""
-        if self.champion != AUTO:
-            return self.champion
-        return Pool.name if Pool.name in self.names else self.contenders[0]
-
-    def initial(self, as_of: int) -> ModelSet:
-        """The models before anything was learned."""
-        return initial_models(self.first_champion, self.names, as_of)
 
 
 class Trainer:

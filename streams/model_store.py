@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from aiokafka import AIOKafkaConsumer
 
-    from models.trainer import TrainerConfig
+    from models.trainer_config import TrainerConfig
     from models.version_reader import InForce
     from models.versions import ModelSet
     from streams.patience import Patience

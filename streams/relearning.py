@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from models.config import CoreConfig
     from models.parts import PartChunk
-    from models.trainer import TrainerConfig
+    from models.trainer_config import TrainerConfig
 
 _Piece = tuple[int, int, int]
 

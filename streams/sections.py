@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from features.wording import Language
-from models.trainer import AUTO, CONTENDERS
+from models.trainer_config import AUTO, CONTENDERS
 from streams.learners import Learners
 from streams.topics import Topics
 

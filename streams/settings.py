@@ -30,7 +30,7 @@ from features.money import Currencies
 from interventions.policy import PolicyConfig
 from models.config import CoreConfig
 from models.episodes import Thresholds
-from models.trainer import TrainerConfig
+from models.trainer_config import TrainerConfig
 from streams.sections import Alerting, Interventions, Kafka, Model, Money, Worker
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import tomlkit
 
-from models.trainer import CONTENDERS
+from models.trainer_config import CONTENDERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

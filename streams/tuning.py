@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from models.backtest import Backtest
 from models.contenders import new_learner, space_of
 from models.learners import ReturnProbability
-from models.trainer import AUTO
+from models.trainer_config import AUTO
 from models.tuning import Tape, progressive
 from streams.backtesting import day_of, quality_table, steps_of
 from streams.searching import Search, storage_in

@@ -17,7 +17,7 @@ from models.pool import Pool
 from models.progressive import ScoreCounts
 from models.record import CHAMPION, RECENCY_RULE, CohortQuality, Record
 from models.report import Report, build
-from models.trainer import TrainerConfig
+from models.trainer_config import TrainerConfig
 from models.versions import COLUMNS
 from tests.building import config, day, models_by
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from features.returns import ReturnHistogram
     from models.backtest import Step
     from models.parts import Matured, Part
-    from models.trainer import TrainerConfig
+    from models.trainer_config import TrainerConfig
     from streams.settings import Settings
     from streams.sources import Source
 

@@ -19,7 +19,7 @@ from models.drift.told import Drift
 from models.importance import FeatureWeight, ThemeWeight
 from models.journal import Journal
 from models.record import CHAMPION, RECENCY_RULE, Record
-from models.trainer import TrainerConfig
+from models.trainer_config import TrainerConfig
 from streams.cli import main
 from streams.report import canvas, page
 from streams.report.palette import COLOURS

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from models import answering, sweeping
 from models.parts import PartAssembly, read_part_chunk
 from models.storage import Storage
-from models.trainer import Trainer, TrainerConfig
+from models.trainer import Trainer
+from models.trainer_config import TrainerConfig
 from tests.building import constant_models, core, decoded, outputs
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from models.backtest import Backtest, Line, Step
 from models.core import PartitionCore
 from models.groups import UNKNOWN
 from models.record import CHAMPION
-from models.trainer import Trainer, TrainerConfig
+from models.trainer import Trainer
+from models.trainer_config import TrainerConfig
 from models.versions import initial_models
 from tests.building import START, config, day, event, quick_fit
 

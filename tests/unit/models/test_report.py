@@ -14,7 +14,7 @@ from models.importance import importance
 from models.journal import Journal
 from models.record import CHAMPION, Record
 from models.report import RISK_BINS
-from models.trainer import TrainerConfig
+from models.trainer_config import TrainerConfig
 from models.trust import trust
 from models.versions import COLUMNS
 from tests.building import day, models_by

@@ -28,7 +28,8 @@ from models.learners import LEARNERS, MissingExtraError, ReturnProbability, Stat
 from models.overrides import Promotion
 from models.parts import Matured, Part, PartChunk, read_part_chunk
 from models.record import CHAMPION
-from models.trainer import SLICE, Trainer, TrainerConfig
+from models.trainer import SLICE, Trainer
+from models.trainer_config import TrainerConfig
 from models.versions import COLUMNS, TREATED
 from models.wire import WireError
 from tests.building import constant_models, core, day, event, quick_fit, record, tick

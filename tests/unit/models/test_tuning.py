@@ -22,7 +22,7 @@ from models.learners import ReturnProbability
 from models.learners.space import Choice, Range
 from models.progressive import ScoreCounts
 from models.record import merged
-from models.trainer import TrainerConfig
+from models.trainer_config import TrainerConfig
 from models.tuning import Moment, Tape, grid, progressive
 from models.versions import COLUMNS
 from tests.building import config, day, event, quick_fit

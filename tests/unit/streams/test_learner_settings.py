@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from models.contenders import CONTENDERS, new_learner, settings_of
-from models.trainer import Trainer, TrainerConfig
+from models.trainer import Trainer
+from models.trainer_config import TrainerConfig
 from streams.settings import Settings, SettingsError, load
 from streams.tuned_file import tuned_file
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from models.overrides import OVERRIDE_KEY, Override
-from models.trainer import TrainerConfig
+from models.trainer_config import TrainerConfig
 from models.versions import CHAMPION_KEY, ModelSet, records, version_key
 from streams.model_store import FrozenModels, ModelStore
 from streams.patience import Patience
