@@ -39,7 +39,7 @@ async def test_a_hundred_kills_among_a_million_events_lose_nothing_and_double_no
     bootstrap: str, tmp_path: Path
 ) -> None:
     outcome = await weather(
-        bootstrap, tmp_path, kills(100, 80), events=1_000_000, arrivals=1_200, backlog=60_000
+        bootstrap, tmp_path, kills(100, 80), events=1_000_000, arrivals=1_200, backlog=25_000
     )
 
     print(report(outcome))
@@ -58,7 +58,7 @@ async def test_workers_that_keep_their_names_survive_kills_too(bootstrap: str, t
         kills(30, 20, seed=2),
         events=300_000,
         arrivals=1_200,
-        backlog=60_000,
+        backlog=25_000,
         members=lambda storm: fleet_of(storm, static=True),
     )
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tests.storm.storm import Storm, Trouble
 
 #: Longest wait before a kill once a worker reads, before a restart, and the rare wait beyond a session.
-_KILL_AFTER_S: Final = 4.0
+_KILL_AFTER_S: Final = 2.0
 _REST_S: Final = 3.0
 _LONG_REST_S: Final = 14.0
 
