@@ -201,8 +201,6 @@ class Trainer:
     def portable_states(self) -> dict[str, bytes]:
         """States that may travel with a version (JSON); a pickled learner has none."""
         learned = {name: learner.state() for name, learner in self.learners.items() if learner.portable}
-        if Pool.name not in self.config.names:
-            return learned
         return learned | {Pool.name: self.pool.state(), Calibrator.name: self.calibrator.state()}
 
     def go_on_from(self, models: ModelSet, states: Mapping[str, bytes]) -> None:
@@ -216,7 +214,7 @@ class Trainer:
         for name, learner in self.learners.items():
             if name in states:
                 learner.restore(states[name])
-        if Pool.name in states and Calibrator.name in states:
+        if Pool.name in self.config.names and Pool.name in states and Calibrator.name in states:
             self.pool.restore(states[Pool.name])
             self.calibrator.restore(states[Calibrator.name])
         self.cold = {name: models.labels for name in self.learners if name not in states}

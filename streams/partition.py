@@ -122,15 +122,16 @@ class Partition(abc.ABC):
         self._wake.set()
 
     async def park(self) -> None:
-        """The partition was revoked: finish the round under way, keep the state for its return."""
+        """The partition was revoked: finish the round under way, keep the state for its return.
+
+        Again does no harm, and finishes a parking that was cut short.
+        """
         await self.give_up()
         # Their generation is over: these batches come again, and are skipped by their stamps.
         self.engine.release()
 
     async def resume(self) -> bool:
         """Own the parked partition again, if nobody wrote to it meanwhile; False if it must start anew."""
-        # Parking may have been cut short.
-        await self._stop_task()
         if not self.ready.is_set() or not await self.engine.unchanged():
             return False
         self.owned = True

@@ -111,7 +111,11 @@ class Worker:
     async def revoked(self, _: Iterable[TP]) -> None:
         """Everything may go: finish what is under way and hold still until the next assignment."""
         await self._abandon_start()
-        await asyncio.gather(*(p.park() for p in self.partitions() if p.owned))
+        await self._park()
+
+    async def _park(self) -> None:
+        # All of them, also those that are parked: that one may have been cut short.
+        await asyncio.gather(*(partition.park() for partition in self.partitions()))
 
     async def _abandon_start(self) -> None:
         """End the taking over of partitions, else two of them could come to own one partition.
@@ -130,6 +134,8 @@ class Worker:
         try:
             numbers = self._numbers(tps)
             self._context.metrics.assigned.set(len(numbers))
+            # Again, lest the revocation was cut short: what is dropped must not have a task that runs on.
+            await self._park()
             self._drop(numbers)
             # A trigger is answered as soon as it is read: version 0 must not speak for a model that is known.
             await self._context.models.loaded.wait()

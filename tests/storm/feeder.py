@@ -1,4 +1,4 @@
-"""Keeps the input topics ahead of the workers, whatever befalls those, until it is told to stop."""
+"""Keeps the input topics ahead of the workers, but for while they come back, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -59,9 +59,12 @@ class Feeder:
         self._released.clear()
 
     def release(self) -> None:
-        """Send on; waits until there is a backlog again."""
+        """Send on, and wait until there is a backlog again."""
         self._released.set()
-        while not self._enough.is_set() and self._thread.is_alive() and self.lag() < self._backlog:
+        deadline = time.monotonic() + _PATIENCE_S
+        while self.lag() < self._backlog:
+            assert self._thread.is_alive(), "the feeder has ended"
+            assert time.monotonic() < deadline, "the workers are as fast as the feeder"
             time.sleep(_POLL_S)
 
     def finish(self) -> None:

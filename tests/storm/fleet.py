@@ -50,7 +50,10 @@ class Member:
         self._folder, self._program = folder, program
         self._chronicle = chronicle
         self._process: WorkerProcess | None = None
-        self._started = 0.0
+        #: When the process was started, until it was ready.
+        self._started: float | None = None
+        #: Records that were read when somebody last looked, and when that was more than before.
+        self._read, self._read_at = 0.0, 0.0
         self._seen: dict[str, float] = {}
 
     @property
@@ -62,13 +65,15 @@ class Member:
         self._chronicle.restarts += self._process is not None
         self._process = WorkerProcess(self._settings, self._folder, self._program)
         self._started = time.monotonic()
-        self._seen = {}
+        self._read, self._read_at, self._seen = 0.0, 0.0, {}
         await self.process.start()
 
     async def ready(self) -> None:
-        """Wait until it is ready, and note how long that took."""
+        """Wait until it is ready, and note how long that took, once for each start."""
         await self.process.ready(PATIENCE_S)
-        self._chronicle.recoveries.append(time.monotonic() - self._started)
+        if self._started is not None:
+            self._chronicle.recoveries.append(time.monotonic() - self._started)
+            self._started = None
 
     async def is_ready(self) -> bool:
         page = self.process.page()
@@ -80,7 +85,10 @@ class Member:
         assert page is not None, "its page is not up"
         metrics = await asyncio.to_thread(read_metrics, page)
         self._note(metrics)
-        return sum(value for name, value in metrics.items() if name.startswith("churnwatch_records_total"))
+        read = sum(value for name, value in metrics.items() if name.startswith("churnwatch_records_total"))
+        if read > self._read:
+            self._read, self._read_at = read, time.monotonic()
+        return read
 
     def _note(self, metrics: dict[str, float]) -> None:
         for name, attribute in (
@@ -105,19 +113,15 @@ class Member:
         await self.process.kill()
 
     async def kill_busy(self, after: float) -> None:
-        """SIGKILL `after` seconds from now; counts as processing if it has read in the second before.
-
-        To be called when `processing` has just returned.
-        """
-        kill_at = read_at = time.monotonic()
-        kill_at += after
-        known = await self.progress()
-        while time.monotonic() < kill_at:
-            await asyncio.sleep(min(_LOOK_S, max(kill_at - time.monotonic(), 0)))
-            if (now := await self.progress()) > known:
-                known, read_at = now, time.monotonic()
+        """SIGKILL `after` seconds from now; counts as processing if it has read in the second before."""
+        kill_at = time.monotonic() + after
+        await self.progress()
+        while (left := kill_at - time.monotonic()) > 0:
+            await asyncio.sleep(min(_LOOK_S, left))
+            await self.progress()
+        busy = time.monotonic() - self._read_at < _LATELY_S
         await self.kill()
-        self._chronicle.kills_while_processing += time.monotonic() - read_at < _LATELY_S
+        self._chronicle.kills_while_processing += busy
 
     async def pause(self, seconds: float) -> None:
         """SIGSTOP, and SIGCONT after a while."""

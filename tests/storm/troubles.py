@@ -33,6 +33,7 @@ def kills(count: int, busy: int, seed: int = 1) -> Trouble:
             await asyncio.gather(*(victim.kill_busy(rng.random() * _KILL_AFTER_S) for victim in victims))
             storm.feeder.hold()
             await asyncio.gather(*(_come_back(victim, rng) for victim in victims))
+        await asyncio.gather(*(member.ready() for member in fleet))
 
     return trouble
 

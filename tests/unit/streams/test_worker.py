@@ -405,3 +405,37 @@ async def test_who_takes_over_is_gone_before_partitions_are_parked_although_a_ca
     group.assign(0)
     await group.ready()
     assert sum("Partition-0" in task.get_name() for task in asyncio.all_tasks()) == 2
+
+
+@pytest.mark.parametrize("numbers", [(0, 1), (1,)], ids=["it comes back", "it goes"])
+async def test_a_revocation_that_was_cut_short_leaves_no_task_behind(group: Group, numbers: tuple[int, ...]):
+    """Of a partition that another worker owns by now, or beside a new one."""
+    group.assign(0, 1)
+    await group.ready()
+    entered, let_go = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        entered.set()
+        await let_go.wait()
+
+    partition = group.worker.customers[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(partition, "round", slow)
+        partition.wake()
+        await entered.wait()
+        revoking = asyncio.create_task(group.worker.revoked(group.app.assigned))
+        await asyncio.sleep(0.01)
+        revoking.cancel()
+        await asyncio.wait([revoking])
+        group.assign(*numbers)
+        await asyncio.sleep(0.01)
+
+        assert not group.worker._starting.done(), "the round under way is waited for"
+        let_go.set()
+        await group.ready()
+
+    assert sum("CustomerPartition-0" in task.get_name() for task in asyncio.all_tasks()) == (0 in numbers)
+    if 0 in numbers:
+        batch = group.batch("orders", buys(ADA))
+        await group.worker.observe(batch)
+        await group.acked(batch)
