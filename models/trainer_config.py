@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: The learners that contend unless told otherwise. Each is cheap, and they err in different ways.
-CONTENDERS: Final = (Additive.name, SecondOrder.name, ReturnProbability.name)
+DEFAULT_CONTENDERS: Final = (Additive.name, SecondOrder.name, ReturnProbability.name)
 #: Instead of a champion's name: whoever is best leads.
 AUTO: Final = "auto"
 
@@ -39,7 +39,7 @@ class TrainerConfig:
     horizon_days: int = 60
     every_days: int = 1
     min_labels: int = 1_000
-    contenders: tuple[str, ...] = CONTENDERS
+    contenders: tuple[str, ...] = DEFAULT_CONTENDERS
     champion: str = AUTO
     promotion_labels: int = 20_000
     promotion_margin: float = 0.002

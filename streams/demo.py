@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from features.layout import DAY_MS
 from streams.greeting import greet
 from streams.processes import broker_process, read_metrics, worker_process
 from streams.replaying import replay_events
@@ -38,6 +37,8 @@ if TYPE_CHECKING:
 
 #: Shares of customers whose consent the demo draws; nobody was asked, and the summary says so.
 CONSENTS: Final = {"email": 0.6, "sms": 0.3, "call": 0.2, "onsite": 0.9}
+#: The embedded broker keeps about 5 MB of each log, so the checkpoint must never be further behind.
+EMBEDDED_CHECKPOINTS: Final = {"checkpoint_bytes": 3 << 20, "checkpoint_ratio": 0.0, "checkpoint_seconds": 30}
 _PARTITIONS: Final = 8
 
 
@@ -65,7 +66,7 @@ def demo_settings(plan: Plan, first_ts: int, kafka: Mapping[str, Any], run: Path
     `kafka` are the settings that reach the broker and name what is the demo's on it.
     """
     source = plan.source
-    anchor = datetime.fromtimestamp((first_ts - first_ts % DAY_MS) / 1000, UTC).date()
+    anchor = datetime.fromtimestamp(first_ts / 1000, UTC).date()
     return load(
         None,
         kafka={**kafka, "partitions": _PARTITIONS, "session_timeout_seconds": 10},
@@ -78,14 +79,7 @@ def demo_settings(plan: Plan, first_ts: int, kafka: Mapping[str, Any], run: Path
         },
         alerting=dict(plan.thresholds),
         interventions={"live_commands": True},
-        # The embedded broker keeps about 5 MB of each log, so the checkpoint must never be further behind.
-        worker={
-            "state_dir": run / "state",
-            "http_port": 0,
-            "checkpoint_bytes": 3 << 20,
-            "checkpoint_ratio": 0.0,
-            "checkpoint_seconds": 30,
-        },
+        worker={"state_dir": run / "state", "http_port": 0, **EMBEDDED_CHECKPOINTS},
     )
 
 

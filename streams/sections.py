@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from features.wording import Language
-from models.trainer_config import AUTO, CONTENDERS
+from models.trainer_config import AUTO, DEFAULT_CONTENDERS
 from streams.learners import Learners
 from streams.topics import Topics
 
@@ -115,7 +115,7 @@ class Model(_Part):
     #: A day whose 00:00 UTC lies on the decision grid.
     grid_anchor: date = date(1970, 1, 1)
     allowed_lateness_hours: float = Field(default=24.0, ge=0)
-    contenders: tuple[str, ...] = CONTENDERS
+    contenders: tuple[str, ...] = DEFAULT_CONTENDERS
     champion: str = AUTO
     learners: Learners = Learners()
     learn_sample: int = Field(default=50_000, ge=1)

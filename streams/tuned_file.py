@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import tomlkit
 
-from models.trainer_config import CONTENDERS
+from models.trainer_config import DEFAULT_CONTENDERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ def tuned_file(
         section[name] = getattr(model, name)
     tuned = {learner: settings for learner, settings in chosen.items() if settings}
     contenders = (*model.contenders, *(each for each in tuned if each not in model.contenders))
-    if contenders != CONTENDERS:
+    if contenders != DEFAULT_CONTENDERS:
         section["contenders"] = list(contenders)
     for learner, settings in tuned.items():
         table = _table(_table(section, "learners", is_super_table=True), learner)

@@ -20,10 +20,10 @@ from benchmarks.quality.cases import Case, epoch_ms, known
 from benchmarks.quality.cohorts import collect
 from benchmarks.quality.comparison import Comparison, half, losses, said_by_us
 from benchmarks.quality.pareto import ParetoNbd
-from benchmarks.quality.plots import draw
 from benchmarks.quality.protocol import Cache
 from benchmarks.quality.report import figures, sheets
 from streams.cli_shared import Days, settings_of
+from streams.replay import ReplayStalledError
 from streams.sources import SourceError
 from streams.sources.files import FileSource, load_mapping
 
@@ -116,12 +116,15 @@ def main(
         cases = [_own(files, mapping, asked, test_from)] if files else _chosen(only, shared)
         if only_live:
             pairs = [(case, settings_for(case, file)) for case in cases]
-            sys.exit(0 if live.main(console, pairs, out.with_name(f"{out.name}-live.json")) else 1)
-    except SourceError as error:
+            same = live.main(console, pairs, out.with_name(f"{out.name}-live.json"), strict=bool(files))
+            sys.exit(0 if same else 1)
+    except (SourceError, ReplayStalledError) as error:
         raise click.ClickException(str(error)) from error
     found = _compared(console, cases, file, out, replicates, jobs, strict=bool(files))
     console.print(f"written to {out}.json and {out}.md")
     if plots is not None:
+        from benchmarks.quality.plots import draw  # noqa: PLC0415 - nothing else here needs matplotlib
+
         draw(found, plots)
         console.print(f"drawn into {plots}")
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.quality.baselines import BaseRate
+from benchmarks.quality.baselines import BaseRate, RiverDefault
+from benchmarks.quality.bootstrap import BINS
 from benchmarks.quality.comparison import BATCH, CHAMPION, COLD
+from benchmarks.quality.pareto import ParetoNbd
 from streams.report.canvas import drawing, figure, png
 from streams.report.chart import day, percent_axis, time_axis
-from streams.report.palette import LINES, light
+from streams.report.palette import light
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,13 +21,22 @@ if TYPE_CHECKING:
 
     from benchmarks.quality.comparison import Comparison
 
-#: Left out of the picture, since they are so far behind that nothing else could be told apart.
-_FAR_BEHIND: Final = frozenset({"recency rule", BaseRate.name})
+#: Each model's colour, the same in every picture. The base rate is so far behind that beside it nothing else
+#: could be told apart in differences; it is drawn over time only.
+_COLOURS: Final = {
+    CHAMPION: "main",
+    BATCH: "second",
+    COLD: "third",
+    BaseRate.name: "rule",
+    "weekly LR": "fourth",
+    RiverDefault.name: "fifth",
+    ParetoNbd.name: "sixth",
+}
 _BAND: Final = 0.11
 
 
 def draw(comparisons: Sequence[Comparison], folder: Path) -> None:
-    """Write three PNG files into `folder`; logs without a test half are not drawn."""
+    """Write PNG files into `folder`; logs without a test half are not drawn, over time only what lasts."""
     shown = [each for each in comparisons if each.test is not None]
     if not shown:
         return
@@ -33,10 +44,11 @@ def draw(comparisons: Sequence[Comparison], folder: Path) -> None:
     with drawing():
         title = f"What is won or lost against {BATCH}, test half, 95 % over customers"
         png(_against_batch(shown), title, folder / "quality-against-batch.png")
-        title = "How often they left of whom the champion said so, test half, 15 bins"
+        title = f"Reliability of the champion, test half, {BINS} bins"
         png(_reliability(shown), title, folder / "quality-reliability.png")
-        title = "Log loss by decision time; the test half is shaded"
-        png(_over_time(shown), title, folder / "quality-over-time.png")
+        if lasting := [each for each in shown if len(each.times) > 1]:
+            title = "Log loss by decision time; the test half is shaded"
+            png(_over_time(lasting), title, folder / "quality-over-time.png")
 
 
 def _against_batch(comparisons: Sequence[Comparison]) -> Figure:
@@ -63,7 +75,8 @@ def _against_batch(comparisons: Sequence[Comparison]) -> Figure:
 def _forest(axes: Axes, comparison: Comparison, metric: str, row: int) -> None:
     assert comparison.test is not None
     half = comparison.test
-    names = [n for n in comparison.baselines if n not in {BATCH, *_FAR_BEHIND} and n not in half.ranks_only]
+    known = {BATCH, BaseRate.name, *half.ranks_only}
+    names = [name for name in comparison.baselines if name not in known]
     for place, name in enumerate((CHAMPION, *names)):
         found = half.bootstrap.difference(name, BATCH, metric)
         axes.errorbar(
@@ -72,7 +85,7 @@ def _forest(axes: Axes, comparison: Comparison, metric: str, row: int) -> None:
             xerr=[[found.value - found.low], [found.high - found.value]],
             fmt="o" if name == CHAMPION else "s",
             markersize=6 if name == CHAMPION else 3.5,
-            color=light(LINES[place]),
+            color=light(_COLOURS[name]),
             label=name if row == 0 else None,
         )
 
@@ -88,20 +101,21 @@ def _reliability(comparisons: Sequence[Comparison]) -> Figure:
         )
         for which in "xy":
             percent_axis(axes, which)
-        axes.set(title=comparison.title, aspect="equal", xlabel="said, of a hundred")
-    panels[0].set_ylabel("left, of a hundred")
+        axes.set(title=comparison.title, aspect="equal", xlabel="forecast, %")
+    panels[0].set_ylabel("churned, %")
     return drawn
 
 
 def _over_time(comparisons: Sequence[Comparison]) -> Figure:
-    shown = [each for each in comparisons if len(each.times) > 1]
-    drawn, panels = figure(8.6, 2.1 * max(len(shown), 1) + 0.4, max(len(shown), 1), 1)
-    for axes, comparison in zip(panels, shown, strict=False):
+    drawn, panels = figure(8.6, 2.1 * len(comparisons) + 0.4, len(comparisons), 1)
+    for axes, comparison in zip(panels, comparisons, strict=True):
         assert comparison.test is not None
         times = [day(ts) for ts in comparison.times]
-        for place, name in enumerate((CHAMPION, BATCH, COLD, BaseRate.name)):
+        for name in (CHAMPION, BATCH, COLD, BaseRate.name):
             width = 2.2 if name == CHAMPION else 1.2
-            axes.plot(times, comparison.losses[name], label=name, color=light(LINES[place]), linewidth=width)
+            axes.plot(
+                times, comparison.losses[name], label=name, color=light(_COLOURS[name]), linewidth=width
+            )
         axes.axvspan(day(comparison.test.first), times[-1], color=light("grid"), alpha=0.5, linewidth=0)
         time_axis(axes, comparison.times[0], comparison.times[-1])
         axes.set_title(comparison.title, loc="left")

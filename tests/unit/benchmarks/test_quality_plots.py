@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from benchmarks.quality import plots
 from benchmarks.quality.cohorts import JudgedCohort, labels_of
 from benchmarks.quality.comparison import BATCH, CHAMPION, COLD, Comparison, half, losses
 from features.layout import DAY_MS
@@ -67,8 +68,6 @@ def test_the_log_loss_by_decision_time_is_that_of_each_cohort_alone():
 
 
 def test_three_pictures_are_drawn_of_all_logs_together(tmp_path: Path):
-    plots = pytest.importorskip("benchmarks.quality.plots", reason="matplotlib is not installed")
-
     plots.draw([comparison("one log"), comparison("another")], tmp_path)
 
     names = {"quality-against-batch.png", "quality-over-time.png", "quality-reliability.png"}
@@ -76,10 +75,16 @@ def test_three_pictures_are_drawn_of_all_logs_together(tmp_path: Path):
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
 
 
-def test_nothing_is_drawn_of_a_log_without_a_test_half(tmp_path: Path):
-    plots = pytest.importorskip("benchmarks.quality.plots", reason="matplotlib is not installed")
-    bare = Comparison("log", (), (), (), {}, None, None)
+def test_every_log_has_its_panel_and_every_model_its_line():
+    drawn = plots._over_time([comparison("one log"), comparison("another")])
 
-    plots.draw([bare], tmp_path / "plots")
+    assert [axes.get_title(loc="left") for axes in drawn.axes] == ["one log", "another"]
+    for axes in drawn.axes:
+        assert {line.get_label() for line in axes.lines} == {CHAMPION, BATCH, COLD, "base rate"}
+        assert all(len(line.get_xdata()) == TIMES for line in axes.lines)
+
+
+def test_nothing_is_drawn_of_a_log_without_a_test_half(tmp_path: Path):
+    plots.draw([Comparison("log", (), (), (), {}, None, None)], tmp_path / "plots")
 
     assert not (tmp_path / "plots").exists()

@@ -517,6 +517,15 @@ class TestSnapshot:
         assert other.models() == one.models()
         assert other.cold == {}
 
+    def test_one_learner_alone_goes_on_from_a_version_of_several(self):
+        """It needs no pool, and that of the others is not in its way."""
+        one, other = trainer(contenders=("second_order", "logistic")), trainer(contenders=("second_order",))
+        learn(one, part(5, matured(30, 1)))
+        other.go_on_from(one.models(), one.portable_states())
+
+        assert other.learners["second_order"].state() == one.learners["second_order"].state()
+        assert other.cold == {}
+
     def test_a_learner_whose_state_did_not_travel_is_cold_and_begins_anew(self):
         names = ("logistic", "hoeffding_tree")
         one, other = trainer(contenders=names), trainer(contenders=names)
