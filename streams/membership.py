@@ -1,4 +1,4 @@
-"""Static membership, as far as aiokafka does not know it: being fenced, being heard of, leaving for good.
+"""What aiokafka's membership of a group lacks: dealing only known topics, being heard of, static members.
 
 A worker with `kafka.instance_id` keeps its partitions while it restarts. aiokafka 0.14 gives that name when
 it joins and nowhere else, so a worker whose name was taken by another process would take it back, and the two
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 #: Kafka's FENCED_INSTANCE_ID, which aiokafka has no class for.
 _FENCED: Final = 82
 _TEXT: Final = String("utf-8")
+#: How long a broker that has come back may take to learn of its topics.
+_UNKNOWN_SECONDS: Final = 20.0
 
 
 class FencedError(KafkaError):  # type: ignore[misc]
@@ -127,6 +129,19 @@ class Membership(GroupCoordinator):  # type: ignore[misc]
                 "each worker needs one of its own"
             )
         return True
+
+    async def _perform_assignment(self, response: Any) -> Any:
+        """Deal the partitions as the group's leader, once the broker tells of all topics.
+
+        A broker that has just come back may know none, and Faust's assignor passes over an unknown topic: the
+        group would be without partitions until the metadata are asked for again, which takes minutes. That
+        topics exist was checked before the first join, so one that stays away has been deleted since.
+        """
+        topics, end = self._subscription.subscription.topics, time.monotonic() + _UNKNOWN_SECONDS
+        while not all(map(self._cluster.partitions_for_topic, topics)) and time.monotonic() < end:
+            await self._client.force_metadata_update()
+            await asyncio.sleep(self._retry_backoff_ms / 1000)
+        return await super()._perform_assignment(response)
 
     async def _do_heartbeat(self) -> bool:
         # Before it is sent: the answer may have waited for a process that was paused.
