@@ -109,4 +109,4 @@ async def test_a_topic_with_more_partitions_than_before_stops_a_worker(
             await client.create_partitions({orders: NewPartitions(3)})
         said = await last_words(await running.start_worker())
 
-    assert f"input topic {orders} has 3 partitions, and kafka.partitions is 2" in said
+    assert f"topic {orders} has 3 partitions instead of 2" in said
