@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from features.layout import TOPICS
@@ -23,6 +23,7 @@ from streams.model_store import FrozenModels, ModelStore
 from streams.outputs import Publisher
 from streams.rights import WORKER
 from streams.sending import Sender, new_producer
+from streams.stopping import cancelled
 from streams.telemetry import Metrics
 from streams.topic_admin import require_topics
 from streams.web import serve
@@ -138,12 +139,12 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
             context.inputs.watch(),
         )
         for task in tasks:
-            stack.push_async_callback(_cancel, _watched(task, worker))
+            stack.push_async_callback(cancelled, _watched(task, worker))
         log.info("starting", group=topics.group, broker=settings.kafka.bootstrap_servers)
         stack.push_async_callback(app.stop)
         stack.push_async_callback(worker.close)
         for task in (_join(app, producer, context, connected), health.watch()):
-            stack.push_async_callback(_cancel, _watched(task, worker))
+            stack.push_async_callback(cancelled, _watched(task, worker))
         yield worker
 
 
@@ -216,9 +217,3 @@ async def _crash_of(app: BulkApp) -> None:
     if isinstance(app.crash_reason, FencedError):
         raise app.crash_reason
     raise RuntimeError(f"Faust crashed: {app.crash_reason!r}") from app.crash_reason
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

@@ -52,6 +52,17 @@ class Stop:
         self._timer.cancel()
 
 
+async def cancelled(task: asyncio.Task[None], again_seconds: float = 2.0) -> None:
+    """Cancel `task` until it has ended.
+
+    aiokafka swallows a cancellation that comes as it closes a client, so once may not be enough; one that had
+    no effect for `again_seconds` was swallowed.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=again_seconds)
+
+
 def _end(why: str) -> None:
     log.error("stopped by force: what was not committed is read again", why=why)
     os._exit(1)

@@ -13,6 +13,7 @@ from streams.customers import CustomerPartition
 from streams.dispatching import DispatchPartition
 from streams.engine import RevokedError
 from streams.logs import logger
+from streams.stopping import cancelled
 from streams.training import Training
 from streams.watermarks import Idleness
 
@@ -26,9 +27,6 @@ log = logger(__name__)
 
 #: Topics whose partitions of one number must be owned together.
 PER_USER: Final = (*TOPICS, "churn-alerts")
-
-#: A cancellation that had no effect for so long was swallowed.
-_ABANDON_SECONDS: Final = 0.2
 
 
 class AssignmentError(RuntimeError):
@@ -118,13 +116,9 @@ class Worker:
         await asyncio.gather(*(partition.park() for partition in self.partitions()))
 
     async def _abandon_start(self) -> None:
-        """End the taking over of partitions, else two of them could come to own one partition.
-
-        aiokafka swallows a cancellation that comes as it closes a consumer, so once may not be enough.
-        """
-        while self._starting is not None and not self._starting.done():
-            self._starting.cancel()
-            await asyncio.wait([self._starting], timeout=_ABANDON_SECONDS)
+        """End the taking over of partitions, else two of them could come to own one partition."""
+        if self._starting is not None:
+            await cancelled(self._starting, again_seconds=0.2)
 
     def assigned(self, tps: Iterable[TP]) -> None:
         """Take what was assigned; recovery runs beside, so that the group does not wait for it."""

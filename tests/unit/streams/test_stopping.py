@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+
+from streams.stopping import cancelled
 
 #: A worker whose broker is away: it tries to leave for ever.
 LEAVES_NEVER = """
@@ -64,3 +67,24 @@ def test_a_second_signal_ends_at_once(first: signal.Signals):
     _, said = child.communicate(timeout=20)
     assert child.returncode == 1
     assert "it was told to again" in said
+
+
+async def test_a_task_that_swallows_a_cancellation_is_cancelled_again():
+    """As aiokafka does when it comes in the moment in which a client is closed."""
+    swallowed = 0
+
+    async def work() -> None:
+        nonlocal swallowed
+        while swallowed < 2:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                swallowed += 1
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    await cancelled(task, again_seconds=0.01)
+
+    assert task.cancelled()
+    assert swallowed == 2
