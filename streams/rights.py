@@ -104,6 +104,8 @@ ROLES: Final = (
         name="replayer",
         who="`churnwatch replay`",
         topics={**_each(INPUTS, "Write"), "progress": ("Read",)},
+        # It ends when the group has read everything.
+        group=("Describe",),
     ),
     Role(
         name="operator",
