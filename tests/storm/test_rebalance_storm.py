@@ -32,7 +32,7 @@ async def test_zombies_and_a_group_that_never_rests_lose_nothing_and_double_noth
         comings_and_goings(20, ZOMBIE_SECONDS),
         events=300_000,
         arrivals=1_200,
-        backlog=250_000,
+        backlog=25_000,
         session_seconds=SESSION_SECONDS,
         learning=True,
     )

@@ -54,12 +54,14 @@ def comings_and_goings(rounds: int, pause_seconds: float, seed: int = 1) -> Trou
         rng = random.Random(seed)
         await asyncio.gather(*(member.ready() for member in fleet))
         for number in range(rounds):
+            await asyncio.to_thread(storm.feeder.release)
             sleeper, goer = rng.sample(fleet, 2)
             await sleeper.processing()
             await asyncio.gather(
                 sleeper.pause(pause_seconds) if number % 2 else asyncio.sleep(rng.random() * _REST_S),
                 _come_and_go(goer, rng),
             )
+            storm.feeder.hold()
             await asyncio.gather(*(member.ready() for member in fleet))
 
     return trouble
