@@ -122,10 +122,12 @@ class Worker:
 
     def assigned(self, tps: Iterable[TP]) -> None:
         """Take what was assigned; recovery runs beside, so that the group does not wait for it."""
-        self._starting = asyncio.create_task(self._start(set(tps)))
+        self._starting = asyncio.create_task(self._start(set(tps), self._starting))
 
-    async def _start(self, tps: set[TP]) -> None:
+    async def _start(self, tps: set[TP], before: asyncio.Task[None] | None) -> None:
         try:
+            if before is not None:
+                await cancelled(before, again_seconds=0.2)
             numbers = self._numbers(tps)
             self._context.metrics.assigned.set(len(numbers))
             # Again, lest the revocation was cut short: what is dropped must not have a task that runs on.
