@@ -95,12 +95,11 @@ class Partition(abc.ABC):
         """Recover and begin; raises RecoveryError or KafkaError."""
         self.owned = True
         await self._recover([])
-        await self._begin()
+        self._begin()
 
-    async def _begin(self) -> None:
+    def _begin(self) -> None:
         # Two rounds at once would apply events to a state that one of them is restoring.
-        while self._task is not None:
-            await self._stop_task()
+        assert self._task is None, "a partition has one task"
         self._task = asyncio.create_task(self._run(), name=f"{type(self).__name__}-{self.number}")
 
     async def take(self, event: Any) -> None:
@@ -136,7 +135,7 @@ class Partition(abc.ABC):
         if not self.ready.is_set() or not await self.engine.unchanged():
             return False
         self.owned = True
-        await self._begin()
+        self._begin()
         self.wake()
         return True
 

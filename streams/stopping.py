@@ -10,13 +10,13 @@ import asyncio
 import os
 import signal
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from streams.logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Coroutine, Iterator
 
 log = logger(__name__)
 
@@ -61,6 +61,23 @@ async def cancelled(task: asyncio.Task[None], again_seconds: float = 2.0) -> Non
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=again_seconds)
+
+
+async def together(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run all of them; when this ends, by an error or a cancellation too, none of them runs on.
+
+    `asyncio.gather` ends with the first that was cancelled, and a `TaskGroup` waits without end for one that
+    swallowed its cancellation.
+    """
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        await asyncio.shield(asyncio.gather(*tasks))
+    finally:
+        ending = asyncio.gather(*(cancelled(task, again_seconds=0.2) for task in tasks))
+        while not ending.done():
+            # Another cancellation from outside must not leave them behind after all.
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(ending)
 
 
 def _end(why: str) -> None:

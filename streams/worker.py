@@ -13,7 +13,7 @@ from streams.customers import CustomerPartition
 from streams.dispatching import DispatchPartition
 from streams.engine import RevokedError
 from streams.logs import logger
-from streams.stopping import cancelled
+from streams.stopping import cancelled, together
 from streams.training import Training
 from streams.watermarks import Idleness
 
@@ -135,7 +135,7 @@ class Worker:
             self._drop(numbers)
             # A trigger is answered as soon as it is read: version 0 must not speak for a model that is known.
             await self._context.models.loaded.wait()
-            await asyncio.gather(*(self._own(number) for number in sorted(numbers)))
+            await together(*(self._own(number) for number in sorted(numbers)))
             await self._own_training(TP(self._context.topics["examples"], 0) in tps)
         except asyncio.CancelledError:
             raise

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from streams.stopping import cancelled
+from streams.stopping import cancelled, together
 
 #: A worker whose broker is away: it tries to leave for ever.
 LEAVES_NEVER = """
@@ -88,3 +88,47 @@ async def test_a_task_that_swallows_a_cancellation_is_cancelled_again():
 
     assert task.cancelled()
     assert swallowed == 2
+
+
+async def test_of_several_none_runs_on_when_they_are_cancelled_however_late_one_of_them_ends():
+    """`asyncio.gather` would end with the first of them."""
+    ended = 0
+
+    async def reluctant() -> None:
+        nonlocal ended
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.05)
+            ended += 1
+
+    async def willing() -> None:
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(together(willing(), reluctant(), reluctant()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await cancelled(task, again_seconds=0.01)
+
+    assert ended == 2
+    assert task.cancelled()
+
+
+async def test_of_several_none_runs_on_after_one_of_them_failed():
+    cancelled_others = 0
+
+    async def fails() -> None:
+        raise OSError("no space left")
+
+    async def works() -> None:
+        nonlocal cancelled_others
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled_others += 1
+            raise
+
+    with pytest.raises(OSError, match="no space left"):
+        await together(works(), fails(), works())
+
+    assert cancelled_others == 2
