@@ -81,12 +81,9 @@ class DispatchPartition(Partition):
         self._unreadable = []
         return self._new_engine(context, "ledger", self.state)
 
-    async def usable(self) -> bool:
-        """See `Partition`; the customers must be there to be looked at."""
-        while await super().usable() and await self._customers().usable():
-            if self.ready.is_set():
-                return True
-        return False
+    async def can_apply(self) -> bool:
+        """See `Partition`: a customer of whom nothing is known yet would pass for one who refused nothing."""
+        return await self._customers().whole()
 
     def apply(self, events: Sequence[Any]) -> None:
         """Decide about polls of alerts, or forget customers, in the order they came."""
@@ -163,11 +160,9 @@ class DispatchPartition(Partition):
         await self._context.announce(Progress("decided", self.number, decided))
 
     async def settled(self) -> None:
-        """Say again how far this partition has decided; batches wait for the customers they are about."""
+        """Say again how far this partition has decided."""
         self._next_alert = max(self._next_alert, self.ledger.offset + 1)
         await self._bury()
-        if not await self._customers().usable():
-            raise RevokedError(f"partition {self.number} is given up")
 
 
 def view_of(core: PartitionCore, user: str, ts: int) -> CustomerView:

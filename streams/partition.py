@@ -73,6 +73,10 @@ class Partition(abc.ABC):
     def make_engine(self) -> Engine:
         """A new engine around a new, empty state."""
 
+    async def can_apply(self) -> bool:
+        """Wait until all that `apply` looks at besides its own state is there; False if it will not be."""
+        return True
+
     @abc.abstractmethod
     def apply(self, events: Sequence[Any]) -> None:
         """Apply batches (Faust events of records), in the order they came, to the state in memory."""
@@ -113,9 +117,13 @@ class Partition(abc.ABC):
             self.wake()
 
     async def usable(self) -> bool:
-        """Wait until batches may be applied; False if the partition is given up before that."""
+        """Wait until batches may be applied; False if the partition is given up."""
+        return await self.whole() and self.owned
+
+    async def whole(self) -> bool:
+        """Wait until its state is in memory; False if the partition is given up before that."""
         await self._decided.wait()
-        return self.owned and self.ready.is_set()
+        return self.ready.is_set()
 
     def wake(self) -> None:
         """Ask for a round."""
@@ -145,7 +153,8 @@ class Partition(abc.ABC):
         # What failed may be applied by half: only the changelog knows what is true of it.
         if self.owned and self.ready.is_set() and not self.failed.done():
             try:
-                self._apply(self._take_waiting())
+                if await self.can_apply():
+                    self._apply(self._take_waiting())
                 await self.flush()
                 self.engine.checkpoint_now()
             except _NO_LAST_WRITE as error:
@@ -197,7 +206,8 @@ class Partition(abc.ABC):
 
     async def _one_round(self) -> None:
         try:
-            self._apply(self._take_waiting())
+            if await self.can_apply():
+                self._apply(self._take_waiting())
             await self.round()
         except RevokedError:
             return
@@ -240,6 +250,8 @@ class Partition(abc.ABC):
         self.engine = self.make_engine()
         await self.engine.recover()
         await self.settled()
+        if not await self.can_apply():
+            raise RevokedError(f"partition {self.number} is given up")
         self._apply(waiting)
         self.ready.set()
         self._decided.set()

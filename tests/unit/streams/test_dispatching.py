@@ -31,11 +31,11 @@ class Customers:
         self.core: PartitionCore = core(config())
         self.recovered = asyncio.Event()
         self.recovered.set()
-        self.owned = True
+        self.gone = False
 
-    async def usable(self) -> bool:
+    async def whole(self) -> bool:
         await self.recovered.wait()
-        return self.owned
+        return not self.gone
 
 
 class Desk:
@@ -207,6 +207,34 @@ async def test_a_ledger_that_heals_while_its_customers_recover_does_not_decide_w
 
     (decision,) = desk.decisions
     assert decision.cost == pytest.approx(40.0)
+
+
+async def test_an_alert_that_came_before_its_customers_had_to_be_read_again_waits_for_them(desk: Desk):
+    """A storm of zombies found five coupons for customers who had refused them."""
+    batch = await desk.send(alert())
+    known, desk.customers.core = desk.customers.core, core(config())
+    desk.customers.recovered.clear()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert desk.decisions == []
+
+    desk.customers.core = known
+    desk.customers.recovered.set()
+    await desk.settle(batch)
+
+    (decision,) = desk.decisions
+    assert decision.cost == pytest.approx(40.0)
+
+
+async def test_a_ledger_that_stops_decides_about_nobody_whom_it_does_not_know(desk: Desk):
+    desk.customers.core, desk.customers.gone = core(config()), True
+    batch = desk.batch(alert())
+    desk.partition._waiting.append(batch)
+
+    await desk.partition.close()
+
+    assert batch.acked == 0
+    assert desk.decisions == []
 
 
 async def test_an_erased_customer_is_forgotten_for_good_before_the_erasure_returns(

@@ -241,6 +241,22 @@ async def test_an_agent_that_waits_for_a_recovery_is_not_stuck_when_a_rebalance_
     assert group.users(0) == {ADA}
 
 
+async def test_a_ledger_that_waits_for_its_customers_does_not_hold_up_a_rebalance(group: Group):
+    group.assign(0)
+    await group.ready()
+    customers, ledger = group.worker.customers[0], group.worker.ledgers[0]
+    customers.ready.clear()
+    customers._decided.clear()
+    batch = Batched("churn-alerts", [record(0, {})], 0, 2)
+    await ledger.take(batch)
+    await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(group.worker.revoked(group.app.assigned), 1)
+
+    assert batch.acked == 0
+    assert ledger.ledger.offset == -1
+
+
 async def test_a_partition_that_stays_keeps_its_state(group: Group):
     group.assign(0, 1)
     await group.ready()
