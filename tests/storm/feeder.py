@@ -80,7 +80,13 @@ class Feeder:
 
     def lag(self) -> int:
         """Records on the input topics that the group has not committed."""
-        places = [TopicPartition(self._names[t], p) for t in TOPICS for p in range(self._partitions)]
+        return self._lag([TopicPartition(self._names[t], p) for t in TOPICS for p in range(self._partitions)])
+
+    def unlearned(self) -> int:
+        """Records on `examples` from which the group's trainer has not learned."""
+        return self._lag([TopicPartition(self._names["examples"], 0)])
+
+    def _lag(self, places: list[TopicPartition]) -> int:
         lag = 0
         for place in self._committed(places):
             first, end = self._group.get_watermark_offsets(

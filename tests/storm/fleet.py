@@ -31,7 +31,7 @@ class Chronicle:
     kills_while_processing: int = 0
     pauses: int = 0
     restarts: int = 0
-    #: From the start of a process until it was ready; seconds.
+    #: From the restart of a process until it was ready; seconds.
     recoveries: list[float] = field(default_factory=list)
     #: The highest value that any process reported of each of these.
     holes_mended: float = 0
@@ -50,8 +50,7 @@ class Member:
         self._folder, self._program = folder, program
         self._chronicle = chronicle
         self._process: WorkerProcess | None = None
-        #: When the process was started, until it was ready.
-        self._started: float | None = None
+        self._recovering: asyncio.Task[None] | None = None
         #: Records that were read when somebody last looked, and when that was more than before.
         self._read, self._read_at = 0.0, 0.0
         self._seen: dict[str, float] = {}
@@ -62,18 +61,23 @@ class Member:
         return self._process
 
     async def start(self) -> None:
-        self._chronicle.restarts += self._process is not None
+        again = self._process is not None
+        self._chronicle.restarts += again
         self._process = WorkerProcess(self._settings, self._folder, self._program)
-        self._started = time.monotonic()
+        began = time.monotonic()
         self._read, self._read_at, self._seen = 0.0, 0.0, {}
         await self.process.start()
+        if again:
+            self._recovering = asyncio.create_task(self._recover(began))
+
+    async def _recover(self, began: float) -> None:
+        """Note how long a restart takes, whatever is waited for meanwhile."""
+        await self.ready()
+        self._chronicle.recoveries.append(time.monotonic() - began)
 
     async def ready(self) -> None:
-        """Wait until it is ready, and note how long that took, once for each start."""
+        """Wait until it is ready."""
         await self.process.ready(PATIENCE_S)
-        if self._started is not None:
-            self._chronicle.recoveries.append(time.monotonic() - self._started)
-            self._started = None
 
     async def is_ready(self) -> bool:
         page = self.process.page()
@@ -110,6 +114,7 @@ class Member:
     async def kill(self) -> None:
         """SIGKILL, whatever it is doing."""
         self._chronicle.kills += 1
+        self._no_recovery()
         await self.process.kill()
 
     async def kill_busy(self, after: float) -> None:
@@ -132,13 +137,19 @@ class Member:
 
     async def stop(self) -> None:
         """A graceful stop, which must succeed."""
+        self._no_recovery()
         code = await self.process.stop()
         assert code == 0, f"ended with {code}:\n{self.process.said()[-4000:]}"
 
     async def bury(self) -> None:
         """Leave no process behind, however the storm ended."""
+        self._no_recovery()
         if self._process is not None and self.process.child.returncode is None:
             await self.process.kill()
+
+    def _no_recovery(self) -> None:
+        if self._recovering is not None:
+            self._recovering.cancel()
 
     def check(self) -> None:
         """Fail if the process has ended by itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,7 +34,7 @@ _ADDED: Final = (
 def record(name: str, outcome: Outcome) -> dict[str, Any]:
     """Write a storm's figures down beside those of the others; returns them."""
     storms = orjson.loads(FILE.read_bytes())["storms"] if FILE.exists() else {}
-    figures = outcome.figures()
+    figures = outcome.figures() | {"at": f"{datetime.now(UTC):%Y-%m-%d %H:%M}"}
     storms[name] = figures | {"recovery_seconds": [round(s, 2) for s in outcome.chronicle.recoveries]}
     recoveries = [seconds for storm in storms.values() for seconds in storm["recovery_seconds"]]
     total = {count: sum(storm[count] for storm in storms.values()) for count in _ADDED}

@@ -44,6 +44,14 @@ class Said:
     #: The newest model version, if the run has learned.
     models: ModelSet | None = None
 
+    def about(self, user: str) -> list[bytes]:
+        """Alerts, decisions and commands of one customer, by their times."""
+        everything = (self.alerts, self.decisions, self.commands)
+        values = [value for kind in everything for each in kind.values() for value in each]
+        told = [(orjson.loads(value), value) for value in values]
+        mine = [(body["ts"], value) for body, value in told if body["user_id"] == user]
+        return [value for _, value in sorted(mine)]
+
 
 async def read(settings: Settings) -> Said:
     """All of it, from the topics alone: local checkpoints are not looked at."""

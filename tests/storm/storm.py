@@ -78,7 +78,7 @@ class Outcome:
         }
 
 
-def settings_of(bootstrap: str, folder: Path, *, session_seconds: float, learning: bool) -> Settings:
+def settings_of(bootstrap: str, folder: Path, *, learning: bool, session_seconds: float = 10.0) -> Settings:
     """A deployment of its own, under which every trigger raises an alert and every alert is decided."""
     name = f"storm-{uuid.uuid4().hex[:8]}"
     return load(
@@ -149,7 +149,7 @@ async def weather(
             await asyncio.gather(*(member.start() for member in fleet))
             await trouble(storm, fleet)
             await asyncio.to_thread(feeder.finish)
-            await _drained(settings, feeder, fleet)
+            await _drained(settings, feeder, fleet, learning=learning)
             await asyncio.gather(*(member.stop() for member in fleet))
         finally:
             await asyncio.gather(*(member.bury() for member in fleet))
@@ -186,14 +186,16 @@ def _frozen_models(settings: Settings, folder: Path) -> Path:
     return path
 
 
-async def _drained(settings: Settings, feeder: Feeder, fleet: list[Member]) -> None:
-    """Wait until everything is consumed and nobody writes any more."""
+async def _drained(
+    settings: Settings, feeder: Feeder, fleet: list[Member], *, learning: bool = False
+) -> None:
+    """Wait until everything is consumed, and learned from, and nobody writes any more."""
     await until(lambda: feeder.lag() == 0, _DRAIN_S, "reading the rest")
     names, broker = settings.kafka.topics(), settings.kafka.bootstrap_servers
     everything = [name for name, _ in names]
     deadline = time.monotonic() + _DRAIN_S
     before, since = -1, time.monotonic()
-    while time.monotonic() - since < _QUIET_S:
+    while time.monotonic() - since < _QUIET_S or (learning and await asyncio.to_thread(feeder.unlearned)):
         assert time.monotonic() < deadline, "the workers do not come to rest"
         for member in fleet:
             member.check()
@@ -246,8 +248,9 @@ def _truth(settings: Settings) -> Truth:
 
 
 def report(outcome: Outcome) -> str:
-    """Figures and faults, with the history of the first customer with whom something is wrong."""
+    """Figures and faults, with all of the first customer with whom something is wrong."""
     lines = [orjson.dumps(outcome.figures(), option=orjson.OPT_INDENT_2).decode(), *outcome.verdict.faults]
     if (user := outcome.verdict.first) is not None:
-        lines += [f"history of {user}:", outcome.truth.history(user).to_string()]
+        lines += [f"history of {user}:", outcome.truth.history(user).to_string(), "what was said of them:"]
+        lines += [value.decode() for value in outcome.said.about(user)]
     return "\n".join(lines)

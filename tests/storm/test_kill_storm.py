@@ -9,6 +9,7 @@ import pytest
 
 from tests.storm.fleet import PATIENCE_S
 from tests.storm.record import record
+from tests.storm.relearning import relearned
 from tests.storm.storm import fleet_of, report, weather
 from tests.storm.troubles import kills
 
@@ -46,11 +47,14 @@ async def test_a_hundred_kills_among_a_million_events_lose_nothing_and_double_no
     record("kill storm", outcome)
     assert outcome.verdict.is_clean, report(outcome)
     assert outcome.verdict.events >= 1_000_000
+    assert min(outcome.verdict.alerts, outcome.verdict.commands, outcome.verdict.labels) > 10_000
     assert outcome.chronicle.kills_while_processing >= 80
 
 
 @pytest.mark.slow
-async def test_workers_that_keep_their_names_survive_kills_too(bootstrap: str, tmp_path: Path) -> None:
+async def test_workers_that_keep_their_names_and_learn_survive_kills_too(
+    bootstrap: str, tmp_path: Path
+) -> None:
     """Static membership: who is back within the session finds its partitions; the others never stop."""
     outcome = await weather(
         bootstrap,
@@ -59,12 +63,16 @@ async def test_workers_that_keep_their_names_survive_kills_too(bootstrap: str, t
         events=300_000,
         arrivals=1_200,
         backlog=25_000,
+        learning=True,
         members=lambda storm: fleet_of(storm, static=True),
     )
 
     print(report(outcome))
     record("kill storm, static members", outcome)
     assert outcome.verdict.is_clean, report(outcome)
+    assert outcome.chronicle.kills_while_processing >= 20
+    assert min(outcome.verdict.alerts, outcome.verdict.commands, outcome.verdict.labels_learned) > 10_000
+    assert outcome.said.models == relearned(outcome.said, bootstrap, tmp_path)
 
 
 @pytest.mark.slow
@@ -74,6 +82,7 @@ async def test_what_every_rebalance_makes_faust_drop_is_read_again(bootstrap: st
     print(report(outcome))
     record("records dropped at every rebalance", outcome)
     assert outcome.verdict.is_clean, report(outcome)
+    assert min(outcome.verdict.alerts, outcome.verdict.commands, outcome.verdict.labels) > 1_000
     assert outcome.chronicle.holes_mended > 0
 
 

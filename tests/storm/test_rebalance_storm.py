@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from models.trainer import Trainer
 from tests.storm.record import record
-from tests.storm.storm import report, settings_of, weather
+from tests.storm.relearning import relearned
+from tests.storm.storm import report, weather
 from tests.storm.troubles import comings_and_goings
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from models.versions import ModelSet
-    from tests.storm.said import Said
 
 pytestmark = [pytest.mark.broker, pytest.mark.kafka, pytest.mark.slow]
 
@@ -43,17 +40,3 @@ async def test_zombies_and_a_group_that_never_rests_lose_nothing_and_double_noth
     assert outcome.chronicle.pauses >= 10
     assert outcome.verdict.labels_learned > 50_000
     assert outcome.said.models == relearned(outcome.said, bootstrap, tmp_path)
-
-
-def relearned(said: Said, bootstrap: str, folder: Path) -> ModelSet:
-    """What a trainer that was never disturbed learns from the same examples."""
-    settings = settings_of(bootstrap, folder, session_seconds=SESSION_SECONDS, learning=True)
-    trainer = Trainer(settings.trainer())
-    assert said.models is not None
-    for part in said.parts.values():
-        if part.ts <= said.models.as_of:
-            trainer.receive_part(part)
-    while (ts := trainer.ready()) is not None:
-        for _ in trainer.learn(ts):
-            pass
-    return trainer.models()

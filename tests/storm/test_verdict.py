@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import defaultdict
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import orjson
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from features.returns import ReturnHistogram
 from models.cohorts import Cohort
 from models.parts import Matured, Part
+from tests.building import constant_models
 from tests.storm.logs import Record
 from tests.storm.said import Said
 from tests.storm.truth import DAY_MS, Rules, Truth
@@ -49,7 +52,7 @@ def _sent() -> Iterator[Record]:
 def said(truth: Truth) -> Said:
     """What a run says in which nothing goes wrong."""
     found = Said(rows=truth.counts.copy())
-    for start, labels in truth.labels(day_start(DAYS)).items():
+    for start, labels in truth.labels.items():
         found.parts[0, start + RULES.horizon_days * DAY_MS] = _part(start, labels)
     treated = defaultdict(int)
     for user, ts in sorted(truth.triggers):
@@ -188,6 +191,32 @@ def _crowd(said: Said) -> None:
     publish(said.commands, soon | {"command_id": "soon", "not_before": soon["ts"] + DAY_MS}, "command_id")
 
 
+def _crowd_a_channel(said: Said) -> None:
+    """One coupon more than a month allows, though not more than it allows of all channels together."""
+    (value,) = next(iter(said.commands.values()))
+    first = orjson.loads(value) | {"channel": "coupon"}
+    for identity, later in (("one", 20 * DAY_MS), ("two", 35 * DAY_MS)):
+        more = first | {"command_id": identity, "not_before": first["ts"] + later}
+        publish(said.commands, more, "command_id")
+
+
+def _stop_deciding(said: Said) -> None:
+    del said.parts[max(said.parts)]
+
+
+def _decide_nothing(said: Said) -> None:
+    said.parts.clear()
+
+
+def _decide_unasked(said: Said) -> None:
+    value = alert("c1-1", START, alert_id="never") | {"action": "none", "cost": 0.0}
+    publish(said.decisions, value, "alert_id", "status", "tier")
+
+
+def _refuse(said: Said) -> None:
+    said.dead_letters = 1
+
+
 def _raise_an_unexpected_episode(said: Said) -> None:
     value = alert("c1-1", START, kind="episode", status="resolved")
     publish(said.alerts, value, "alert_id", "status", "tier")
@@ -200,6 +229,8 @@ def _raise_an_unexpected_episode(said: Said) -> None:
         (_double_an_order, "doubled"),
         (_miscount_money, ""),
         (_forget_a_label, "labels_lost"),
+        (_stop_deciding, "labels_lost"),
+        (_decide_nothing, "labels_lost"),
         (_learn_twice, "labels_doubled"),
         (_mislabel, "labels_wrong"),
         (_miss_a_trigger, "triggers_missing"),
@@ -211,6 +242,9 @@ def _raise_an_unexpected_episode(said: Said) -> None:
         (_command_twice, "commands_doubled"),
         (_overspend, "budgets_exceeded"),
         (_crowd, "caps_exceeded"),
+        (_crowd_a_channel, "caps_exceeded"),
+        (_decide_unasked, "decisions_unasked"),
+        (_refuse, "dead_letters"),
         (_raise_an_unexpected_episode, "alerts_unexpected"),
     ],
 )
@@ -224,6 +258,21 @@ def test_whatever_goes_wrong_is_named(
 
     assert not verdict.is_clean
     assert not count or verdict.figures()[count] > 0, verdict.faults
+    assert count == "dead_letters" or verdict.first in truth.counts.index, "the customer is told"
+
+
+@pytest.mark.parametrize("changes", [{"labels": -1}, {"labels": 1}, {"as_of": -DAY_MS}])
+def test_models_that_do_not_know_every_label_once_are_named(
+    truth: Truth, said: Said, changes: dict[str, int]
+) -> None:
+    known = {"labels": sum(map(len, truth.labels.values())), "as_of": truth.decided}
+    said.models = msgspec.structs.replace(constant_models(0.5), **known)
+    assert judge(truth, said, LIMITS).is_clean
+
+    off = {name: known[name] + more for name, more in changes.items()}
+    said.models = msgspec.structs.replace(said.models, **off)
+
+    assert not judge(truth, said, LIMITS).is_clean
 
 
 def test_an_alert_that_a_calm_run_raises_is_missed(truth: Truth, said: Said) -> None:
@@ -251,12 +300,37 @@ def test_commands_to_whom_they_must_not_reach_are_named(truth: Truth, said: Said
     assert verdict.first == user
 
 
-def test_the_truth_knows_nothing_of_churnwatch() -> None:
-    import tests.storm.truth as module
+def test_a_consent_counts_from_when_it_is_given_or_may_have_been_read() -> None:
+    profile = {"type": "profile", "user_id": "ada", "event_id": "1", "ts": START + 20 * DAY_MS}
+    given = Record("customers", 0, 0, None, orjson.dumps(profile | {"consent": {"email": True}}))
+    truth = Truth([given], RULES)
 
-    ours = {"features", "models", "interventions", "streams"}
-    source = Path(module.__file__).read_text()
-    imported = {
-        line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))
-    }
-    assert imported & ours == set()
+    days = [day for day in range(30) if truth.may_contact("ada", "email", START + day * DAY_MS)]
+
+    assert days == list(range(20 - RULES.read_ahead_days + 1, 30))
+    assert not truth.may_contact("ada", "sms", START + 25 * DAY_MS)
+
+
+def test_a_customer_with_whom_something_is_wrong_is_told_of_in_full(truth: Truth, said: Said) -> None:
+    """What was sent of them, and what was said."""
+    _crowd(said)
+    user = judge(truth, said, LIMITS).first
+    assert user is not None
+
+    names = {b"command_id": 0, b"tier": 0}
+    for value in said.about(user):
+        for name in names:
+            names[name] += name in value
+    assert min(names.values()) >= 2
+    assert set(truth.history(user).type) >= {"profile", "purchase"}
+
+
+@pytest.mark.parametrize("name", ["truth", "verdict"])
+def test_the_verifier_runs_nothing_of_churnwatch(name: str) -> None:
+    """In a process of its own, because tests import both."""
+    look = (
+        f"import sys, tests.storm.{name}; "
+        "print({'features', 'models', 'interventions', 'streams'} & {m.split('.')[0] for m in sys.modules})"
+    )
+    said = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert said.stdout == "set()\n"

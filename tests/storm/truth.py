@@ -54,6 +54,8 @@ class Rules:
     active_within_days: int
     salt: str
     holdout_share: float
+    #: How far ahead of a trigger what customers say may have been read: the backlog of a storm.
+    read_ahead_days: int = 7
     low_rating: float = 2.0
     low_survey: float = 3.0
 
@@ -65,8 +67,12 @@ class Truth:
         self.rules = rules
         rows = [_row(record) for record in records]
         everything = pd.DataFrame(rows, columns=_COLUMNS)
+        promised = _promised(everything, rules.lateness_ms)
         #: Every event that was sent, with `late` and `again` (a retry of an earlier one).
-        self.sent = _judged(everything, rules.lateness_ms)
+        self.sent = _judged(everything, promised)
+        #: The newest decision time (midnight) that is due: no topic partition promises less.
+        self.decided = int(promised.groupby([everything.topic, everything.partition]).max().min())
+        self.decided -= self.decided % DAY_MS
 
     @cached_property
     def erased(self) -> set[str]:
@@ -107,8 +113,14 @@ class Truth:
         )
         return set(zip(events.user[speaks], events.ts[speaks], strict=True))
 
-    def labels(self, until: int) -> dict[int, dict[int, bool]]:
-        """decision time → hash of each of the active base → churned, for all that mature by `until`."""
+    @cached_property
+    def users(self) -> dict[int, str]:
+        """hash → user, of everybody of whom anything was sent."""
+        return {hash_of(user, self.rules.salt): user for user in self.sent.user.unique()}
+
+    @cached_property
+    def labels(self) -> dict[int, dict[int, bool]]:
+        """decision time → hash of each of the active base → churned, for all that have matured."""
         horizon, active = self.rules.horizon_days * DAY_MS, self.rules.active_within_days * DAY_MS
         bought = self.purchases.sort_values("ts")
         users, codes = np.unique(bought.user, return_inverse=True)
@@ -116,7 +128,7 @@ class Truth:
         times = bought.ts.to_numpy()
         first = (self.sent.ts.min() // DAY_MS + 1) * DAY_MS
         found = {}
-        for start in range(int(first), until - horizon + 1, DAY_MS):
+        for start in range(int(first), self.decided - horizon + 1, DAY_MS):
             recent = np.unique(codes[(times >= start - active) & (times < start)])
             again = np.unique(codes[(times >= start) & (times < start + horizon)])
             churned = ~np.isin(recent, again)
@@ -140,11 +152,12 @@ class Truth:
         return {place: sorted(each) for place, each in said.items()}
 
     def may_contact(self, user: str, channel: str, ts: int) -> bool:
-        """Whether consent as of `ts`, or any given since, allows a command on `channel`."""
+        """Whether consent as of `ts`, or one that may have been read by then, allows a command."""
         said = self.consents.get((user, CHANNELS[channel]), [])
         before = [allowed for when, allowed in said if when < ts]
         standing = before[-1] if before else channel == "coupon"
-        return standing or any(allowed for when, allowed in said if when >= ts)
+        ahead = ts + self.rules.read_ahead_days * DAY_MS
+        return standing or any(allowed for when, allowed in said if ts <= when < ahead)
 
     def is_held_out(self, user: str) -> bool:
         """Whether the customer must be left alone."""
@@ -176,12 +189,16 @@ def _row(record: Record) -> tuple[Any, ...]:
     return (*place, user, name, body["ts"], body.get("event_id", ""), amount, kept)
 
 
-def _judged(everything: pd.DataFrame, lateness_ms: int) -> pd.DataFrame:
+def _promised(everything: pd.DataFrame, lateness_ms: int) -> pd.Series[float]:
+    """Up to which time each topic partition is complete with each of its records."""
     tick = everything.type == "tick"
     promised = everything.ts.where(tick, everything.ts - lateness_ms)
-    log = [everything.topic, everything.partition]
-    bound = promised.groupby(log, sort=False).cummax().groupby(log, sort=False).shift()
-    sent = everything.assign(late=everything.ts < bound)[~tick]
+    return promised.groupby([everything.topic, everything.partition], sort=False).cummax()
+
+
+def _judged(everything: pd.DataFrame, promised: pd.Series[float]) -> pd.DataFrame:
+    bound = promised.groupby([everything.topic, everything.partition], sort=False).shift()
+    sent = everything.assign(late=everything.ts < bound)[everything.type != "tick"]
     # What comes too late was never counted, so a retry of it is no retry; it is late as well.
     counted = sent[~sent.late]
     again = counted[counted.duplicated(["topic", "user", "event_id"])].index

@@ -12,8 +12,11 @@ import orjson
 from tests.storm.truth import COUNTS, DAY_MS, hash_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
+    from models.versions import ModelSet
     from tests.storm.said import Published, Said
     from tests.storm.truth import Truth
 
@@ -28,7 +31,9 @@ class Limits:
     cool_down_days: int = 14
     window_days: int = 30
     total: int = 2
-    of_a_channel: int = 2
+    of_a_channel: Mapping[str, int] = field(
+        default_factory=lambda: {"coupon": 1, "email": 2, "sms": 1, "call": 1}
+    )
 
 
 @dataclass
@@ -55,7 +60,10 @@ class Verdict:
     triggers_unexpected: int = 0
     decisions: int = 0
     decisions_missing: int = 0
+    #: Two decisions about one alert that differ.
     decisions_doubled: int = 0
+    #: About an alert that was never raised.
+    decisions_unasked: int = 0
     commands: int = 0
     commands_missing: int = 0
     commands_doubled: int = 0
@@ -68,13 +76,13 @@ class Verdict:
     #: The first customer with whom something is wrong.
     first: str | None = None
 
-    def note(self, count: str, found: Any, user: str | None = None) -> None:
-        """Add `found`, a collection of what went wrong, to a count."""
+    def note(self, count: str, found: Any) -> None:
+        """Add what went wrong to a count: messages, or tuples that begin with the customer."""
         if not (kept := list(found)):
             return
         setattr(self, count, getattr(self, count) + len(kept))
         self.faults.append(f"{count} {len(kept)}: {kept[:_SHOWN]}")
-        self.first = self.first or user or _user_in(kept[0])
+        self.first = self.first or _user_in(kept[0])
 
     @property
     def is_clean(self) -> bool:
@@ -96,6 +104,8 @@ def judge(truth: Truth, said: Said, limits: Limits, calm: Said | None = None) ->
         commands=len(said.commands),
         dead_letters=said.dead_letters,
     )
+    if said.dead_letters:
+        verdict.faults.append(f"{said.dead_letters} dead letters, though nothing bad was sent")
     _rows(truth, said, verdict)
     _labels(truth, said, verdict)
     _alerts(truth, said, calm, verdict)
@@ -107,10 +117,8 @@ def judge(truth: Truth, said: Said, limits: Limits, calm: Said | None = None) ->
     return verdict
 
 
-def _user_in(found: Any) -> str | None:
-    if isinstance(found, dict):
-        return str(found["user_id"])
-    return str(found[0]) if isinstance(found, tuple) else None
+def _user_in(found: dict[str, Any] | tuple[Any, ...]) -> str:
+    return str(found["user_id"] if isinstance(found, dict) else found[0])
 
 
 def _rows(truth: Truth, said: Said, verdict: Verdict) -> None:
@@ -136,7 +144,6 @@ def _events_of(counts: pd.DataFrame) -> list[str]:
 
 def _labels(truth: Truth, said: Said, verdict: Verdict) -> None:
     """Every label is sent once: each customer of the active base, at each decision time that matured."""
-    until = max((ts for _, ts in said.parts), default=0)
     sent: dict[int, Counter[int]] = {}
     churned: dict[tuple[int, int], bool] = {}
     for part in said.parts.values():
@@ -148,24 +155,36 @@ def _labels(truth: Truth, said: Said, verdict: Verdict) -> None:
                 (start, code): label for code, label in zip(hashes, matured.churned.tolist(), strict=True)
             }
     erased = {hash_of(user, truth.rules.salt) for user in truth.erased}
-    expected = truth.labels(until)
+    expected = truth.labels
     verdict.labels = sum(map(len, expected.values()))
-    verdict.note(
-        "labels_lost", [(s, c) for s, codes in expected.items() for c in codes if c not in sent.get(s, ())]
-    )
-    verdict.note("labels_doubled", [(s, c) for s, codes in sent.items() for c, n in codes.items() if n > 1])
+    lost = [(c, s) for s, codes in expected.items() for c in codes if c not in sent.get(s, ())]
+    verdict.note("labels_lost", _named(truth, lost))
+    doubled = [(c, s) for s, codes in sent.items() for c, n in codes.items() if n > 1]
+    verdict.note("labels_doubled", _named(truth, doubled))
     wrong = [
-        place
-        for place, label in churned.items()
-        if place[1] not in erased and expected.get(place[0], {}).get(place[1]) != label
+        (code, start)
+        for (start, code), label in churned.items()
+        if code not in erased and expected.get(start, {}).get(code) != label
     ]
-    verdict.note("labels_wrong", wrong)
-    if (models := said.models) is not None:
-        due = sum(len(m.cohort) for (_, ts), p in said.parts.items() if ts <= models.as_of for m in p.matured)
-        verdict.labels_learned = models.labels
-        verdict.labels_learned_off = abs(models.labels - due)
-        if models.labels != due:
-            verdict.faults.append(f"{models.labels} labels were learned of {due}")
+    verdict.note("labels_wrong", _named(truth, wrong))
+    if said.models is not None:
+        _learned(truth, said, said.models, verdict)
+
+
+def _named(truth: Truth, places: list[tuple[int, int]]) -> list[tuple[str, int]]:
+    """(user, decision time) of each (hash, decision time)."""
+    return [(truth.users.get(code, f"hash {code}"), start) for code, start in places]
+
+
+def _learned(truth: Truth, said: Said, models: ModelSet, verdict: Verdict) -> None:
+    """The models know every label that was sent, up to the last decision time."""
+    due = sum(len(matured.cohort) for part in said.parts.values() for matured in part.matured)
+    verdict.labels_learned = models.labels
+    verdict.labels_learned_off = abs(models.labels - due)
+    if models.labels != due:
+        verdict.faults.append(f"{models.labels} labels were learned of {due}")
+    if models.as_of != truth.decided:
+        verdict.faults.append(f"the models are as of {models.as_of}, not {truth.decided}")
 
 
 def _alerts(truth: Truth, said: Said, calm: Said | None, verdict: Verdict) -> None:
@@ -202,14 +221,12 @@ def _decisions(truth: Truth, said: Said, verdict: Verdict) -> None:
     unasked = [
         d for i, d in zip(said.decisions, _values(said.decisions), strict=True) if i not in said.alerts
     ]
-    verdict.note("decisions_doubled", unasked)
+    verdict.note("decisions_unasked", unasked)
     ordered = {d["command_id"]: d for d in _values(said.decisions) if d["action"] != "none"}
     sent = {identity[0] for identity in said.commands}
     verdict.note("commands_missing", [d for command, d in ordered.items() if command not in sent])
     orphans = [c for c in _values(said.commands) if c["command_id"] not in ordered]
     verdict.note("commands_doubled", orphans)
-    several = Counter((d["user_id"], d["alert_id"], d["status"], d["tier"]) for d in _values(said.decisions))
-    verdict.note("decisions_doubled", [place for place, count in several.items() if count > 1])
 
 
 def _limits(truth: Truth, said: Said, limits: Limits, verdict: Verdict) -> None:
@@ -220,17 +237,18 @@ def _limits(truth: Truth, said: Said, limits: Limits, verdict: Verdict) -> None:
         [c for c in commands if not truth.may_contact(c["user_id"], c["channel"], c["ts"])],
     )
     spent: Counter[int] = Counter()
-    for decision in _values(said.decisions):
-        spent[decision["ts"] // DAY_MS] += round(decision["cost"] * 1e6)
-    verdict.note(
-        "budgets_exceeded", [f"day {day}: {s}" for day, s in spent.items() if s > limits.daily_budget * 1e6]
-    )
+    last: dict[int, str] = {}
+    for decision in sorted(_values(said.decisions), key=lambda each: each["ts"]):
+        day = decision["ts"] // DAY_MS
+        spent[day] += round(decision["cost"] * 1e6)
+        last[day] = decision["user_id"]
+    over = [(last[day], day, micros) for day, micros in spent.items() if micros > limits.daily_budget * 1e6]
+    verdict.note("budgets_exceeded", over)
     contacts: dict[str, list[tuple[int, str]]] = {}
     for command in commands:
         contacts.setdefault(command["user_id"], []).append((command["not_before"], command["channel"]))
-    verdict.note(
-        "caps_exceeded", [u for u, each in contacts.items() if not _keeps_caps(sorted(each), limits)]
-    )
+    crowded = [(user, each) for user, each in contacts.items() if not _keeps_caps(sorted(each), limits)]
+    verdict.note("caps_exceeded", crowded)
 
 
 def _keeps_caps(contacts: list[tuple[int, str]], limits: Limits) -> bool:
@@ -239,13 +257,17 @@ def _keeps_caps(contacts: list[tuple[int, str]], limits: Limits) -> bool:
         return False
     for i, start in enumerate(times):
         near = [channel for at, channel in contacts[i:] if at - start < limits.window_days * DAY_MS]
-        if len(near) > limits.total or max(Counter(near).values()) > limits.of_a_channel:
+        if len(near) > limits.total:
+            return False
+        if any(count > limits.of_a_channel[channel] for channel, count in Counter(near).items()):
             return False
     return True
 
 
 def _contradicted(published: Published) -> list[tuple[str, ...]]:
-    return [identity for identity, values in published.items() if len(values) > 1]
+    """(user, identity) of what was published in several versions."""
+    several = [(identity, values) for identity, values in published.items() if len(values) > 1]
+    return [(orjson.loads(min(values))["user_id"], *identity) for identity, values in several]
 
 
 def _values(published: Published) -> list[Any]:
