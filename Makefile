@@ -117,8 +117,9 @@ soak: $(STAMP) $(BENCH_STAMP) ## steady load, customers coming and going, for MI
 quality: $(STAMP) $(BENCH_STAMP) $(ALL_DATA) ## predictions beside LightGBM refit weekly and others, on real logs: run/quality.json
 	@$(BIN)/python -m benchmarks.quality $(ARGS)
 
-prove: $(STAMP) ## the slow proofs: kills, scale, equality of replay and backtest
-	@$(BIN)/pytest -m slow
+prove: $(STAMP) ## the slow proofs: storms of kills, broker faults, overload, poison, equality of replay and backtest
+	@rm -f run/prove.json
+	@$(BIN)/pytest -s -m slow
 
 contracts: $(STAMP) ## write contracts, rights and the Strimzi resources from the code
 	@$(BIN)/churnwatch contracts

@@ -18,8 +18,9 @@ STAY_DAYS: Final = 20
 EVICT_AFTER_DAYS: Final = 20
 #: The ledger keeps a customer for as long as caps may ask for it (twice the window of `Caps`).
 LEDGER_DAYS: Final = 60
-#: After so many days the worker knows as many customers as it ever will.
-LIFE_DAYS: Final = STAY_DAYS + max(EVICT_AFTER_DAYS, LEDGER_DAYS)
+#: After so many days the worker knows as many customers as it ever will: the ledger hears of a customer for
+#: the last time when the table forgets them.
+LIFE_DAYS: Final = STAY_DAYS + EVICT_AFTER_DAYS + LEDGER_DAYS
 #: Every so many customers who go one asks to be erased.
 _ERASED_EVERY: Final = 50
 _DAY_SECONDS: Final = 10.0

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from benchmarks.soak.sampling import Sample
 
-#: What may be added in the second half, as a share of its mean.
+#: What may be added in the second half at most, as a share of its mean.
 MOST_GROWTH: Final = {"rss_bytes": 0.03, "p50_s": 0.25, "customers": 0.05, "ledger_rows": 0.05}
 _NAMES: Final = {
     "rss_bytes": "resident memory",
@@ -42,8 +42,11 @@ class Trend:
 
     @property
     def growth(self) -> float:
-        """What was surely added (two standard errors less than the slope says), as a share of the mean."""
-        return (self.per_hour - 2 * self.error_per_hour) * self.hours / self.mean
+        """What was added at most, as a share of the mean: two standard errors more than the slope says.
+
+        So what is too noisy to tell is not flat.
+        """
+        return (self.per_hour + 2 * self.error_per_hour) * self.hours / self.mean
 
 
 def settled(samples: Sequence[Sample]) -> list[Sample]:

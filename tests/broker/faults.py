@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Only a hang takes longer: the machine may be busy with anything.
 PATIENCE_SECONDS: Final = 180.0
+#: Workers must go on so soon after a broker's return, on a machine that does several other things.
+SOON_SECONDS: Final = 30.0
 
 
 async def come_back(kafka: KafkaCluster, node: Node) -> None:
@@ -63,6 +65,12 @@ def paused(seconds: float) -> Fault:
         await asyncio.to_thread(kafka.wait_until_up, PATIENCE_SECONDS)
 
     return fault
+
+
+def went_on(seconds: float, after: str, within: float = SOON_SECONDS) -> None:
+    """Say and check how soon workers committed something new."""
+    print(f"went on {seconds:.1f} s after {after}")
+    assert seconds < within, f"went on only {seconds:.1f} s after {after}"
 
 
 class Commits:

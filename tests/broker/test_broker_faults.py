@@ -9,7 +9,7 @@ import pytest
 from deploy.kafka import KafkaCluster, missing
 from tests.broker.brokers import RealKafka
 from tests.broker.cluster import run_shop
-from tests.broker.faults import PATIENCE_SECONDS, befalls, killed, paused, stopped
+from tests.broker.faults import PATIENCE_SECONDS, befalls, killed, paused, stopped, went_on
 from tests.broker.leftovers import Left, assert_same
 from tests.broker.trading import SESSION_SECONDS, trading
 from tests.real_kafka import HEAP_MB
@@ -41,7 +41,7 @@ async def replay_through(kafka: KafkaCluster, fault: Fault, folder: Path, log: l
     broker = await RealKafka.at(kafka.bootstrap)
     session = {"session_timeout_seconds": SESSION_SECONDS}
     left = await run_shop(broker, folder, log, trouble=trouble, patience=PATIENCE_SECONDS, kafka=session)
-    print(f"went on {seconds[0]:.1f} s after the broker's return")
+    went_on(seconds[0], "the broker's return")
     return left
 
 
@@ -75,4 +75,4 @@ async def test_two_workers_outlast_their_only_broker(
     """45 s are longer than a write may take, and than any other fault would be tried to heal."""
     async with trading(kafka_alone, tmp_path) as trade:
         await fault(kafka_alone)
-        print(f"went on {await trade.commits.move():.1f} s after the broker's return")
+        went_on(await trade.commits.move(), "the broker's return")

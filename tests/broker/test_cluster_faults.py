@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from confluent_kafka import ElectionType
 from confluent_kafka.admin import AdminClient
 
 from deploy.kafka import KafkaCluster, missing
-from tests.broker.faults import PATIENCE_SECONDS, come_back
+from tests.broker.faults import PATIENCE_SECONDS, come_back, went_on
 from tests.broker.trading import trading
 from tests.real_kafka import HEAP_MB
 
@@ -24,6 +24,10 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(missing() is not None, reason=f"needs Kafka to torment: {missing()}"),
 ]
+
+#: Until Kafka itself has noticed the loss of a node, and until aiokafka has given up on one that is frozen.
+LOSS_SECONDS: Final = 60.0
+FROZEN_SECONDS: Final = 150.0
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +75,10 @@ async def test_the_group_s_coordinator_dies_and_the_workers_go_on_without_it(
     async with trading(three, tmp_path) as trade:
         node = three.nodes[coordinator(admin, trade.running.settings.kafka.group) - 1]
         node.kill()
-        print(f"went on {await trade.commits.move():.1f} s after the death of one node")
+        went_on(await trade.commits.move(), "the death of one node", LOSS_SECONDS)
         await asyncio.sleep(15)
         await come_back(three, node)
-        print(f"went on {await trade.commits.move():.1f} s after its return")
+        went_on(await trade.commits.move(), "its return")
         await until_in_sync(admin)
 
 
@@ -85,10 +89,10 @@ async def test_a_node_that_freezes_is_done_without_and_changes_nothing_when_it_w
     async with trading(three, tmp_path) as trade:
         node = three.nodes[coordinator(admin, trade.running.settings.kafka.group) - 1]
         node.pause()
-        print(f"went on {await trade.commits.move():.1f} s after one node froze")
+        went_on(await trade.commits.move(), "one node froze", FROZEN_SECONDS)
         await asyncio.sleep(30)
         node.resume()
-        print(f"went on {await trade.commits.move():.1f} s after it woke")
+        went_on(await trade.commits.move(), "it woke")
         await until_in_sync(admin)
 
 
@@ -101,10 +105,10 @@ async def test_a_rolling_restart_and_moving_all_leaders_home_changes_nothing(
             await asyncio.to_thread(node.stop)
             await come_back(three, node)
             await until_in_sync(admin)
-            print(f"went on {await trade.commits.move():.1f} s after the restart of {node.number}")
+            went_on(await trade.commits.move(), f"the restart of node {node.number}")
         before = leaders(admin)
         await asyncio.to_thread(admin.elect_leaders(ElectionType.PREFERRED).result)
         moved = sum(leader != before[place] for place, leader in leaders(admin).items())
-        print(f"{moved} of {len(before)} leaders moved; went on in {await trade.commits.move():.1f} s")
+        went_on(await trade.commits.move(), f"{moved} of {len(before)} leaders moved")
 
     assert moved > 0

@@ -101,7 +101,7 @@ async def test_a_static_member_that_stopped_keeps_its_partitions_until_it_leaves
     assert len(kept) == 2
     assert (code, said) == (0, f"removed static member {name}: its partitions go to the other workers\n")
     assert again == (3, f"there is no static member {name}: nothing to hand over\n")
-    assert seconds < SESSION["session_timeout_seconds"] / 2
+    assert seconds < 10, "at once, where a session is several times as long"
     assert sum(found.values()) == 1_000
 
 
