@@ -75,7 +75,8 @@ async def test_a_recreated_topic_stops_workers_until_they_have_another_group(
         await delete(section.topics(), section.client_options())
 
     orders = settings.kafka.topics()["orders"]
-    assert f"input topic {orders} was recreated or lost records" in shorter
+    # By its end, unless what was bought stands there twice: then by its id, as the other.
+    assert f"input topic {orders} was recreated" in shorter
     assert f"input topic {orders} was recreated: its id was" in longer
     for line in (shorter, longer):
         assert "set another kafka.group" in line

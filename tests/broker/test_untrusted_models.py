@@ -15,7 +15,7 @@ from models.versions import records
 from streams.processes import read_metrics
 from streams.sending import Message
 from tests.broker.brokers import KAFKA_IN_PROOF
-from tests.broker.cluster import cluster, run_shop
+from tests.broker.cluster import PATIENCE_SECONDS, cluster, run_shop
 from tests.broker.hands import buy, part, put, seen, users
 from tests.broker.leftovers import Outputs, trainer_of
 from tests.broker.shop import START, shop_log
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from streams.settings import Settings
     from tests.broker.brokers import Broker
+    from tests.broker.cluster import WorkerProcess
 
 pytestmark = pytest.mark.broker
 
@@ -114,6 +115,13 @@ async def test_workers_take_what_their_trainer_signs(broker: Broker, tmp_path: P
     assert left.state["models"]["number"] > 5
 
 
+async def until_trainer(worker: WorkerProcess) -> None:
+    """Wait until the trainer has its place again; a worker is ready for its customers before."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while '"trainer":true' not in worker.said():  # noqa: ASYNC110 - a log sends no events
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.slow
 async def test_a_trainer_does_not_open_a_checkpoint_that_it_did_not_sign(
     broker: Broker, tmp_path: Path
@@ -128,7 +136,7 @@ async def test_a_trainer_does_not_open_a_checkpoint_that_it_did_not_sign(
                 blob = path.read_bytes()
                 path.write_bytes(blob[:-1] + bytes([blob[-1] ^ 1]))
             worker = await running.start_worker()
-            await worker.ready()
+            await until_trainer(worker)
             metrics = await asyncio.to_thread(read_metrics, worker.page() or "")
             learned.append(metrics["churnwatch_labels_total{}"])
             assert await worker.stop() == 0, worker.said()
