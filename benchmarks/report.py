@@ -151,7 +151,9 @@ class Report:
             table.add_row("re-scoring 1,000,000 customers", f"{self.rescore_1m_s:.3f} s")
             table.add_row("memory of a customer", f"{self.population.bytes_per_user:,.0f} bytes")
         if self.recovery:
-            rates = self.recovery
-            table.add_row("recovery from the changelog", f"{rates.changelog_rows_per_second:,.0f} rows/s")
-            table.add_row("recovery from a checkpoint", f"{rates.checkpoint_rows_per_second:,.0f} rows/s")
+            found = self.recovery
+            rate, seconds = found.changelog_rows_per_second, found.changelog_seconds
+            table.add_row("recovery from the changelog", f"{seconds:.1f} s, {rate:,.0f} rows/s")
+            rate, seconds = found.checkpoint_rows_per_second, found.checkpoint_seconds
+            table.add_row("recovery from a checkpoint", f"{seconds:.1f} s, {rate:,.0f} rows/s")
         return table
