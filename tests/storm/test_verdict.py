@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 DAYS = 12
-RULES = Rules(LATENESS_MS, horizon_days=3, active_within_days=6, salt="churnwatch", holdout_share=0.1)
+RULES = Rules(
+    LATENESS_MS, horizon_days=3, active_within_days=6, salt="churnwatch", holdout_share=0.1, read_ahead=100
+)
 LIMITS = Limits(daily_budget=10.0)
 
 
@@ -301,13 +303,18 @@ def test_commands_to_whom_they_must_not_reach_are_named(truth: Truth, said: Said
 
 
 def test_a_consent_counts_from_when_it_is_given_or_may_have_been_read() -> None:
-    profile = {"type": "profile", "user_id": "ada", "event_id": "1", "ts": START + 20 * DAY_MS}
-    given = Record("customers", 0, 0, None, orjson.dumps(profile | {"consent": {"email": True}}))
-    truth = Truth([given], RULES)
+    """One profile a day, of which the twentieth allows e-mail; what is read ten events ahead is ten days ahead."""
+    profiles = [
+        {"type": "profile", "user_id": "ada", "event_id": str(day), "ts": START + day * DAY_MS}
+        | {"consent": {"email": True} if day == 20 else {}}
+        for day in range(40)
+    ]
+    records = [Record("customers", 0, n, None, orjson.dumps(body)) for n, body in enumerate(profiles)]
+    truth = Truth(records, replace(RULES, read_ahead=10))
 
-    days = [day for day in range(30) if truth.may_contact("ada", "email", START + day * DAY_MS)]
+    days = [day for day in range(40) if truth.may_contact("ada", "email", START + day * DAY_MS)]
 
-    assert days == list(range(20 - RULES.read_ahead_days + 1, 30))
+    assert days == list(range(10, 40))
     assert not truth.may_contact("ada", "sms", START + 25 * DAY_MS)
 
 

@@ -54,8 +54,8 @@ class Rules:
     active_within_days: int
     salt: str
     holdout_share: float
-    #: How far ahead of a trigger what customers say may have been read: the backlog of a storm.
-    read_ahead_days: int = 7
+    #: By how many events what customers say may have been read ahead of what is alerted about.
+    read_ahead: int
     low_rating: float = 2.0
     low_survey: float = 3.0
 
@@ -156,8 +156,13 @@ class Truth:
         said = self.consents.get((user, CHANNELS[channel]), [])
         before = [allowed for when, allowed in said if when < ts]
         standing = before[-1] if before else channel == "coupon"
-        ahead = ts + self.rules.read_ahead_days * DAY_MS
-        return standing or any(allowed for when, allowed in said if ts <= when < ahead)
+        times = self._times
+        ahead = times[min(int(np.searchsorted(times, ts)) + self.rules.read_ahead, len(times) - 1)]
+        return standing or any(allowed for when, allowed in said if ts <= when <= ahead)
+
+    @cached_property
+    def _times(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        return np.sort(self.sent.ts.to_numpy())
 
     def is_held_out(self, user: str) -> bool:
         """Whether the customer must be left alone."""
