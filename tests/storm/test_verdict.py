@@ -303,7 +303,7 @@ def test_commands_to_whom_they_must_not_reach_are_named(truth: Truth, said: Said
 
 
 def test_a_consent_counts_from_when_it_is_given_or_may_have_been_read() -> None:
-    """One profile a day, of which the twentieth allows e-mail; what is read ten events ahead is ten days ahead."""
+    """One profile a day, the twentieth of which allows e-mail: ten events ahead are ten days ahead."""
     profiles = [
         {"type": "profile", "user_id": "ada", "event_id": str(day), "ts": START + day * DAY_MS}
         | {"consent": {"email": True} if day == 20 else {}}
