@@ -184,6 +184,20 @@ async def test_alerts_wait_until_the_customers_they_are_about_are_recovered(desk
     assert len(desk.decisions) == 1
 
 
+async def decides_when_they_are_back(desk: Desk, known: PartitionCore, *batches: Batched) -> None:
+    """Nothing is decided before the customers are read again; then it is, and about them."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert desk.decisions == []
+
+    desk.customers.core = known
+    desk.customers.recovered.set()
+    await desk.settle(*batches)
+
+    (decision,) = desk.decisions
+    assert decision.cost == pytest.approx(40.0)
+
+
 async def test_a_ledger_that_heals_while_its_customers_recover_does_not_decide_without_them(
     desk: Desk, broker: FakeBroker
 ):
@@ -197,16 +211,8 @@ async def test_a_ledger_that_heals_while_its_customers_recover_does_not_decide_w
     desk.partition.apply([batch])
     desk.partition.engine.accept(batch)
     desk.partition.wake()
-    for _ in range(50):
-        await asyncio.sleep(0)
-    assert desk.decisions == []
 
-    desk.customers.core = known
-    desk.customers.recovered.set()
-    await desk.settle(batch)
-
-    (decision,) = desk.decisions
-    assert decision.cost == pytest.approx(40.0)
+    await decides_when_they_are_back(desk, known, batch)
 
 
 async def test_an_alert_that_came_before_its_customers_had_to_be_read_again_waits_for_them(desk: Desk):
@@ -214,16 +220,8 @@ async def test_an_alert_that_came_before_its_customers_had_to_be_read_again_wait
     batch = await desk.send(alert())
     known, desk.customers.core = desk.customers.core, core(config())
     desk.customers.recovered.clear()
-    for _ in range(50):
-        await asyncio.sleep(0)
-    assert desk.decisions == []
 
-    desk.customers.core = known
-    desk.customers.recovered.set()
-    await desk.settle(batch)
-
-    (decision,) = desk.decisions
-    assert decision.cost == pytest.approx(40.0)
+    await decides_when_they_are_back(desk, known, batch)
 
 
 async def test_a_ledger_that_stops_decides_about_nobody_whom_it_does_not_know(desk: Desk):
