@@ -155,8 +155,7 @@ async def weather(
             await asyncio.gather(*(member.bury() for member in fleet))
         found = await said.read(settings)
         calm = None if learning else await _calm(storm)
-    # The feeder looks how far workers are once a day of the shop.
-    truth = await asyncio.to_thread(_truth, settings, read_ahead=2 * backlog)
+    truth = await asyncio.to_thread(_truth, settings, backlog)
     verdict = judge(truth, found, Limits(BUDGET), calm)
     return Outcome(verdict, storm.chronicle, truth, found, time.monotonic() - began)
 
@@ -233,7 +232,7 @@ async def _calm(storm: Storm) -> said.Said:
     return await said.read(calm)
 
 
-def _truth(settings: Settings, *, read_ahead: int) -> Truth:
+def _truth(settings: Settings, backlog: int) -> Truth:
     names = settings.kafka.topics()
     model = settings.model
     rules = Rules(
@@ -242,7 +241,7 @@ def _truth(settings: Settings, *, read_ahead: int) -> Truth:
         active_within_days=model.active_within_days,
         salt=settings.salt.get_secret_value(),
         holdout_share=settings.interventions.holdout_share,
-        read_ahead=read_ahead,
+        backlog=backlog,
     )
     logical = {names[name]: name for name in TOPICS}
     records = logs.read(settings.kafka.bootstrap_servers, [names[name] for name in TOPICS])

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 DAYS = 12
 RULES = Rules(
-    LATENESS_MS, horizon_days=3, active_within_days=6, salt="churnwatch", holdout_share=0.1, read_ahead=100
+    LATENESS_MS, horizon_days=3, active_within_days=6, salt="churnwatch", holdout_share=0.1, backlog=100
 )
 LIMITS = Limits(daily_budget=10.0)
 
@@ -303,18 +303,18 @@ def test_commands_to_whom_they_must_not_reach_are_named(truth: Truth, said: Said
 
 
 def test_a_consent_counts_from_when_it_is_given_or_may_have_been_read() -> None:
-    """One profile a day, the twentieth of which allows e-mail: ten events ahead are ten days ahead."""
+    """One profile a day, the twentieth of which allows e-mail: ten and two days are twelve days ahead."""
     profiles = [
         {"type": "profile", "user_id": "ada", "event_id": str(day), "ts": START + day * DAY_MS}
         | {"consent": {"email": True} if day == 20 else {}}
         for day in range(40)
     ]
     records = [Record("customers", 0, n, None, orjson.dumps(body)) for n, body in enumerate(profiles)]
-    truth = Truth(records, replace(RULES, read_ahead=10))
+    truth = Truth(records, replace(RULES, backlog=10))
 
     days = [day for day in range(40) if truth.may_contact("ada", "email", START + day * DAY_MS)]
 
-    assert days == list(range(10, 40))
+    assert days == list(range(8, 40))
     assert not truth.may_contact("ada", "sms", START + 25 * DAY_MS)
 
 

@@ -54,8 +54,8 @@ class Rules:
     active_within_days: int
     salt: str
     holdout_share: float
-    #: By how many events what customers say may have been read ahead of what is alerted about.
-    read_ahead: int
+    #: By how many events the input is kept ahead of the workers, but that days are sent whole.
+    backlog: int
     low_rating: float = 2.0
     low_survey: float = 3.0
 
@@ -157,8 +157,13 @@ class Truth:
         before = [allowed for when, allowed in said if when < ts]
         standing = before[-1] if before else channel == "coupon"
         times = self._times
-        ahead = times[min(int(np.searchsorted(times, ts)) + self.rules.read_ahead, len(times) - 1)]
+        ahead = times[min(int(np.searchsorted(times, ts)) + self._read_ahead, len(times) - 1)]
         return standing or any(allowed for when, allowed in said if ts <= when <= ahead)
+
+    @cached_property
+    def _read_ahead(self) -> int:
+        """What customers say may be read so many events ahead: the day under way and the next one, too."""
+        return self.rules.backlog + 2 * int(np.bincount((self._times - self._times[0]) // DAY_MS).max())
 
     @cached_property
     def _times(self) -> np.ndarray[Any, np.dtype[np.int64]]:
