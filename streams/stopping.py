@@ -52,7 +52,7 @@ class Stop:
         self._timer.cancel()
 
 
-async def cancelled(task: asyncio.Task[None], again_seconds: float = 2.0) -> None:
+async def cancelled(task: asyncio.Task[None], again_seconds: float = 0.2) -> None:
     """Cancel `task` until it has ended.
 
     aiokafka swallows a cancellation that comes as it closes a client, so once may not be enough; one that had
@@ -73,7 +73,7 @@ async def together(*coroutines: Coroutine[Any, Any, None]) -> None:
     try:
         await asyncio.shield(asyncio.gather(*tasks))
     finally:
-        ending = asyncio.gather(*(cancelled(task, again_seconds=0.2) for task in tasks))
+        ending = asyncio.gather(*(cancelled(task) for task in tasks))
         while not ending.done():
             # Another cancellation from outside must not leave them behind after all.
             with suppress(asyncio.CancelledError):

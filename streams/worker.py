@@ -118,7 +118,7 @@ class Worker:
     async def _abandon_start(self) -> None:
         """End the taking over of partitions, else two of them could come to own one partition."""
         if self._starting is not None:
-            await cancelled(self._starting, again_seconds=0.2)
+            await cancelled(self._starting)
 
     def assigned(self, tps: Iterable[TP]) -> None:
         """Take what was assigned; recovery runs beside, so that the group does not wait for it."""
@@ -127,7 +127,7 @@ class Worker:
     async def _start(self, tps: set[TP], before: asyncio.Task[None] | None) -> None:
         try:
             if before is not None:
-                await cancelled(before, again_seconds=0.2)
+                await cancelled(before)
             numbers = self._numbers(tps)
             self._context.metrics.assigned.set(len(numbers))
             # Again, lest the revocation was cut short: what is dropped must not have a task that runs on.

@@ -25,6 +25,8 @@ class Record(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes | None
+    #: When its producer wrote it, epoch ms; all producers of a storm share a clock.
+    written: int
 
 
 def read(bootstrap: str, topics: Iterable[str]) -> Iterator[Record]:
@@ -76,7 +78,8 @@ def _read(consumer: Consumer, place: Place) -> list[Record]:
             if message.error():
                 raise RuntimeError(f"{place}: {message.error()}")
             if message.offset() < end:
-                found.append(Record(*place, message.offset(), message.key(), message.value()))
+                _, written = message.timestamp()
+                found.append(Record(*place, message.offset(), message.key(), message.value(), written))
         (position,) = consumer.position([TopicPartition(*place)])
         if position.offset > at:
             at, deadline = position.offset, time.monotonic() + _PATIENCE_S

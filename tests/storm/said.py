@@ -34,6 +34,8 @@ class Said:
     decisions: Published = field(default_factory=lambda: defaultdict(set))
     #: By (command_id,).
     commands: Published = field(default_factory=lambda: defaultdict(set))
+    #: command_id → when it was first written, epoch ms.
+    written: dict[str, int] = field(default_factory=dict)
     #: Records that repeated an earlier one.
     repeated: int = 0
     dead_letters: int = 0
@@ -58,7 +60,7 @@ async def read(settings: Settings) -> Said:
     said, names, broker = Said(), settings.kafka.topics(), settings.kafka.bootstrap_servers
     for topic in OUTPUTS:
         for record in logs.read(broker, [names[topic]]):
-            _publish(said, topic, record.value or b"")
+            _publish(said, topic, record.value or b"", record.written)
     said.dead_letters = sum(1 for _ in logs.read(broker, [names["dead-letters"]]))
     said.parts = _parts(broker, names["examples"])
     frames = [await _rows(settings, partition) for partition in range(settings.kafka.partitions)]
@@ -68,10 +70,12 @@ async def read(settings: Settings) -> Said:
     return said
 
 
-def _publish(said: Said, topic: str, value: bytes) -> None:
+def _publish(said: Said, topic: str, value: bytes, written: int) -> None:
     body = orjson.loads(value)
     if topic in COMMANDS:
-        known = said.commands[body["command_id"],]
+        command = body["command_id"]
+        known = said.commands[command,]
+        said.written[command] = min(written, said.written.get(command, written))
     else:
         place = said.alerts if topic == "churn-alerts" else said.decisions
         known = place[body["alert_id"], body["status"], body["tier"]]

@@ -155,7 +155,7 @@ async def weather(
             await asyncio.gather(*(member.bury() for member in fleet))
         found = await said.read(settings)
         calm = None if learning else await _calm(storm)
-    truth = await asyncio.to_thread(_truth, settings, backlog)
+    truth = await asyncio.to_thread(_truth, settings)
     verdict = judge(truth, found, Limits(BUDGET), calm)
     return Outcome(verdict, storm.chronicle, truth, found, time.monotonic() - began)
 
@@ -232,7 +232,7 @@ async def _calm(storm: Storm) -> said.Said:
     return await said.read(calm)
 
 
-def _truth(settings: Settings, backlog: int) -> Truth:
+def _truth(settings: Settings) -> Truth:
     names = settings.kafka.topics()
     model = settings.model
     rules = Rules(
@@ -241,7 +241,6 @@ def _truth(settings: Settings, backlog: int) -> Truth:
         active_within_days=model.active_within_days,
         salt=settings.salt.get_secret_value(),
         holdout_share=settings.interventions.holdout_share,
-        backlog=backlog,
     )
     logical = {names[name]: name for name in TOPICS}
     records = logs.read(settings.kafka.bootstrap_servers, [names[name] for name in TOPICS])

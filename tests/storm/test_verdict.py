@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 DAYS = 12
-RULES = Rules(
-    LATENESS_MS, horizon_days=3, active_within_days=6, salt="churnwatch", holdout_share=0.1, backlog=100
-)
+RULES = Rules(LATENESS_MS, horizon_days=3, active_within_days=6, salt="churnwatch", holdout_share=0.1)
 LIMITS = Limits(daily_budget=10.0)
 
 
@@ -45,8 +43,9 @@ def _sent() -> Iterator[Record]:
     for topic in TOPICS:
         for number, day in enumerate(days):
             tick = orjson.dumps({"type": "tick", "ts": day_start(number + 1) - DISORDER_MS})
-            for value in [*(each.value for each in day if each.topic == topic), tick]:
-                yield Record(topic, 0, ends[topic], None, value)
+            told = [(each.value, each.at) for each in day if each.topic == topic]
+            for value, at in [*told, (tick, day_start(number + 1))]:
+                yield Record(topic, 0, ends[topic], None, value, at)
                 ends[topic] += 1
 
 
@@ -60,10 +59,10 @@ def said(truth: Truth) -> Said:
     for user, ts in sorted(truth.triggers):
         decision = alert(user, ts) | {"action": "none", "cost": 0.0}
         free = not treated[user] and not truth.is_held_out(user)
-        if free and truth.may_contact(user, "email", ts):
+        if free and truth.may_contact(user, "email", ts, ts):
             treated[user] += 1
             decision |= {"action": "email", "cost": 0.002, "command_id": f"{user}{ts}"}
-            publish(found.commands, command(decision), "command_id")
+            order(found, command(decision))
         publish(found.alerts, alert(user, ts), "alert_id", "status", "tier")
         publish(found.decisions, decision, "alert_id", "status", "tier")
     return found
@@ -105,6 +104,11 @@ def command(decision: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 def publish(topic: Any, value: dict[str, Any], *identity: str) -> None:
     topic[tuple(value[name] for name in identity)].add(orjson.dumps(value))
+
+
+def order(said: Said, command: dict[str, Any]) -> None:
+    publish(said.commands, command, "command_id")
+    said.written[command["command_id"]] = command["ts"]
 
 
 def test_a_run_in_which_all_is_right_is_clean(truth: Truth, said: Said) -> None:
@@ -179,7 +183,7 @@ def _drop_a_command(said: Said) -> None:
 
 def _command_twice(said: Said) -> None:
     (value,) = next(iter(said.commands.values()))
-    publish(said.commands, orjson.loads(value) | {"command_id": "another"}, "command_id")
+    order(said, orjson.loads(value) | {"command_id": "another"})
 
 
 def _overspend(said: Said) -> None:
@@ -190,7 +194,7 @@ def _overspend(said: Said) -> None:
 def _crowd(said: Said) -> None:
     (value,) = next(iter(said.commands.values()))
     soon = orjson.loads(value)
-    publish(said.commands, soon | {"command_id": "soon", "not_before": soon["ts"] + DAY_MS}, "command_id")
+    order(said, soon | {"command_id": "soon", "not_before": soon["ts"] + DAY_MS})
 
 
 def _crowd_a_channel(said: Said) -> None:
@@ -199,7 +203,7 @@ def _crowd_a_channel(said: Said) -> None:
     first = orjson.loads(value) | {"channel": "coupon"}
     for identity, later in (("one", 20 * DAY_MS), ("two", 35 * DAY_MS)):
         more = first | {"command_id": identity, "not_before": first["ts"] + later}
-        publish(said.commands, more, "command_id")
+        order(said, more)
 
 
 def _stop_deciding(said: Said) -> None:
@@ -290,11 +294,11 @@ def test_commands_to_whom_they_must_not_reach_are_named(truth: Truth, said: Said
     user, ts = next(
         (user, ts)
         for user, ts in everybody
-        if (truth.is_held_out(user) if reason == "held out" else not truth.may_contact(user, "email", ts))
+        if (truth.is_held_out(user) if reason == "held out" else not truth.may_contact(user, "email", ts, ts))
     )
     decision = alert(user, ts) | {"action": "email", "cost": 0.002, "command_id": "wrong"}
     said.decisions[decision["alert_id"], "opened", "high"] = {orjson.dumps(decision)}
-    publish(said.commands, command(decision), "command_id")
+    order(said, command(decision))
 
     verdict: Verdict = judge(truth, said, LIMITS)
 
@@ -302,20 +306,24 @@ def test_commands_to_whom_they_must_not_reach_are_named(truth: Truth, said: Said
     assert verdict.first == user
 
 
-def test_a_consent_counts_from_when_it_is_given_or_may_have_been_read() -> None:
-    """One profile a day, the twentieth of which allows e-mail: ten and two days are twelve days ahead."""
+def test_a_consent_counts_from_when_it_is_given_or_before_it_if_it_was_read() -> None:
+    """E-mail is allowed on the 20th day, and refused on the 30th; a day is written in a second."""
     profiles = [
         {"type": "profile", "user_id": "ada", "event_id": str(day), "ts": START + day * DAY_MS}
-        | {"consent": {"email": True} if day == 20 else {}}
+        | {"consent": {"email": day == 20} if day in {20, 30} else {}}
         for day in range(40)
     ]
-    records = [Record("customers", 0, n, None, orjson.dumps(body)) for n, body in enumerate(profiles)]
-    truth = Truth(records, replace(RULES, backlog=10))
+    records = [
+        Record("customers", 0, n, None, orjson.dumps(body), n * 1_000) for n, body in enumerate(profiles)
+    ]
+    truth = Truth(records, RULES)
 
-    days = [day for day in range(40) if truth.may_contact("ada", "email", START + day * DAY_MS)]
+    def allowed(written: int) -> list[int]:
+        return [day for day in range(40) if truth.may_contact("ada", "email", START + day * DAY_MS, written)]
 
-    assert days == list(range(8, 40))
-    assert not truth.may_contact("ada", "sms", START + 25 * DAY_MS)
+    assert allowed(written=19_999) == list(range(21, 31))
+    assert allowed(written=20_000) == list(range(31))
+    assert not truth.may_contact("ada", "sms", START + 25 * DAY_MS, 40_000)
 
 
 def test_a_customer_with_whom_something_is_wrong_is_told_of_in_full(truth: Truth, said: Said) -> None:

@@ -42,7 +42,18 @@ COUNTED_AS: Final = {
 #: Everything that is counted of a customer: whole numbers, so that one event more or less shows.
 COUNTS: Final = ("clicks", *COUNTED_AS.values(), "value_micros")
 CHANNELS: Final = {"email": "email", "sms": "sms", "call": "call", "coupon": "onsite"}
-_COLUMNS: Final = ["topic", "partition", "offset", "user", "type", "ts", "event_id", "amount", "body"]
+_COLUMNS: Final = [
+    "topic",
+    "partition",
+    "offset",
+    "user",
+    "type",
+    "ts",
+    "event_id",
+    "amount",
+    "body",
+    "written",
+]
 
 
 @dataclass(frozen=True)
@@ -54,8 +65,6 @@ class Rules:
     active_within_days: int
     salt: str
     holdout_share: float
-    #: By how many events the input is kept ahead of the workers, but that days are sent whole.
-    backlog: int
     low_rating: float = 2.0
     low_survey: float = 3.0
 
@@ -136,9 +145,9 @@ class Truth:
         return found
 
     @cached_property
-    def consents(self) -> dict[tuple[str, str], list[tuple[int, bool]]]:
-        """(user, channel) → what was said about it, by time."""
-        said: dict[tuple[str, str], list[tuple[int, bool]]] = {}
+    def consents(self) -> dict[tuple[str, str], list[tuple[int, bool, int]]]:
+        """(user, channel) → what was said about it, by time: (time, allowed, when it was written)."""
+        said: dict[tuple[str, str], list[tuple[int, bool, int]]] = {}
         for event in self.sent[self.sent.type.isin(["profile", "unsubscribed"])].itertuples():
             body: Any = event.body
             if event.type == "profile":
@@ -148,26 +157,21 @@ class Truth:
                     [body["channel"]] if "channel" in body else ["email", "sms", "call"], False
                 )
             for channel, allowed in spoken.items():
-                said.setdefault((str(event.user), channel), []).append((int(event.ts), allowed))
+                said.setdefault((str(event.user), channel), []).append(
+                    (int(event.ts), allowed, int(event.written))
+                )
         return {place: sorted(each) for place, each in said.items()}
 
-    def may_contact(self, user: str, channel: str, ts: int) -> bool:
-        """Whether consent as of `ts`, or one that may have been read by then, allows a command."""
+    def may_contact(self, user: str, channel: str, ts: int, written: int) -> bool:
+        """Whether consent allows a command that was first written at `written` about an alert of `ts`.
+
+        A decision waits for the slowest partition, and is made by all that has been read of its customer:
+        what was said after the alert may allow it, if it stood in the log before the command did.
+        """
         said = self.consents.get((user, CHANNELS[channel]), [])
-        before = [allowed for when, allowed in said if when < ts]
+        before = [allowed for when, allowed, _ in said if when < ts]
         standing = before[-1] if before else channel == "coupon"
-        times = self._times
-        ahead = times[min(int(np.searchsorted(times, ts)) + self._read_ahead, len(times) - 1)]
-        return standing or any(allowed for when, allowed in said if ts <= when <= ahead)
-
-    @cached_property
-    def _read_ahead(self) -> int:
-        """What customers say may be read so many events ahead: the day under way and the next one, too."""
-        return self.rules.backlog + 2 * int(np.bincount((self._times - self._times[0]) // DAY_MS).max())
-
-    @cached_property
-    def _times(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        return np.sort(self.sent.ts.to_numpy())
+        return standing or any(allowed for when, allowed, known in said if when >= ts and known <= written)
 
     def is_held_out(self, user: str) -> bool:
         """Whether the customer must be left alone."""
@@ -196,7 +200,7 @@ def _row(record: Record) -> tuple[Any, ...]:
     place = record.topic, record.partition, record.offset
     # Of millions of events few are of another customer or kind.
     user, name = sys.intern(body.get("user_id", "")), sys.intern(name)
-    return (*place, user, name, body["ts"], body.get("event_id", ""), amount, kept)
+    return (*place, user, name, body["ts"], body.get("event_id", ""), amount, kept, record.written)
 
 
 def _promised(everything: pd.DataFrame, lateness_ms: int) -> pd.Series[float]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.storm.said import Published, Said
     from tests.storm.truth import Truth
 
-_SHOWN: Final = 5
+_SHOWN: Final = 20
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,13 @@ def _limits(truth: Truth, said: Said, limits: Limits, verdict: Verdict) -> None:
     verdict.note("commands_forbidden", [c for c in commands if truth.is_held_out(c["user_id"])])
     verdict.note(
         "commands_forbidden",
-        [c for c in commands if not truth.may_contact(c["user_id"], c["channel"], c["ts"])],
+        [
+            command
+            for command in commands
+            if not truth.may_contact(
+                command["user_id"], command["channel"], command["ts"], said.written[command["command_id"]]
+            )
+        ],
     )
     spent: Counter[int] = Counter()
     last: dict[int, str] = {}
