@@ -66,6 +66,17 @@ class BulkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         return consumer
 
 
+class Unremembered(dict[TP, int | None]):
+    """How far Faust believes to have read, which it looks up before it passes a batch on, and is not told.
+
+    It drops what ends below that. But it notes a batch once there is room for it downstream, and if that
+    takes until after a seek, what was sought for is dropped. What is read twice the guard sees.
+    """
+
+    def __getitem__(self, _: TP) -> None:
+        """Nothing: what was read before decides nothing."""
+
+
 class BulkConsumer(driver.Consumer):  # type: ignore[misc]
     """Delivers batches and commits the acknowledged prefix of what it delivered."""
 
@@ -75,7 +86,11 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
         #: Partitions of which somebody wants to know how far they were read, and how far they were.
         self._asked: set[TP] = set()
         self._passed: dict[TP, int] = {}
+        #: The generation in which we own what we own, None in a rebalance; and the one that was sought for.
+        self._dealt: int | None = None
+        self._sought: int | None = None
         super().__init__(*args, **kwargs)
+        self._read_offset = Unremembered()
         self.standing = Standing(self._thread)
         self.window = Window(self.app.in_flight_bytes)
 
@@ -87,8 +102,9 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
         await self._look()
         if not await self.window.has_room(timeout):
             return
-        records, active = await self._wait_next_records(timeout)
+        # Before the fetch: what was fetched in an older generation may lie behind what this one has to read.
         generation = self.app.consumer_generation_id
+        records, active = await self._wait_next_records(timeout)
         if records is None or self.should_stop:
             return
         if not self.flow_active:
@@ -217,16 +233,30 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
 
     async def perform_seek(self) -> None:
         """Go to the committed offsets; what was delivered and not committed is delivered again."""
+        dealt = self._dealt
         self._forget(*self._inflight)
         self._passed.clear()
         await super().perform_seek()
+        if dealt == self._dealt:
+            self._sought = dealt
         known = {tp: offset for tp, offset in self._read_offset.items() if offset is not None}
         unknown = [tp for tp in self.assignment() if tp not in known]
         starts = await self.earliest_offsets(*unknown) if unknown else {}
         self.guard.expect({**known, **starts})
 
+    def resume_flow(self) -> None:
+        """Read on, unless the next rebalance has begun: Faust ends one in the midst of another."""
+        if self._dealt is not None and self._sought == self._dealt:
+            super().resume_flow()
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """From now on the places of these partitions may be sought, and read from."""
+        self._dealt = generation_id
+        await super().on_partitions_assigned(assigned, generation_id)
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget partitions that go."""
+        self._dealt = None
         await super().on_partitions_revoked(revoked)
         self._forget(*revoked)
         self.guard.forget(set(revoked))

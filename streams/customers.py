@@ -85,11 +85,11 @@ class CustomerPartition(Partition):
 
     # -- events
 
-    async def take(self, event: Any) -> None:
+    async def take(self, event: Any) -> bool:
         """See `Partition`."""
         # Though it was not applied yet: no topic with something to apply is idle.
         self._idleness.seen(self._logical(event))
-        await super().take(event)
+        return await super().take(event)
 
     def apply(self, events: Sequence[Any]) -> None:
         """Apply polls of the input topics, those of one topic together, and answer their triggers."""

@@ -106,15 +106,16 @@ class Partition(abc.ABC):
         assert self._task is None, "a partition has one task"
         self._task = asyncio.create_task(self._run(), name=f"{type(self).__name__}-{self.number}")
 
-    async def take(self, event: Any) -> None:
+    async def take(self, event: Any) -> bool:
         """Have a batch applied with the next round; it is acknowledged once it is durable.
 
         What comes while a round is under way gathers and is applied at once: each call into numpy costs
-        the same for one event as for a hundred.
+        the same for one event as for a hundred. False if the partition is given up before it can be.
         """
-        if await self.usable():
+        if usable := await self.usable():
             self._waiting.append(event)
             self.wake()
+        return usable
 
     async def usable(self) -> bool:
         """Wait until batches may be applied; False if the partition is given up."""

@@ -70,8 +70,11 @@ async def together(*coroutines: Coroutine[Any, Any, None]) -> None:
     swallowed its cancellation.
     """
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    everything = asyncio.gather(*tasks)
+    # Who is cancelled does not look at it any more, and asyncio would complain.
+    everything.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
-        await asyncio.shield(asyncio.gather(*tasks))
+        await asyncio.shield(everything)
     finally:
         ending = asyncio.gather(*(cancelled(task) for task in tasks))
         while not ending.done():

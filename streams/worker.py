@@ -80,12 +80,13 @@ class Worker:
         """Give a batch to its partition, waited for while it starts.
 
         A batch of an older generation comes again. It must not overtake what comes before it, so it is
-        dropped even if its partition is here again.
+        dropped even if its partition is here again. One of this generation does not, so it is not dropped
+        with a partition that is begun anew.
         """
         while self._is_current(event):
             # Every revocation parks all partitions, so one that is owned here was assigned since.
-            if (found := table.get(event.message.partition)) is not None and found.owned:
-                await found.take(event)
+            found = table.get(event.message.partition)
+            if found is not None and found.owned and await found.take(event):
                 return
             if not self._owns(event):
                 return

@@ -368,7 +368,7 @@ async def test_whoever_waits_for_a_recovery_is_let_go_when_the_partition_is_revo
 
     await partition.park()
 
-    await asyncio.wait_for(taking, 1)
+    assert await asyncio.wait_for(taking, 1) is False, "whoever handed it out has to know"
     assert event.acked == 0
     assert not await partition.resume()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import subprocess
 import sys
@@ -112,6 +113,16 @@ async def test_of_several_none_runs_on_when_they_are_cancelled_however_late_one_
 
     assert ended == 2
     assert task.cancelled()
+
+
+async def test_several_that_are_called_off_leave_no_complaint(caplog: pytest.LogCaptureFixture):
+    task = asyncio.create_task(together(asyncio.sleep(60), asyncio.sleep(60)))
+    await asyncio.sleep(0)
+    await cancelled(task, again_seconds=0.01)
+    del task
+    gc.collect()
+
+    assert caplog.text == ""
 
 
 async def test_of_several_none_runs_on_after_one_of_them_failed():

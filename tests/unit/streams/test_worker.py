@@ -455,3 +455,24 @@ async def test_a_revocation_that_was_cut_short_leaves_no_task_behind(group: Grou
         batch = group.batch("orders", buys(ADA))
         await group.worker.observe(batch)
         await group.acked(batch)
+
+
+async def test_a_batch_outlives_a_partition_that_is_begun_anew_in_its_generation(group: Group):
+    """Nothing would read it again, and what comes behind it would look as if it had been counted."""
+    group.context.models.loaded.set()
+    group.assign(0)
+    hanging = asyncio.Event()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CustomerPartition, "settled", lambda _: hanging.wait())
+        await asyncio.sleep(0.01)
+        batch = group.batch("orders", buys(ADA))
+        observing = asyncio.create_task(group.worker.observe(batch))
+        await asyncio.sleep(0.01)
+        await group.worker._abandon_start()
+        await group.worker._park()
+
+    group.worker.assigned(group.app.assigned)
+
+    await group.acked(batch)
+    await observing
+    assert group.users(0) == {ADA}
