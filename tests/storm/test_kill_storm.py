@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.broker, pytest.mark.kafka]
 
 DROPPING = ("-m", "tests.storm.dropping_worker")
+LATE = ("-m", "tests.storm.late_worker")
 UNGUARDED = ("-m", "tests.storm.unguarded_worker")
 
 
@@ -96,6 +98,27 @@ async def test_the_verifier_finds_what_is_lost_without_the_hole_guard(bootstrap:
     assert outcome.verdict.first in "".join(outcome.verdict.faults)
 
 
+@pytest.mark.slow
+async def test_rebalances_that_begin_before_the_last_one_ended_lose_nothing(
+    bootstrap: str, tmp_path: Path
+) -> None:
+    outcome = await weather(
+        bootstrap,
+        tmp_path,
+        _one_upon_another(8),
+        events=40_000,
+        arrivals=400,
+        backlog=40_000,
+        session_seconds=3,
+        program=LATE,
+    )
+
+    print(report(outcome))
+    record("rebalances upon one another", outcome)
+    assert outcome.verdict.is_clean, report(outcome)
+    assert min(outcome.verdict.alerts, outcome.verdict.commands, outcome.verdict.labels) > 1_000
+
+
 async def _dropping(bootstrap: str, folder: Path, program: tuple[str, ...]) -> Outcome:
     return await weather(
         bootstrap,
@@ -119,5 +142,24 @@ def _rebalances(count: int) -> Trouble:
             await victim.processing(PATIENCE_S)
             await victim.kill()
             await victim.start()
+
+    return trouble
+
+
+def _one_upon_another(count: int) -> Trouble:
+    """Two workers go and come back shortly after one another, while the third reads."""
+
+    async def trouble(_: Storm, fleet: list[Member]) -> None:
+        rng = random.Random(1)
+        for number in range(count):
+            await asyncio.gather(*(member.ready() for member in fleet))
+            victims = fleet[number % 3], fleet[(number + 1) % 3]
+            await asyncio.gather(*(victim.processing(PATIENCE_S) for victim in victims))
+            for victim in victims:
+                await asyncio.sleep(rng.random() * 2)
+                await victim.stop()
+            for victim in victims:
+                await asyncio.sleep(rng.random() * 2)
+                await victim.start()
 
     return trouble
