@@ -102,6 +102,8 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
         await self._look()
         if not await self.window.has_room(timeout):
             return
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
         # Before the fetch: what was fetched in an older generation may lie behind what this one has to read.
         generation = self.app.consumer_generation_id
         records, active = await self._wait_next_records(timeout)

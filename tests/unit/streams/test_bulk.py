@@ -404,6 +404,20 @@ async def test_records_fetched_in_an_older_generation_are_not_delivered_in_a_new
     assert not consumer.guard.is_sure(ORDERS)
 
 
+async def test_what_is_read_once_the_flow_is_resumed_belongs_to_the_generation_of_then(consumer: Any):
+    """Else the first poll of each generation would be dropped, and read again."""
+    consumer.stop_flow()
+    consumer.polled[ORDERS] = records(0, 1)
+    polling = asyncio.create_task(anext(consumer.getmany(1.0)))
+    await asyncio.sleep(0)
+
+    consumer.app.consumer_generation_id = 2
+    consumer.resume_flow()
+
+    _, message = await asyncio.wait_for(polling, 1)
+    assert (offsets(message.value), message.generation_id) == ([0, 1], 2)
+
+
 def commits(consumer: Any, monkeypatch: pytest.MonkeyPatch, offset: int) -> None:
     """The broker knows this offset of ORDERS, which is ours."""
 
