@@ -8,6 +8,7 @@ loses events around rebalances (docs/operations.md).
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import faust
@@ -37,7 +38,7 @@ fetching.use_plain_records()
 class BulkMessage(ConsumerMessage):  # type: ignore[misc]
     """A batch of records of one topic partition; `offset` is the last one's."""
 
-    __slots__ = ("first_offset", "weight")
+    __slots__ = ("after", "first_offset", "number", "weight")
 
 
 class BulkSchema(Schema):  # type: ignore[misc]
@@ -83,6 +84,9 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.guard = HoleGuard()
         self._inflight: dict[TP, deque[BulkMessage]] = defaultdict(deque)
+        #: Numbers of batches, and of the newest one of each partition since its place was sought.
+        self._numbers = count()
+        self._newest: dict[TP, int] = {}
         #: Partitions of which somebody wants to know how far they were read, and how far they were.
         self._asked: set[TP] = set()
         self._passed: dict[TP, int] = {}
@@ -152,6 +156,8 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
             generation_id=generation,
         )
         message.first_offset = first.offset
+        message.after, message.number = self._newest.get(tp), next(self._numbers)
+        self._newest[tp] = message.number
         self._inflight[tp].append(message)
         self.window.add(message)
         return message
@@ -238,6 +244,7 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
         dealt = self._dealt
         self._forget(*self._inflight)
         self._passed.clear()
+        self._newest.clear()
         await super().perform_seek()
         if dealt == self._dealt:
             self._sought = dealt

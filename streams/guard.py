@@ -1,8 +1,8 @@
-"""The guard of the hole through which stock Faust loses events around rebalances (docs/operations.md)."""
+"""Guards of the ways on which stock Faust loses events around rebalances (docs/operations.md)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,3 +73,38 @@ class HoleGuard:
         self._armed.discard(tp)
         self.next[tp] = records[-1].offset + 1
         return records, None
+
+
+class LostBatchError(RuntimeError):
+    """A batch was handed out and did not arrive, and what follows it did."""
+
+
+class Numbered(Protocol):
+    """A batch; `number` is its own, `after` that of the one handed out before it, None behind a seek."""
+
+    tp: TP
+    number: int
+    after: int | None
+
+
+class Succession:
+    """Knows which batch arrived last of each partition, and that none is missing before the next.
+
+    The hole guard sees what is fetched. Behind it batches pass through Faust's hands, and one that is dropped
+    there without a seek would be missing for good: what follows would make it look as if it was counted.
+    """
+
+    def __init__(self) -> None:
+        self._arrived: dict[TP, int] = {}
+
+    def require(self, batch: Numbered) -> None:
+        """Raises LostBatchError if `batch` does not follow what arrived last."""
+        if batch.after is not None and batch.after != self._arrived.get(batch.tp):
+            raise LostBatchError(
+                f"a batch of {batch.tp.topic}/{batch.tp.partition} was handed out and did not arrive: begun "
+                "anew, the worker reads it again"
+            )
+
+    def arrived(self, batch: Numbered) -> None:
+        """`batch` is where it will be applied."""
+        self._arrived[batch.tp] = batch.number

@@ -12,6 +12,7 @@ from features.layout import TOPICS
 from streams.customers import CustomerPartition
 from streams.dispatching import DispatchPartition
 from streams.engine import RevokedError
+from streams.guard import Succession
 from streams.logs import logger
 from streams.stopping import cancelled, together
 from streams.training import Training
@@ -45,6 +46,7 @@ class Worker:
         self.error: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._starting: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._succession = Succession()
         context.models.on_change(self.wake)
 
     # -- batches
@@ -86,8 +88,11 @@ class Worker:
         while self._is_current(event):
             # Every revocation parks all partitions, so one that is owned here was assigned since.
             found = table.get(event.message.partition)
-            if found is not None and found.owned and await found.take(event):
-                return
+            if found is not None and found.owned:
+                self._succession.require(event.message)
+                if await found.take(event):
+                    self._succession.arrived(event.message)
+                    return
             if not self._owns(event):
                 return
             await self._next_change()

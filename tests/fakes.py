@@ -166,6 +166,7 @@ class Batched:
         self.partition = partition
         self.tp = (topic, partition)
         self.generation_id = generation
+        self.number, self.after = 0, None
         self.acked = 0
 
     def ack(self) -> None:

@@ -249,6 +249,20 @@ async def test_a_poll_is_one_message_for_each_partition(consumer: Any):
     assert found[0][1].generation_id == 1
 
 
+async def test_each_batch_names_the_one_before_it_in_its_partition_unless_its_place_was_sought(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+):
+    commits(consumer, monkeypatch, 0)
+    (_, first), (_, other) = await poll(consumer, orders=records(0), reviews=records(0))
+    ((_, second),) = await poll(consumer, orders=records(1))
+    await consumer.perform_seek()
+    ((_, again),) = await poll(consumer, orders=records(0, 1))
+
+    assert (first.after, other.after, again.after) == (None, None, None)
+    assert second.after == first.number
+    assert len({message.number for message in (first, other, second, again)}) == 4
+
+
 async def test_only_the_acknowledged_prefix_of_the_batches_is_committed(consumer: Any):
     messages = [(await poll(consumer, orders=records(*span)))[0][1] for span in [(0, 1), (2,), (3, 4), (5,)]]
     one, two, three, four = messages

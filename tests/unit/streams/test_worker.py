@@ -15,7 +15,7 @@ from features.layout import TOPICS
 from models.alerts import Alert
 from streams.customers import CustomerPartition
 from streams.flood import TooManyDeadLettersError
-from streams.guard import HoleGuard
+from streams.guard import HoleGuard, LostBatchError
 from streams.recovery import RecoveryError
 from streams.window import Window
 from streams.worker import PER_USER, AssignmentError, Worker
@@ -325,6 +325,34 @@ async def test_an_error_over_a_batch_stops_the_worker_instead_of_losing_the_batc
     with pytest.raises(TooManyDeadLettersError):
         await asyncio.wait_for(group.worker.error, 1)
     assert batch.acked == 0
+
+
+async def test_a_batch_that_was_lost_on_its_way_stops_the_worker_before_the_next_one_hides_it(group: Group):
+    group.assign(0)
+    await group.ready()
+    first, lost, behind = (group.batch("orders", buys(ADA, day)) for day in (0.1, 0.2, 0.3))
+    first.number, lost.number, behind.number = 7, 8, 9
+    lost.after, behind.after = 7, 8
+    await group.worker.observe(first)
+    await group.acked(first)
+
+    with pytest.raises(LostBatchError, match="orders/0"):
+        await group.worker.observe(behind)
+
+    assert isinstance(group.worker.error.exception(), LostBatchError)
+    assert not behind.acked
+
+
+async def test_what_comes_after_a_seek_follows_nothing(group: Group):
+    group.assign(0)
+    await group.ready()
+    first, again = (group.batch("orders", buys(ADA, day)) for day in (0.1, 0.2))
+    first.number, again.number, again.after = 7, 9, None
+    await group.worker.observe(first)
+
+    await group.worker.observe(again)
+
+    await group.acked(first, again)
 
 
 async def test_a_partition_that_cannot_heal_stops_the_worker(group: Group):
