@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from features.layout import TOPICS
 from streams.authorisation import require_rights
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 log = logger(__name__)
 
+_NEVER_SECONDS: Final = 365 * 86_400.0
+
 
 def faust_app(settings: Settings) -> BulkApp:
     """The Faust app: one consumer group, its assignor, no tables and no web server of its own."""
@@ -63,6 +65,8 @@ def faust_app(settings: Settings) -> BulkApp:
         # At the next heartbeat a worker hears of a rebalance, for which all others wait.
         broker_heartbeat_interval=min(kafka.session_timeout_seconds / 4, 1.0),
         broker_request_timeout=max(kafka.session_timeout_seconds + 10, 40),
+        # A worker with nothing assigned never polls, and would leave the group for good after 1000 s.
+        broker_max_poll_interval=_NEVER_SECONDS,
         broker_max_poll_records=5_000,
         worker_redirect_stdouts=False,
     )

@@ -114,15 +114,15 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
         if records is None or self.should_stop:
             return
         if not self.flow_active:
-            self.guard.arm(*records)
+            self._drop(*records)
             await self._seek_while_stopped()
             return
         for tp, fetched in records.items():
             if not self.flow_active or generation != self.app.consumer_generation_id:
-                self.guard.arm(*records)
+                self._drop(*records)
                 return
             if active is not None and tp not in active and tp not in self._buffered_partitions:
-                self.guard.arm(tp)
+                self._drop(tp)
                 continue
             admitted, again = self.guard.admit(tp, fetched)
             if again is not None:
@@ -130,6 +130,14 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
                 await self._read_again(tp, again)
             elif admitted:
                 yield tp, self._message(tp, admitted, generation)
+
+    def _drop(self, *tps: TP) -> None:
+        """Records of these partitions were fetched and are not delivered: they are read again.
+
+        By the next poll, since nothing may follow that would show the hole.
+        """
+        self.guard.arm(*tps)
+        self._asked.update(tps)
 
     async def _seek_while_stopped(self) -> None:
         try:
@@ -208,6 +216,10 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
             return False
         return place >= end or self._has_passed(tp, end)
 
+    def has_unacknowledged(self, tp: TP) -> bool:
+        """Whether anything that was delivered is not durable yet, or not even applied."""
+        return any(not message.acked for message in self._inflight.get(tp, ()))
+
     def _has_passed(self, tp: TP, end: int) -> bool:
         """Whether what is left before `end` is never delivered; known from the next poll on."""
         if self._passed.get(tp, 0) >= end:
@@ -265,7 +277,9 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget partitions that go."""
-        self._dealt = None
+        self._dealt = self._sought = None
+        # Also where nothing was ours so far: Faust would read on while the places of what comes are sought.
+        self.stop_flow()
         await super().on_partitions_revoked(revoked)
         self._forget(*revoked)
         self.guard.forget(set(revoked))

@@ -74,6 +74,10 @@ class Training:
     async def take(self, event: Any) -> None:
         """Learn from one poll of `examples`. Acknowledged at once: the trainer keeps its own place."""
         await self._ready.wait()
+        if event.value[0].offset > self._next:
+            # `examples` was another worker's for a while, which has learned, published and committed.
+            self._published = max(self._published or 0, self._context.models.learned)
+            await self._catch_up()
         await self._read(event.value)
         event.ack()
 

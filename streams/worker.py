@@ -187,7 +187,7 @@ class Worker:
 
     def _new_customers(self, number: int) -> CustomerPartition:
         after = self._context.settings.worker.idle_after_seconds
-        idleness = Idleness(after, lambda topic: self._at_end(topic, number))
+        idleness = Idleness(after, lambda topic: self._has_read(topic, number))
         return CustomerPartition(
             number,
             self._context,
@@ -220,6 +220,11 @@ class Worker:
 
     def _at_end(self, topic: str, number: int) -> bool:
         return bool(self._app.consumer.at_end(TP(self._context.topics[topic], number)))
+
+    def _has_read(self, topic: str, number: int) -> bool:
+        """Whether all of a topic was handed out, and nothing of it waits behind something else."""
+        tp = TP(self._context.topics[topic], number)
+        return self._at_end(topic, number) and not self._app.consumer.has_unacknowledged(tp)
 
     def _has_applied(self, topic: str, number: int, offset: int) -> bool:
         """Whether nothing of a topic lies behind `offset`, not even what was handed out already."""

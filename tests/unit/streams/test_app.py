@@ -58,6 +58,11 @@ async def test_faust_gets_brokers_group_and_times_from_the_settings():
     assert app.fetch_wait_ms == 33
 
 
+async def test_a_worker_that_has_nothing_to_poll_stays_in_its_group():
+    """By default one without partitions leaves it after 1000 s, and cannot come back: it never polls."""
+    assert faust_app(load()).conf.broker_max_poll_interval > 30 * 86_400
+
+
 async def test_credentials_follow_the_security_protocol():
     def credentials(protocol: str) -> Any:
         sasl = {"sasl_username": "cw", "sasl_password": "hunter2"} if protocol.startswith("SASL") else {}

@@ -130,6 +130,22 @@ async def test_a_batch_that_was_learned_already_changes_nothing(broker: FakeBrok
     assert len(broker.logs["models", 0].records) == published
 
 
+async def test_what_another_worker_learned_from_meanwhile_is_learned_here_too(
+    broker: FakeBroker, tmp_path: Path
+):
+    """`examples` was taken away and came back, and begins where the other one has committed."""
+    found = await training(broker, tmp_path / "here")
+    fill(broker)
+    there = await training(broker, tmp_path / "there")
+    follow(broker, found)
+    published = len(broker.logs["models", 0].records)
+
+    await found.take(Batched("examples", broker.logs["examples", 0].records[-1:]))
+
+    assert weights(found.trainer.models()) == weights(there.trainer.models())
+    assert len(broker.logs["models", 0].records) == published
+
+
 @pytest.mark.parametrize("cut", [1, len(PARTS) // 2, len(PARTS) - 1])
 async def test_a_trainer_that_resumes_from_its_checkpoint_learns_the_same(
     broker: FakeBroker, tmp_path: Path, cut: int

@@ -43,12 +43,17 @@ class App:
         self.window = Window(1)
         self.assigned: set[TP] = set()
         self.ended: set[TP] = set()
+        #: Partitions of which a batch was delivered that is not acknowledged.
+        self.waiting: set[TP] = set()
 
     def at_end(self, tp: TP) -> bool:
         return tp in self.ended
 
     def assignment(self) -> set[TP]:
         return self.assigned
+
+    def has_unacknowledged(self, tp: TP) -> bool:
+        return tp in self.waiting
 
 
 class Group:
@@ -406,6 +411,20 @@ async def test_a_topic_is_at_its_end_when_all_of_its_log_was_handed_out(group: G
 
     assert group.worker._at_end("orders", 0)
     assert not group.worker._at_end("orders", 1)
+
+
+async def test_a_topic_of_which_a_batch_waits_behind_something_else_is_not_silent(group: Group):
+    """A decision time that was taken without it would be told nothing of it."""
+    group.assign(0)
+    await group.ready()
+    group.hand_out("orders", 5)
+    idleness = group.worker.customers[0]._idleness
+    idleness._after = 0.0
+
+    group.app.waiting = {TP("orders", 0)}
+    assert not idleness.idle("orders")
+    group.app.waiting = set()
+    assert idleness.idle("orders")
 
 
 async def test_what_was_handed_out_is_not_applied_yet(group: Group):
