@@ -7,6 +7,7 @@ loses events around rebalances (docs/operations.md).
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict, deque
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -93,7 +94,10 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
         #: The generation in which we own what we own, None in a rebalance; and the one that was sought for.
         self._dealt: int | None = None
         self._sought: int | None = None
+        #: A seek that takes longer than that; Faust waits twice as long.
+        self._seeking: asyncio.Task[None] | None = None
         super().__init__(*args, **kwargs)
+        self._seek_seconds = self.app.conf.broker_request_timeout / 2
         self._read_offset = Unremembered()
         self.standing = Standing(self._thread)
         self.window = Window(self.app.in_flight_bytes)
@@ -252,7 +256,32 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
             self.guard.arm(tp)
 
     async def perform_seek(self) -> None:
-        """Go to the committed offsets; what was delivered and not committed is delivered again."""
+        """Go to the committed offsets; what was delivered and not committed is delivered again.
+
+        While the group's coordinator is away that takes as long. Faust waits for a while, and then ends the
+        task that lets it read on, for good: so this returns before, and resumes the flow itself.
+        """
+        seeking = asyncio.create_task(self._seek_committed())
+        try:
+            await asyncio.wait([seeking], timeout=self._seek_seconds)
+        except asyncio.CancelledError:
+            seeking.cancel()
+            raise
+        if seeking.done():
+            seeking.result()
+        else:
+            self.log.warning("the group's coordinator does not say where to read on")
+            self._seeking = asyncio.create_task(self._resume_after(seeking))
+
+    async def _resume_after(self, seeking: asyncio.Task[None]) -> None:
+        try:
+            await seeking
+        except Exception as error:  # noqa: BLE001 - as Faust does with what it waits for itself
+            await self.crash(error)
+        else:
+            self.resume_flow()
+
+    async def _seek_committed(self) -> None:
         dealt = self._dealt
         self._forget(*self._inflight)
         self._passed.clear()
@@ -278,6 +307,8 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget partitions that go."""
         self._dealt = self._sought = None
+        if self._seeking is not None:
+            self._seeking.cancel()
         # Also where nothing was ours so far: Faust would read on while the places of what comes are sought.
         self.stop_flow()
         await super().on_partitions_revoked(revoked)

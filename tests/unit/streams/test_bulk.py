@@ -508,6 +508,47 @@ async def test_a_rebalance_that_ends_late_lets_nothing_be_read_in_the_midst_of_t
     assert consumer.flow_active
 
 
+async def test_a_seek_that_takes_longer_than_faust_waits_for_it_resumes_the_flow_when_it_is_through(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """Faust would end the task that resumes it, and nobody would hear of it."""
+    commits(consumer, monkeypatch, 2)
+    back, committed = asyncio.Event(), consumer.seek_to_committed
+
+    async def while_the_coordinator_is_away() -> dict[TP, int]:
+        await back.wait()
+        return await committed()
+
+    monkeypatch.setattr(consumer, "seek_to_committed", while_the_coordinator_is_away)
+    consumer._seek_seconds = 0.01
+    consumer.stop_flow()
+    consumer._sought = None
+
+    await asyncio.wait_for(consumer.perform_seek(), 1)
+    consumer.resume_flow()
+    assert not consumer.flow_active
+    back.set()
+    await asyncio.wait_for(consumer.can_resume_flow.wait(), 1)
+
+    assert consumer.guard.next == {ORDERS: 2}
+
+
+async def test_a_late_seek_that_fails_ends_the_consumer_instead_of_leaving_it_still(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+):
+    async def fails() -> dict[TP, int]:
+        await asyncio.sleep(0.03)
+        raise OSError("gone")
+
+    monkeypatch.setattr(consumer, "seek_to_committed", fails)
+    consumer._seek_seconds = 0.01
+
+    await consumer.perform_seek()
+    await asyncio.wait_for(consumer._seeking, 1)
+
+    assert isinstance(consumer.crash_reason, OSError)
+
+
 async def test_records_of_a_partition_that_is_not_active_yet_are_read_again(consumer: Any):
     await poll(consumer, orders=records(0), reviews=records(0))
 
