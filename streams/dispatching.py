@@ -7,7 +7,7 @@ repeats outputs byte for byte and decides nothing twice.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
@@ -20,6 +20,7 @@ from interventions.ledger import LedgerPartition
 from interventions.policy import CustomerView
 from models.alerts import Alert
 from streams.engine import Engine, RevokedError
+from streams.fencing import known_to_writer
 from streams.logs import logger, pseudonym
 from streams.partition import Partition
 from streams.progress import Progress
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 log = logger(__name__)
 
+_LOOK_SECONDS: Final = 0.1
 _alert = msgspec.json.Decoder(Alert)
 _VALUE = CHANNELS.index("value")
 _LONGEST = len(HALF_LIVES_DAYS) - 1
@@ -68,6 +70,8 @@ class DispatchPartition(Partition):
         self._context = context
         self._customers = customers
         self._next_alert = 0
+        #: Customers who know less than that were waited for in vain.
+        self._excused = 0
         self._unreadable: list[tuple[RecordLike, Rejected]] = []
         self._erasures: set[Erasures] = set()
 
@@ -82,8 +86,29 @@ class DispatchPartition(Partition):
         return self._new_engine(context, "ledger", self.state)
 
     async def can_apply(self) -> bool:
-        """See `Partition`: a customer of whom nothing is known yet would pass for one who refused nothing."""
-        return await self._customers().whole()
+        """See `Partition`: what customers refused must be known, all that was known to who raised the alerts.
+
+        Of an empty table everybody has refused nothing, and to a zombie nobody has since it fell asleep. One
+        hears within a session that its partitions are another's: whoever still has them then is none, though
+        it knows less (the changelog was begun anew).
+        """
+        clock = asyncio.get_running_loop().time
+        end = clock() + self._context.settings.kafka.session_timeout_seconds
+        while await self._customers().whole():
+            needed = self._known_to_raisers()
+            if clock() > end:
+                self._excused = needed
+            if max(self._customers().engine.next_offset, self._excused) >= needed:
+                return True
+            if self.stopping or not self.owned:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        return False
+
+    def _known_to_raisers(self) -> int:
+        """How far the customers' changelog was known to those who raised the alerts that wait."""
+        batches = (batch for batch in self._waiting if not isinstance(batch, Erasures))
+        return max((known_to_writer(record) for batch in batches for record in batch.value), default=0)
 
     def apply(self, events: Sequence[Any]) -> None:
         """Decide about polls of alerts, or forget customers, in the order they came."""

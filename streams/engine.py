@@ -85,7 +85,8 @@ class Engine:
         self._metrics = metrics
         self._config = config
         self._still_ours = still_ours
-        self._next_offset = 0
+        #: Where the next row of the changelog is expected: all before it is in the state.
+        self.next_offset = 0
         self._unacked: list[Acknowledgeable] = []
         self._written_bytes = 0
         self._checkpoint_size = 0
@@ -94,7 +95,7 @@ class Engine:
     async def recover(self) -> None:
         """Rebuild the state, publish again what was not known to be published. Raises RecoveryError."""
         found = await recover(self.state, self._identity, self._path, self._config.client_options)
-        self._next_offset = found.next_offset
+        self.next_offset = found.next_offset
         self._written_bytes = found.tail_bytes
         self._checkpoint_size = self._path.stat().st_size if self._path.exists() else 0
         labels = (self.table, str(self.partition))
@@ -139,7 +140,7 @@ class Engine:
             self._checkpoint(snapshot)
 
     async def _write(self, rows: list[tuple[bytes, bytes | None]]) -> None:
-        place = self._next_offset
+        place = self.next_offset
         messages = [Message(key, value, claim(place + i)) for i, (key, value) in enumerate(rows)]
         with self._metrics.write_seconds.labels(self.table).time():
             sent = await self._sender.send(self._identity.topic, self.partition, messages)
@@ -154,12 +155,12 @@ class Engine:
                 f"{where}: expected to write at {place}, wrote at {first}; {foreign} rows of another's stand "
                 "before or between ours"
             )
-        self._next_offset = end
+        self.next_offset = end
 
     async def _publish(self) -> None:
         outputs: list[Output] = self.state.outputs()
         if outputs:
-            self.ends |= await self._publisher.publish(self.partition, outputs)
+            self.ends |= await self._publisher.publish(self.partition, outputs, self.next_offset)
         self.state.published()
 
     def _checkpoint_due(self, rows: list[tuple[bytes, bytes | None]]) -> bool:
@@ -172,7 +173,7 @@ class Engine:
         )
 
     def _checkpoint(self, rows: list[tuple[bytes, bytes | None]]) -> None:
-        size = checkpoint.write(self._path, self._identity, self._next_offset, rows)
+        size = checkpoint.write(self._path, self._identity, self.next_offset, rows)
         self._written_bytes, self._checkpoint_size, self._checkpoint_at = 0, size, time.monotonic()
         labels = (self.table, str(self.partition))
         self._metrics.checkpoint_bytes.labels(*labels).set(size)
@@ -181,7 +182,7 @@ class Engine:
     async def unchanged(self) -> bool:
         """Whether nobody wrote to the changelog since we did: the state in memory is still the truth."""
         end = await end_offset(self._config.client_options, self._identity.topic, self.partition)
-        return end == self._next_offset
+        return end == self.next_offset
 
     def checkpoint_now(self) -> None:
         """Write a checkpoint of a settled engine, at a graceful stop."""

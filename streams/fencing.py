@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from features.observing import RecordLike
 
 _HEADER: Final = "at"
+_AS_OF: Final = "as_of_row"
 _BYTES: Final = 8
 
 
@@ -33,3 +34,17 @@ def is_void(record: RecordLike) -> bool:
     return bool(headers) and any(
         name == _HEADER and int.from_bytes(place, "big") != record.offset for name, place in headers
     )
+
+
+def knowing(offset: int) -> tuple[tuple[str, bytes], ...]:
+    """Headers of what was said by a writer to whom the changelog was known up to `offset`.
+
+    Whoever acts upon it and knows less is a zombie.
+    """
+    return ((_AS_OF, offset.to_bytes(_BYTES, "big")),)
+
+
+def known_to_writer(record: RecordLike) -> int:
+    """Up to which offset of its changelog the writer of `record` knew; 0 if it does not say."""
+    headers: Sequence[tuple[str, bytes]] = record.headers
+    return next((int.from_bytes(known, "big") for name, known in headers if name == _AS_OF), 0)

@@ -11,6 +11,7 @@ import msgspec
 import xxhash
 
 from features.rejection import Rejected
+from streams.fencing import knowing
 from streams.sending import Header, Message, Sender
 
 if TYPE_CHECKING:
@@ -79,14 +80,18 @@ class Publisher:
         self._metrics = metrics
         self._source = f"/churnwatch/{topics.group}".encode()
 
-    async def publish(self, partition: int, outputs: Sequence[Output]) -> dict[str, int]:
+    async def publish(self, partition: int, outputs: Sequence[Output], as_of_row: int = 0) -> dict[str, int]:
         """Publish to `partition` of each output's topic; returns the end offset of each topic written to.
 
+        `as_of_row` is up to where we know the changelog that they come from: alerts say so to the ledger.
         Raises SendError when a topic does not confirm in time; some may have been published by then.
         """
         by_topic: dict[str, list[Message]] = {}
         for output in outputs:
-            message = Message(output.key, output.value, self.headers(output))
+            headers = self.headers(output)
+            if output.topic == "churn-alerts":
+                headers += knowing(as_of_row)
+            message = Message(output.key, output.value, headers)
             by_topic.setdefault(output.topic, []).append(message)
         ends = await asyncio.gather(
             *(self._send(topic, partition, found) for topic, found in by_topic.items())

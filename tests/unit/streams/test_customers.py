@@ -16,6 +16,7 @@ from models.parts import read_part_chunk
 from models.version_reader import InForce
 from streams.customers import CustomerPartition
 from streams.engine import RevokedError
+from streams.fencing import known_to_writer
 from streams.flood import TooManyDeadLettersError
 from streams.progress import ProgressBoard
 from streams.scores import Score
@@ -207,6 +208,18 @@ async def test_when_every_topic_is_idle_the_wall_clock_lets_time_pass(shop: Shop
     await shop.settle()
 
     assert [score.ts for score in shop.scores] == [day(1)]
+
+
+async def test_an_alert_says_as_of_which_row_it_was_raised(shop: Shop, broker: FakeBroker):
+    buys = await shop.send("orders", event("purchase", "ada", day(0.5)))
+    review = await shop.send("reviews", event("review", "ada", day(0.9), rating=1.0))
+    await shop.settle(buys, review)
+
+    (alert,) = broker.logs["churn-alerts", 0].records
+    rows = broker.logs["g-customers-changelog", 0].records
+    # The row that holds it, and the mark that it was published, which comes later.
+    holding = [row.offset for row in rows if row.key == b"uada"]
+    assert holding[-1] < known_to_writer(alert) <= len(rows)
 
 
 async def test_a_trigger_is_answered_with_the_batch_that_holds_it(shop: Shop):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import count
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,6 +15,7 @@ from interventions.commands import Command, Decision
 from models.alerts import Alert, ModelRef
 from streams.dispatching import DispatchPartition, view_of
 from streams.engine import RevokedError
+from streams.fencing import knowing
 from tests.building import START, Feed, config, core, day, event
 from tests.fakes import Batched, FakeBroker, metric
 from tests.shell import context_of, settle
@@ -32,6 +34,7 @@ class Customers:
         self.recovered = asyncio.Event()
         self.recovered.set()
         self.gone = False
+        self.engine = SimpleNamespace(next_offset=0)
 
     async def whole(self) -> bool:
         await self.recovered.wait()
@@ -50,9 +53,11 @@ class Desk:
     def new_partition(self) -> DispatchPartition:
         return DispatchPartition(0, self.context, lambda: self.customers)
 
-    def batch(self, *alerts: Alert | bytes) -> Batched:
+    def batch(self, *alerts: Alert | bytes, as_of_row: int = 0) -> Batched:
         values = [alert if isinstance(alert, bytes) else msgspec.json.encode(alert) for alert in alerts]
-        return Batched("churn-alerts", [Record(next(self._offsets), b"k", value) for value in values])
+        headers = knowing(as_of_row)
+        records = [Record(next(self._offsets), b"k", value, headers=headers) for value in values]
+        return Batched("churn-alerts", records)
 
     async def send(self, *alerts: Alert | bytes) -> Batched:
         batch = self.batch(*alerts)
@@ -222,6 +227,53 @@ async def test_an_alert_that_came_before_its_customers_had_to_be_read_again_wait
     desk.customers.recovered.clear()
 
     await decides_when_they_are_back(desk, known, batch)
+
+
+@pytest.fixture
+async def zombie(broker: FakeBroker, tmp_path: Path):
+    """A ledger whose customers are those of before it fell asleep; its alert was raised by the new owner."""
+    desk = Desk(broker, tmp_path, kafka={"session_timeout_seconds": 1})
+    Feed(desk.customers.core)(event("purchase", "ada", day(0.5), value=400.0))
+    desk.customers.engine.next_offset = 7
+    await desk.partition.start()
+    yield desk
+    await desk.partition.give_up()
+
+
+async def test_a_zombie_does_not_decide_by_what_it_knew_before_it_fell_asleep(zombie: Desk):
+    batch = zombie.batch(alert(), as_of_row=8)
+    await zombie.partition.take(batch)
+    await asyncio.sleep(0.15)
+    assert zombie.decisions == []
+
+    await asyncio.wait_for(zombie.partition.park(), 0.5)
+
+    assert zombie.decisions == []
+    assert batch.acked == 0
+
+
+async def test_it_decides_once_it_has_read_what_the_new_owner_knew(zombie: Desk):
+    batch = zombie.batch(alert(), as_of_row=8)
+    await zombie.partition.take(batch)
+    await asyncio.sleep(0.05)
+
+    zombie.customers.engine.next_offset = 8
+
+    await asyncio.wait_for(zombie.settle(batch), 0.5)
+    assert len(zombie.decisions) == 1
+
+
+async def test_whoever_still_owns_a_partition_after_a_session_is_no_zombie(zombie: Desk):
+    """Alerts may be older than the changelog: it is begun anew where a state is given up."""
+    first, second = zombie.batch(alert(), as_of_row=8), zombie.batch(alert(number=1), as_of_row=8)
+    began = asyncio.get_running_loop().time()
+    await zombie.partition.take(first)
+    await asyncio.wait_for(zombie.settle(first), 2)
+    assert asyncio.get_running_loop().time() - began > 1
+
+    await zombie.partition.take(second)
+    await asyncio.wait_for(zombie.settle(second), 0.5)
+    assert len(zombie.decisions) == 2
 
 
 async def test_a_ledger_that_stops_decides_about_nobody_whom_it_does_not_know(desk: Desk):

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from interventions.commands import Command
+from streams.fencing import known_to_writer
 from streams.outputs import Output, Publisher
 from streams.sending import Sender, SendError
 from streams.topics import Topics
@@ -74,10 +75,11 @@ async def test_outputs_go_to_their_topics_in_order_and_the_ends_are_told(
     decision = Output("decisions", b"ada", b'{"ts":1}')
     later = Output("churn-alerts", b"bob", b'{"ts":2}')
 
-    ends = await publisher.publish(3, [ALERT, decision, later])
+    ends = await publisher.publish(3, [ALERT, decision, later], as_of_row=7)
 
     assert ends == {"churn-alerts": 2, "decisions": 1}
     assert [r.key for r in broker.logs["eu.churn-alerts", 3].records] == [b"ada", b"bob"]
+    assert [known_to_writer(r) for r in broker.logs["eu.churn-alerts", 3].records] == [7, 7]
     assert broker.logs["eu.decisions", 3].records[0].headers == publisher.headers(decision)
     assert metric(metrics.registry, "send_seconds_count", topic="decisions") == 1
 
