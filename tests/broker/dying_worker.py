@@ -77,12 +77,12 @@ def half_published(fuse: Fuse, first: str) -> None:
     """Some outputs of a publication went out, the topics that begin with `first`, the others did not."""
 
     def around(publish: Method) -> Method:
-        async def wrapped(publisher: Publisher, partition: int, outputs: Any) -> Any:
+        async def wrapped(publisher: Publisher, partition: int, outputs: Any, *rest: Any) -> Any:
             chosen = [output for output in outputs if output.topic.startswith(first)]
             if 0 < len(chosen) < len(outputs) and fuse.burn():
-                await publish(publisher, partition, chosen)
+                await publish(publisher, partition, chosen, *rest)
                 await die()
-            return await publish(publisher, partition, outputs)
+            return await publish(publisher, partition, outputs, *rest)
 
         return wrapped
 
@@ -93,11 +93,11 @@ def alerts_torn(fuse: Fuse) -> None:
     """Half the alerts of a write went out."""
 
     def around(publish: Method) -> Method:
-        async def wrapped(publisher: Publisher, partition: int, outputs: Any) -> Any:
+        async def wrapped(publisher: Publisher, partition: int, outputs: Any, *rest: Any) -> Any:
             if len(outputs) > 1 and outputs[0].topic == "churn-alerts" and fuse.burn():
-                await publish(publisher, partition, outputs[: len(outputs) // 2])
+                await publish(publisher, partition, outputs[: len(outputs) // 2], *rest)
                 await die()
-            return await publish(publisher, partition, outputs)
+            return await publish(publisher, partition, outputs, *rest)
 
         return wrapped
 
