@@ -203,7 +203,7 @@ def test_three_secured_brokers_replicate_and_no_file_of_passwords_is_open_to_oth
         admin = cluster.admin(cluster.bootstrap)
         admin.create_topics([NewTopic("t", num_partitions=3)])["t"].result(30)
         in_sync = [0]
-        while min(in_sync) < 3:
+        while min(in_sync, default=0) < 3:
             partitions = admin.list_topics("t", timeout=30).topics["t"].partitions.values()
             in_sync = [len(partition.isrs) for partition in partitions]
 
