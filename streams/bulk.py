@@ -94,9 +94,10 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
         #: The generation in which we own what we own, None in a rebalance; and the one that was sought for.
         self._dealt: int | None = None
         self._sought: int | None = None
-        #: A seek that takes longer than that; Faust waits twice as long.
+        #: What resumes the flow after a seek that was not waited for to its end.
         self._seeking: asyncio.Task[None] | None = None
         super().__init__(*args, **kwargs)
+        # Faust waits for a seek twice as long.
         self._seek_seconds = self.app.conf.broker_request_timeout / 2
         self._read_offset = Unremembered()
         self.standing = Standing(self._thread)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.broker.cluster import WORKER
 from tests.storm.fleet import PATIENCE_S
 from tests.storm.record import record
 from tests.storm.relearning import relearned
@@ -28,9 +29,7 @@ UNGUARDED = ("-m", "tests.storm.unguarded_worker")
 
 
 async def test_a_few_kills_lose_nothing_and_double_nothing(bootstrap: str, tmp_path: Path) -> None:
-    outcome = await weather(
-        bootstrap, tmp_path, kills(4, 2), events=40_000, arrivals=400, backlog=40_000, session_seconds=3
-    )
+    outcome = await _small(bootstrap, tmp_path, kills(4, 2))
 
     assert outcome.verdict.is_clean, report(outcome)
     assert outcome.chronicle.kills >= 4
@@ -79,7 +78,7 @@ async def test_workers_that_keep_their_names_and_learn_survive_kills_too(
 
 @pytest.mark.slow
 async def test_what_every_rebalance_makes_faust_drop_is_read_again(bootstrap: str, tmp_path: Path) -> None:
-    outcome = await _dropping(bootstrap, tmp_path, DROPPING)
+    outcome = await _small(bootstrap, tmp_path, _rebalances(6), DROPPING)
 
     print(report(outcome))
     record("records dropped at every rebalance", outcome)
@@ -91,7 +90,7 @@ async def test_what_every_rebalance_makes_faust_drop_is_read_again(bootstrap: st
 @pytest.mark.slow
 async def test_the_verifier_finds_what_is_lost_without_the_hole_guard(bootstrap: str, tmp_path: Path) -> None:
     """Else a clean verdict would prove nothing."""
-    outcome = await _dropping(bootstrap, tmp_path, UNGUARDED)
+    outcome = await _small(bootstrap, tmp_path, _rebalances(6), UNGUARDED)
 
     print(report(outcome))
     assert outcome.verdict.lost > 0
@@ -102,16 +101,7 @@ async def test_the_verifier_finds_what_is_lost_without_the_hole_guard(bootstrap:
 async def test_rebalances_that_begin_before_the_last_one_ended_lose_nothing(
     bootstrap: str, tmp_path: Path
 ) -> None:
-    outcome = await weather(
-        bootstrap,
-        tmp_path,
-        _one_upon_another(8),
-        events=40_000,
-        arrivals=400,
-        backlog=40_000,
-        session_seconds=3,
-        program=LATE,
-    )
+    outcome = await _small(bootstrap, tmp_path, _one_upon_another(8), LATE)
 
     print(report(outcome))
     record("rebalances upon one another", outcome)
@@ -119,11 +109,13 @@ async def test_rebalances_that_begin_before_the_last_one_ended_lose_nothing(
     assert min(outcome.verdict.alerts, outcome.verdict.commands, outcome.verdict.labels) > 1_000
 
 
-async def _dropping(bootstrap: str, folder: Path, program: tuple[str, ...]) -> Outcome:
+async def _small(
+    bootstrap: str, folder: Path, trouble: Trouble, program: tuple[str, ...] = WORKER
+) -> Outcome:
     return await weather(
         bootstrap,
         folder,
-        _rebalances(6),
+        trouble,
         events=40_000,
         arrivals=400,
         backlog=40_000,
