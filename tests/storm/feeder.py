@@ -13,6 +13,8 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from tests.storm.workload import DISORDER_MS, HOUR_MS, TOPICS, Shop, day_start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streams.settings import Settings
 
 _POLL_S: Final = 0.2
@@ -88,23 +90,11 @@ class Feeder:
 
     def _lag(self, places: list[TopicPartition]) -> int:
         lag = 0
-        for place in self._committed(places):
-            first, end = self._group.get_watermark_offsets(
-                TopicPartition(place.topic, place.partition), timeout=30
-            )
+        for place in _told(self._group.committed, places):
+            where = TopicPartition(place.topic, place.partition)
+            first, end = _told(self._group.get_watermark_offsets, where)
             lag += end - max(place.offset, first)
         return lag
-
-    def _committed(self, places: list[TopicPartition]) -> list[TopicPartition]:
-        """What the group has committed; a coordinator that is still to be found is waited for."""
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                return list(self._group.committed(places, timeout=30))
-            except KafkaException:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(_POLL_S)
 
     def _run(self) -> None:
         while not self._enough.is_set():
@@ -143,3 +133,15 @@ class Feeder:
     def _delivered(self, error: Any, _message: Any) -> None:
         if error is not None:
             self._failed.append(error)
+
+
+def _told(ask: Callable[..., Any], about: Any) -> Any:
+    """What the broker says; a coordinator or a leader that is still to be found is waited for."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return ask(about, timeout=30)
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_S)
