@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 _ENVELOPE: Final = {"event_id": "ce_id", "type": "ce_type", "ts": "ce_time"}
 
 
-def fill_envelope(event: dict[str, Any], found: Iterable[tuple[str, bytes]]) -> None:
+def fill_envelope(event: dict[str, Any], found: Iterable[tuple[str, bytes | None]]) -> None:
     """Take what the envelope of `event` lacks from CloudEvents headers.
 
     `ce_id`, `ce_type` and `ce_time` stand in for `event_id`, `type` and `ts`; of a type such as
-    `com.example.shop.purchase` the last part counts. What the event says itself goes first. Raises
-    Rejected("invalid_utf8") for a header that is none.
+    `com.example.shop.purchase` the last part counts. What the event says itself goes first, and a header
+    that is null says nothing. Raises Rejected("invalid_utf8") for one that is not UTF-8.
     """
     attributes = dict(found)
     for field, header in _ENVELOPE.items():
-        if field not in event and header in attributes:
-            text = _text(header, attributes[header])
+        if field not in event and (value := attributes.get(header)) is not None:
+            text = _text(header, value)
             event[field] = text.rpartition(".")[2] if field == "type" else text
 
 

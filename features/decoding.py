@@ -7,6 +7,7 @@ limit that depends on the state of the interpreter, so a log read twice is judge
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Union, cast
 
@@ -20,8 +21,10 @@ from features.money import Currencies
 from features.rejection import Reason, Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
+
+#: Kafka headers: any name may come more than once, any value may be null.
+Headers = Sequence[tuple[str, bytes | None]]
 
 DAY_MS: Final = 86_400_000
 #: JSON nested deeper than this is refused. Well below the interpreter's own limit, which depends on how
@@ -34,6 +37,8 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _FAULTY_FIELD: Final = re.compile(r" - at .*\b(\w+)(?:\[\.\.\.\])*`$")
 _parse_object: Final = msgspec.json.Decoder(dict[str, Any]).decode
+#: The fields of an object as they are spelled: what is not looked at is passed on as it came.
+_parse_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _REASON_BY_FIELD: Final[dict[str, Reason]] = {
     "type": "unknown_type",
     "ts": "bad_timestamp",
@@ -66,9 +71,7 @@ class EventDecoder:
         # A union made at run time is beyond the type checker.
         self._parse = msgspec.json.Decoder(cast("type[Event | Tick]", Union[wire_types(topic)])).decode  # noqa: UP007
 
-    def decode(
-        self, value: bytes | None, record_ts: int = 0, headers: Sequence[tuple[str, bytes]] = ()
-    ) -> Event | Tick:
+    def decode(self, value: bytes | None, record_ts: int = 0, headers: Headers = ()) -> Event | Tick:
         """The event that `value` spells; its `ts` is an int whatever the spelling.
 
         `record_ts` is the timestamp of the Kafka record, epoch milliseconds; 0 or less if it has none.
@@ -86,7 +89,7 @@ class EventDecoder:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             rejected = _rejection(error)
             if headers and rejected.reason == "missing_field":
-                return self.decode(self._completed(value, headers), record_ts)
+                return self.decode(_completed(value, headers), record_ts)
             raise rejected from None
         # In ASCII without escapes and DEL no string can hold a control character, and 256 characters
         # are 256 bytes: most messages need no look at their ids.
@@ -101,10 +104,15 @@ class EventDecoder:
             self._money(event.value, event.currency)
         return event
 
-    def _completed(self, value: bytes, headers: Sequence[tuple[str, bytes]]) -> bytes:
-        event = json_object(value, self._max_bytes)
-        fill_envelope(event, headers)
-        return msgspec.json.encode(event)
+
+def _completed(value: bytes, headers: Headers) -> bytes:
+    """`value`, whose text and depth are checked, with what its envelope lacks taken from `headers`."""
+    try:
+        event: dict[str, Any] = _parse_fields(value)
+    except msgspec.DecodeError as error:
+        raise _rejection(error) from None
+    fill_envelope(event, headers)
+    return msgspec.json.encode(event)
 
 
 def json_object(value: bytes | None, max_bytes: int) -> dict[str, Any]:

@@ -6,17 +6,16 @@ same gate as everybody's messages: a cell that cannot be understood is left as i
 
 from __future__ import annotations
 
-import math
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 
 import msgspec
 
-from features.decoding import DAY_MS, EventDecoder, json_object
+from features.decoding import DAY_MS, EventDecoder, Headers, json_object
 from features.events import Consent, Event, Item, Tick
 from features.fields import epoch_ms
 from features.hashing import id_hash
@@ -28,6 +27,8 @@ _FLAGS: Final = tuple(f"consent.{channel}" for channel in Consent.__struct_field
 _FLAG_WORDS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _PER_MS: Final = {"ms": 1, "us": 1_000, "ns": 1_000_000}
 _NOON: Final = DAY_MS // 2
+#: Later than 2100 in each of our units. A float far beyond it is infinite in another unit.
+_BEYOND_ALL_TIME: Final = 1e19
 #: How our own replayer and simulator begin a tick.
 _TICK: Final = re.compile(rb'\{"type":"tick",')
 
@@ -82,8 +83,10 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def translate(self, row: Mapping[str, Any], place: str) -> bytes:
         """`row` as an input message (JSON) for `EventDecoder`; `place` names the row within its source.
 
-        Raises Rejected("unknown_type") for a type that `types` does not name, and Rejected("invalid_utf8")
-        for text that is not Unicode. Whatever else is wrong is found when the message is decoded.
+        Raises Rejected("unknown_type") for a type that `types` does not name, Rejected("bad_timestamp") for a
+        number that is no time in any unit, Rejected("invalid_utf8") for text that is not Unicode and
+        Rejected("malformed_json") for cells nested too deeply. Whatever else is wrong is found when the
+        message is decoded.
         """
         event: dict[str, Any] = {}
         for field, constant in self.constants.items():
@@ -101,6 +104,8 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             return msgspec.json.encode(event, enc_hook=str)
         except UnicodeEncodeError as error:
             raise Rejected("invalid_utf8", str(error)) from None
+        except RecursionError:
+            raise Rejected("malformed_json", "nested too deeply") from None
 
     def rewrite(self, value: bytes | None, place: str, max_bytes: int = 65_536) -> bytes:
         """A foreign JSON message as an input message: `translate` for live topics.
@@ -137,11 +142,16 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             return epoch_ms(cell if cell.tzinfo else cell.replace(tzinfo=UTC))
         if isinstance(cell, date):
             return epoch_ms(datetime(cell.year, cell.month, cell.day, tzinfo=UTC))
-        if isinstance(cell, int):
-            return cell * 1000 if self.ts_unit == "s" else cell // _PER_MS[self.ts_unit]
-        if isinstance(cell, float) and math.isfinite(cell):
-            return round(cell * 1000 if self.ts_unit == "s" else cell / _PER_MS[self.ts_unit])
+        if isinstance(cell, int | float):
+            return self._milliseconds(cell)
         return cell
+
+    def _milliseconds(self, number: float) -> int:
+        if not abs(number) < _BEYOND_ALL_TIME:  # also what is not finite
+            raise Rejected("bad_timestamp", "the time lies outside 1990 to 2100")
+        if isinstance(number, int):
+            return number * 1000 if self.ts_unit == "s" else number // _PER_MS[self.ts_unit]
+        return round(number * 1000 if self.ts_unit == "s" else number / _PER_MS[self.ts_unit])
 
     def _parsed(self, text: str) -> datetime | int | str:
         try:
@@ -161,9 +171,7 @@ class MappedDecoder(EventDecoder):
         self._mapping = mapping
         self._most = max_bytes
 
-    def decode(
-        self, value: bytes | None, record_ts: int = 0, headers: Sequence[tuple[str, bytes]] = ()
-    ) -> Event | Tick:
+    def decode(self, value: bytes | None, record_ts: int = 0, headers: Headers = ()) -> Event | Tick:
         """As `EventDecoder.decode`. A message without id is known by its bytes, so a retry is a retry."""
         if value is not None and _TICK.match(value):
             return self._inner.decode(value, record_ts, headers)
@@ -203,6 +211,8 @@ def _lookup(row: Mapping[str, Any], column: str) -> Any:
 
 
 def _is_empty(cell: Any) -> bool:
+    if isinstance(cell, Decimal):
+        return cell.is_nan()  # comparing a signalling one raises
     # NaN and NaT, whatever library they come from, are what differs from itself.
     return cell is None or (isinstance(cell, str) and not cell) or bool(cell != cell)  # noqa: PLR0124
 

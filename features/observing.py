@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Protocol
 import numpy as np
 
 from features.columns import Columns, columns
-from features.decoding import EventDecoder, check_key
+from features.decoding import EventDecoder, Headers, check_key
 from features.events import Tick, ts_ms
-from features.rejection import Rejected
+from features.rejection import Rejected, Undecodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
@@ -33,7 +33,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     timestamp: int = 0
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Headers = ()
 
 
 class RecordLike(Protocol):
@@ -60,7 +60,7 @@ class RecordLike(Protocol):
         ...
 
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]:
+    def headers(self) -> Headers:
         """Kafka headers."""
         ...
 
@@ -91,7 +91,8 @@ def judge(
 ) -> Judged:
     """Decode and judge `records` (rising offsets); moves `clock`.
 
-    `owned` tells whether a customer who is not `known` belongs into this partition.
+    `owned` tells whether a customer who is not `known` belongs into this partition. Whatever a record makes
+    the decoder raise costs that record alone.
     """
     events: list[Any] = []
     offsets: list[int] = []
@@ -111,12 +112,18 @@ def judge(
             user = event.user_id
             if record.key != user.encode() or not (user in known or owned(user)):
                 _misrouted(record.key, user)
+            from_replay = _is_replay(record.headers)
         except Rejected as rejection:
             rejected.append((record, rejection))
             continue
+        except MemoryError:
+            raise  # this process is at fault and not the record
+        except Exception as error:  # noqa: BLE001 - a record that is refused is better than a worker that ends
+            rejected.append((record, Undecodable(error)))
+            continue
         events.append(event)
         offsets.append(record.offset)
-        replayed.append(_is_replay(record.headers))
+        replayed.append(from_replay)
     batch = columns(decoder.topic, events, offsets)
     bounds = _bounds(batch.times - lateness_ms, places, [ts_ms(tick) for tick in ticks], clock)
     if unseen:
@@ -125,7 +132,7 @@ def judge(
     return Judged(batch, batch.times < bounds, np.array(replayed, bool), ticks, rejected, skipped)
 
 
-def _is_replay(headers: Sequence[tuple[str, bytes]]) -> bool:
+def _is_replay(headers: Headers) -> bool:
     return bool(headers) and any(name == REPLAY_HEADER for name, _ in headers)
 
 

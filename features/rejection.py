@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import PurePath
 from typing import Final, Literal, get_args
 
 #: Reasons as they stand in dead letters and in metrics; closed, so that both stay countable.
@@ -19,6 +21,7 @@ Reason = Literal[
     "misrouted",  # the key is absent, is not the user's, or the partition is not the key's
     "unknown_channel",  # an output that another release stored, for a topic that this one does not know
     "bad_example",  # a message of `examples` that cannot be learned from
+    "undecodable",  # decoding it ended in an error that no rule foresees: a fault of churnwatch
 ]
 
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
@@ -37,3 +40,20 @@ class Rejected(Exception):  # noqa: N818 - a verdict on the message, not an erro
         super().__init__(f"{reason}: {shown}")
         self.reason: Reason = reason
         self.detail = shown
+
+
+class Undecodable(Rejected):
+    """Decoding the message ended in an `error` that no rule foresees; the net below all the rules.
+
+    `kind` is the class of the error and `detail` adds the line of code: its text may quote the message, and
+    a count by kind must not.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self.kind = type(error).__name__
+        super().__init__("undecodable", f"{self.kind} at {_place(error)}")
+
+
+def _place(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"

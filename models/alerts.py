@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 import xxhash
+
+from features.fields import EARLIEST, LATEST
+from features.rejection import Rejected
 
 #: The alert's place in its life. Triggers are opened and never resolved.
 Status = Literal["opened", "escalated", "resolved"]
@@ -60,6 +63,27 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dry_run: bool = False
     segment: str | None = None
     expected_value: float | None = None
+
+
+_decode: Final = msgspec.json.Decoder(Alert).decode
+
+
+def read_alert(value: bytes | None) -> Alert:
+    """The alert that a record of `churn-alerts` holds.
+
+    Raises Rejected for what no partition of ours would have said, and nothing else.
+    """
+    try:
+        alert = _decode(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Rejected("malformed_json", str(error)) from None
+    if not alert.user_id or not alert.alert_id:
+        raise Rejected("bad_id", "an alert without customer or id")
+    if not EARLIEST <= alert.ts < LATEST:
+        raise Rejected("bad_timestamp", "`ts` lies outside 1990 to 2100")
+    if not 0 <= alert.probability <= 1:
+        raise Rejected("bad_value", "`probability` lies outside 0 to 1")
+    return alert
 
 
 def alert_id(user_id: str, kind: Kind, origin: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
+from features.rejection import Undecodable
+from streams.logs import logger
 from streams.sending import Message, Sender
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from features.rejection import Rejected
     from streams.telemetry import Metrics
     from streams.topics import Topics
+
+log = logger(__name__)
 
 #: Bytes of the original that are kept.
 KEPT_BYTES: Final = 64 * 1024
@@ -37,6 +41,11 @@ class DeadLetters:
         await self._sender.send(self._topics["dead-letters"], partition, letters)
         for _, rejection in rejected:
             self._metrics.dead_letters.labels(origin, rejection.reason).inc()
+            if isinstance(rejection, Undecodable):
+                self._metrics.undecodable.labels(origin, rejection.kind).inc()
+                log.error(
+                    "a record cannot be decoded, a fault of churnwatch", topic=full, why=rejection.detail
+                )
 
 
 def _letter(origin: str, partition: int, record: RecordLike, rejection: Rejected) -> Message:

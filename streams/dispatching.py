@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import numpy as np
 
 from features.layout import CHANNELS, DECAY_PER_MS, HALF_LIVES_DAYS
@@ -18,7 +17,7 @@ from features.rejection import Rejected
 from interventions.budget import largest_remainder
 from interventions.ledger import LedgerPartition
 from interventions.policy import CustomerView
-from models.alerts import Alert
+from models.alerts import read_alert
 from streams.engine import Engine, RevokedError
 from streams.fencing import known_to_writer
 from streams.logs import logger, pseudonym
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 log = logger(__name__)
 
 _LOOK_SECONDS: Final = 0.1
-_alert = msgspec.json.Decoder(Alert)
 _VALUE = CHANNELS.index("value")
 _LONGEST = len(HALF_LIVES_DAYS) - 1
 
@@ -122,11 +120,11 @@ class DispatchPartition(Partition):
         core, alerts = self._customers().core, []
         for record in event.value:
             try:
-                alerts.append((record.offset, _alert.decode(record.value or b"")))
-            except msgspec.DecodeError as error:
+                alerts.append((record.offset, read_alert(record.value)))
+            except Rejected as rejection:
                 # We are the only writer of this topic; still, nothing may poison it.
-                log.warning("an alert cannot be read", offset=record.offset, why=str(error))
-                self._unreadable.append((record, Rejected("malformed_json", str(error))))
+                log.warning("an alert cannot be read", offset=record.offset, why=rejection.reason)
+                self._unreadable.append((record, rejection))
         views = {alert.user_id: view_of(core, alert.user_id, alert.ts) for _, alert in alerts}
         result = self.ledger.step(alerts, views)
         metrics = self._context.metrics

@@ -14,8 +14,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from features.observing import RecordLike
 
 _HEADER: Final = "at"
@@ -30,9 +28,10 @@ def claim(offset: int) -> tuple[tuple[str, bytes], ...]:
 
 def is_void(record: RecordLike) -> bool:
     """Whether a row stands elsewhere than its writer expected. One that says nothing is taken as it is."""
-    headers: Sequence[tuple[str, bytes]] = record.headers
+    headers = record.headers
     return bool(headers) and any(
-        name == _HEADER and int.from_bytes(place, "big") != record.offset for name, place in headers
+        name == _HEADER and place is not None and int.from_bytes(place, "big") != record.offset
+        for name, place in headers
     )
 
 
@@ -46,5 +45,5 @@ def knowing(offset: int) -> tuple[tuple[str, bytes], ...]:
 
 def known_to_writer(record: RecordLike) -> int:
     """Up to which offset of its changelog the writer of `record` knew; 0 if it does not say."""
-    headers: Sequence[tuple[str, bytes]] = record.headers
-    return next((int.from_bytes(known, "big") for name, known in headers if name == _AS_OF), 0)
+    found = (known for name, known in record.headers if name == _AS_OF and known is not None)
+    return next((int.from_bytes(known, "big") for known in found), 0)

@@ -6,11 +6,10 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from aiokafka import TopicPartition
 
 from features.clock import BEGINNING
-from models.signing import HEADER, SignatureError
+from models.signing import HEADER
 from models.version_reader import VersionReader
 from streams.logs import logger
 from streams.readers import bounds, reader
@@ -94,7 +93,7 @@ class ModelStore:
     def _take(self, key: bytes, value: bytes | None, signed: bytes | None = None) -> None:
         try:
             found = self._reader.read(key, value, signed)
-        except (msgspec.MsgspecError, KeyError, SignatureError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it
             # The models in force stay: a refused version must not silence the alerts.
             self._metrics.refused_versions.inc()
             log.warning("a model version was refused", key=key.decode(errors="replace"), why=str(error))

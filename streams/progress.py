@@ -10,6 +10,10 @@ from typing import Final, Literal
 
 import msgspec
 
+from streams.logs import logger
+
+log = logger(__name__)
+
 Stage = Literal["swept", "decided"]
 
 
@@ -48,8 +52,12 @@ class ProgressBoard:
         self._decided: dict[int, int] = {}
 
     def read(self, value: bytes) -> None:
-        """Take one record."""
-        found = _decoder.decode(value)
+        """Take one record; what is none of ours says nothing."""
+        try:
+            found = _decoder.decode(value)
+        except msgspec.MsgspecError as error:
+            log.warning("progress cannot be read", why=str(error))
+            return
         if found.stage == "decided":
             self._decided[found.partition] = max(found.alerts, self._decided.get(found.partition, 0))
         elif found.ts >= (known := self._swept.get(found.partition, found)).ts:

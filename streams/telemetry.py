@@ -29,6 +29,12 @@ class Metrics:
             "fate",
         )
         self.dead_letters = self._counter("dead_letters", "Records sent to dead letters.", "topic", "reason")
+        self.undecodable = self._counter(
+            "undecodable_records",
+            "Dead letters whose decoding ended in an error that no rule foresees, by class of the error.",
+            "topic",
+            "kind",
+        )
         self.batch_records = self._histogram(
             "batch_records", "Records in one poll of a partition.", _SIZES, "topic"
         )

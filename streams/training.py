@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from aiokafka import TopicPartition
 
-from features.rejection import Rejected
+from features.rejection import Rejected, Undecodable
 from models.drift import LOSS
 from models.parts import read_part_chunk
 from models.record import CHAMPION
@@ -88,16 +88,17 @@ class Training:
             try:
                 self.trainer.receive(read_part_chunk(record.value or b""), record.offset)
             except WireError as error:
-                await self._refuse(record, error)
+                await self._refuse(record, Rejected("bad_example", str(error)))
+            except Exception as error:  # noqa: BLE001 - a lost example is better than no learning for anybody
+                await self._refuse(record, Undecodable(error))
             self._next = record.offset + 1
             while (ts := self.trainer.ready()) is not None:
                 await self._learn(ts)
 
-    async def _refuse(self, record: Any, error: WireError) -> None:
-        log.warning("an example cannot be learned from", offset=record.offset, why=str(error))
+    async def _refuse(self, record: Any, why: Rejected) -> None:
+        log.warning("an example cannot be learned from", offset=record.offset, why=why.detail)
         self._context.metrics.broken_rows.labels("examples").inc()
-        letters = [(record, Rejected("bad_example", str(error)))]
-        await self._context.dead_letters.send("examples", 0, letters)
+        await self._context.dead_letters.send("examples", 0, [(record, why)])
 
     async def _learn(self, ts: int) -> None:
         started = breath = time.perf_counter()

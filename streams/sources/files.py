@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 import zlib
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.fields import EARLIEST, Timestamp, epoch_ms
 from features.inputs import EVENT_TYPES, TOPIC_OF
 from features.mapping import FieldMapping
-from features.rejection import Rejected
+from features.rejection import Rejected, Undecodable
+from streams.logs import logger
 from streams.sources import SourceError, SourceEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from io import BufferedIOBase
     from pathlib import Path
+
+Row = TypeVar("Row")
+
+log = logger(__name__)
 
 #: Where a line goes whose type tells no topic. Any input would do: it ends in the dead letters.
 _UNKNOWN: Final = "orders"
@@ -161,19 +166,38 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _rewritten(path: Path, lines: Iterator[bytes], mapping: FieldMapping) -> Iterator[bytes]:
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield mapping.rewrite(line, f"{path.name}:{number}")
-        except Rejected:
-            yield line
+    return _mapped(path, lines, mapping.rewrite, lambda line: line)
 
 
 def _translated(path: Path, rows: Iterator[dict[str, Any]], mapping: FieldMapping) -> Iterator[bytes]:
+    return _mapped(path, rows, mapping.translate, _as_it_is)
+
+
+def _mapped(
+    path: Path, rows: Iterator[Row], to_message: Callable[[Row, str], bytes], as_it_is: Callable[[Row], bytes]
+) -> Iterator[bytes]:
+    """Messages of the input contract; a row that cannot become one as it is, to be refused behind this."""
+    told = False
     for number, row in enumerate(rows, start=1):
         try:
-            yield mapping.translate(row, f"{path.name}:{number}")
+            message = to_message(row, f"{path.name}:{number}")
         except Rejected:
-            yield orjson.dumps(row, default=str)
+            message = as_it_is(row)
+        except Exception as error:  # noqa: BLE001 - a row that is refused is better than a file that is
+            message = as_it_is(row)
+            if not told:
+                # Once a file: where one row has it, a million may.
+                why = Undecodable(error).detail
+                log.error(
+                    "a row cannot be mapped, a fault of churnwatch", file=path.name, row=number, why=why
+                )
+                told = True
+        yield message
+
+
+def _as_it_is(row: dict[str, Any]) -> bytes:
+    """JSON of a row, whatever its cells hold: large numbers and halves of characters too."""
+    return json.dumps(row, default=str, skipkeys=True).encode()
 
 
 def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.alerts import Alert, ModelRef, Reason, alert_id
+from features.rejection import Rejected
+from models.alerts import Alert, ModelRef, Reason, alert_id, read_alert
 
 
 def alert(**changes: object) -> Alert:
@@ -64,3 +65,26 @@ def test_different_origins_have_different_ids(one: tuple[str, str], other: tuple
 
 def test_the_kind_is_part_of_the_identity():
     assert alert_id("anna", "trigger", "1") != alert_id("anna", "episode", "1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"user_id": ""}, "bad_id"),
+        ({"alert_id": ""}, "bad_id"),
+        ({"ts": 10**18}, "bad_timestamp"),
+        ({"ts": -1}, "bad_timestamp"),
+        ({"probability": 1.5}, "bad_value"),
+    ],
+)
+def test_what_no_partition_of_ours_would_have_said_is_refused(changes: dict[str, object], reason: str):
+    with pytest.raises(Rejected) as refused:
+        read_alert(msgspec.json.encode(alert(**({"ts": 1_700_000_000_000} | changes))))
+
+    assert refused.value.reason == reason
+
+
+@given(st.none() | st.binary(max_size=30) | st.just(b"[" * 10_000))
+def test_bytes_that_are_no_alert_are_refused_and_nothing_else_happens(value: bytes | None):
+    with pytest.raises(Rejected, match="malformed_json"):
+        read_alert(value)

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from features.observing import Record
-from features.rejection import Rejected
+from features.rejection import Rejected, Undecodable
 from streams.deadletters import KEPT_BYTES, DeadLetters
 from streams.sending import Sender
 from streams.topics import Topics
@@ -77,3 +77,12 @@ async def test_no_refused_records_are_no_letters(broker: FakeBroker, metrics: Me
     await letters(broker, metrics).send("orders", 0, [])
 
     assert broker.sent == []
+
+
+async def test_what_nobody_foresaw_is_counted_by_the_class_of_its_error(broker: FakeBroker, metrics: Metrics):
+    await letters(broker, metrics).send(
+        "orders", 0, [(Record(n, b"\xff", None), Undecodable(ValueError("ada"))) for n in range(2)]
+    )
+
+    assert metric(metrics.registry, "undecodable_records_total", topic="orders", kind="ValueError") == 2
+    assert metric(metrics.registry, "dead_letters_total", topic="orders", reason="undecodable") == 2

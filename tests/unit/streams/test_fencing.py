@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.observing import Record
 from streams import readers, recovery
 from streams.checkpoint import Identity
 from streams.engine import Engine, EngineConfig, ForeignWriteError
+from streams.fencing import is_void, known_to_writer
 from streams.outputs import Publisher
 from streams.sending import Sender
 from streams.telemetry import Metrics
@@ -138,3 +140,11 @@ async def test_nothing_acknowledged_is_lost_however_three_workers_take_turns(ste
         found = await stored(broker, folder)
 
     assert found == acknowledged
+
+
+@pytest.mark.parametrize("name", ["at", "as_of_row"])
+def test_a_header_that_is_null_says_nothing_of_the_writer(name: str):
+    record = Record(7, b"k", b"v", 0, [(name, None)])
+
+    assert not is_void(record)
+    assert known_to_writer(record) == 0

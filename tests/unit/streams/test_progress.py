@@ -61,3 +61,12 @@ def test_a_repeated_sweep_that_knows_fewer_alerts_does_not_let_go_of_the_others(
 def test_the_key_keeps_one_record_of_each_stage_and_partition():
     assert swept(3, 0, 0).key == b"swept/3"
     assert decided(3, 0).key == b"decided/3"
+
+
+def test_what_is_none_of_ours_says_nothing():
+    found = board(swept(0, 0, DAY), swept(1, 0, DAY))
+
+    for junk in (b"", b"\xff", b"{}", b'{"stage":"swept","partition":"x"}'):
+        found.read(junk)
+
+    assert found.settled(DAY)
