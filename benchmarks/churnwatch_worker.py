@@ -2,7 +2,7 @@
 
 The product scores customers at decision times and after trigger events, not after every event. Here each
 customer whom a poll touched is scored besides, once, with the product's own parts, and who reaches the
-threshold of `alerting.medium` gets an alert in their row as after a trigger.
+medium tier gets an alert in their row as after a trigger.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 import streams.worker
 from models.alerts import Alert, ModelRef, alert_id
-from models.episodes import TIERS
+from models.episodes import TIERS, tiers_by
 from models.judging import judge, reasons
 from streams import logs
 from streams.customers import CustomerPartition
@@ -52,7 +52,7 @@ def score_touched(core: PartitionCore, models: ModelSet) -> None:
     slots = np.array([index[user] for user in users], np.intp)
     ts = int(table.rows["last_ts"][slots].max()) + 1
     probabilities = judge(table.rows, slots, ts, horizon, models).probabilities
-    tiers = core.config.thresholds.tiers(probabilities)
+    tiers = tiers_by(core.thresholds(models), probabilities)
     chosen = np.flatnonzero(tiers)
     if not len(chosen):
         return

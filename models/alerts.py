@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 import xxhash
 
 from features.fields import EARLIEST, LATEST
 from features.rejection import Rejected
+
+if TYPE_CHECKING:
+    from models.episodes import Thresholds
 
 #: The alert's place in its life. Triggers are opened and never resolved.
 Status = Literal["opened", "escalated", "resolved"]
@@ -42,6 +45,21 @@ class ModelRef(msgspec.Struct, frozen=True, kw_only=True):
     version: int
 
 
+class TierLevels(msgspec.Struct, frozen=True, kw_only=True):
+    """Probabilities at which the tiers begin, as they were in force."""
+
+    medium: float
+    high: float
+    critical: float
+
+    @classmethod
+    def of(cls, thresholds: Thresholds | None) -> TierLevels | None:
+        """As published; None where none are in force."""
+        if thresholds is None:
+            return None
+        return cls(medium=thresholds.medium, high=thresholds.high, critical=thresholds.critical)
+
+
 class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A customer is likely not to buy again within the horizon, and why.
 
@@ -59,6 +77,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reasons: tuple[Reason, ...]
     model: ModelRef
     horizon_days: int
+    #: Where the tiers began by then; absent in alerts of older releases.
+    thresholds: TierLevels | None = None
     #: True when the alert comes from replayed history: nothing real may follow from it.
     dry_run: bool = False
     segment: str | None = None

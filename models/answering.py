@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from models.alerts import Alert, ModelRef, alert_id
+from models.alerts import Alert, ModelRef, TierLevels, alert_id
 from models.episodes import TIERS
 from models.judging import judge, reasons
 from models.triggers import Trigger
@@ -102,7 +102,9 @@ def _judge(
         return Counter()
     rows, horizon = core.table.rows, core.config.horizon_days
     probabilities = judge(rows, slots, ts, horizon, models).probabilities
-    tiers = core.config.thresholds.tiers(probabilities)
+    thresholds = core.thresholds(models)
+    assert thresholds is not None, "there is enough data"
+    tiers = thresholds.tiers(probabilities)
     raised = np.flatnonzero(tiers)
     if len(raised):
         as_of = ts if isinstance(ts, int) else ts[raised]
@@ -119,6 +121,7 @@ def _judge(
                 reasons=why,
                 model=ModelRef(name=models.champion, version=models.number),
                 horizon_days=horizon,
+                thresholds=TierLevels.of(thresholds),
                 dry_run=found[i].replayed,
             )
             core.add_pending(found[i].user, msgspec.json.encode(alert))

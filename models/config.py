@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING, Final
 from features.grid import DecisionGrid
 from features.layout import DAY_MS, Layout
 from features.updates import LOW_RATING
-from models.episodes import Thresholds
 
 if TYPE_CHECKING:
     from features.wording import Language
+    from models.episodes import Thresholds
 
 _DAILY: Final = DecisionGrid(every_days=1)
-_TIERS: Final = Thresholds()
 
 
 @dataclass(frozen=True)
 class CoreConfig:
     """What decides meaning, and must not change under a running deployment.
 
-    `learn_sample` bounds the members of a cohort per partition; `min_labels` is how many labels a model
-    needs before it may raise alerts; `salt` keys every hash of a customer. Only `languages`, in which
-    reasons are told, the first one foremost, and `audit`, the profile attributes by which forecasts are
-    audited, may change at any time.
+    `thresholds` are fixed ones; None: those that the trainer takes from a capacity. `learn_sample` bounds
+    the members of a cohort per partition; `min_labels` is how many labels a model needs before it may raise
+    alerts; `salt` keys every hash of a customer. Only `languages`, in which reasons are told, the first one
+    foremost, and `audit`, the profile attributes by which forecasts are audited, may change at any time.
     Raises ValueError where the parts do not fit together.
     """
 
@@ -32,7 +31,7 @@ class CoreConfig:
     active_within_days: int = 120
     grid: DecisionGrid = _DAILY
     lateness_ms: int = DAY_MS
-    thresholds: Thresholds = _TIERS
+    thresholds: Thresholds | None = None
     salt: str = "churnwatch"
     partitions: int = 1
     learn_sample: int = 50_000

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from features.updates import Money
     from models.cohorts import Cohort
     from models.config import CoreConfig
+    from models.episodes import Thresholds
     from models.versions import ModelSet
 
 #: Topics whose events become features; the others change profile, consent and treatment.
@@ -259,8 +260,12 @@ class PartitionCore:
             self.table.drop_forks(ts)
 
     def enough_data(self, models: ModelSet) -> bool:
-        """Whether the models have seen enough labels to act upon."""
-        return models.labels >= self.config.min_labels
+        """Whether the models have seen enough labels, and sweeps, to act upon."""
+        return models.labels >= self.config.min_labels and self.thresholds(models) is not None
+
+    def thresholds(self, models: ModelSet) -> Thresholds | None:
+        """Where the risk tiers begin: as configured, or by the capacity; None before that is known."""
+        return self.config.thresholds or models.thresholds
 
     def hold(self, trigger: Trigger) -> None:
         """Keep a trigger in its customer's row until it may be answered; nothing if the customer is gone."""

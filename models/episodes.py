@@ -40,6 +40,18 @@ class Thresholds:
         edges = np.array([self.medium, self.high, self.critical])
         return np.searchsorted(edges, probabilities, side="right").astype(np.uint8)
 
+    @property
+    def closes(self) -> float:
+        """An episode ends below this probability."""
+        return self.medium - self.hysteresis
+
+
+def tiers_by(thresholds: Thresholds | None, probabilities: NDArray[np.float64]) -> Codes:
+    """The tier of each probability; `none` before it is known where the tiers begin."""
+    if thresholds is None:
+        return np.zeros(len(probabilities), np.uint8)
+    return thresholds.tiers(probabilities)
+
 
 @dataclass(frozen=True)
 class Moves:
@@ -65,7 +77,7 @@ def judge(
     now = thresholds.tiers(probabilities)
     inside = since > 0
     bought = last_purchase >= since
-    below = probabilities < thresholds.medium - thresholds.hysteresis
+    below = probabilities < thresholds.closes
     resolved = inside & (bought | below)
     return Moves(
         opened=~inside & (now > 0),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.episodes import TIERS
+from models.episodes import TIERS, tiers_by
 from models.progressive import GRID
 
 if TYPE_CHECKING:
@@ -62,20 +62,31 @@ class Standing:
 
 
 class Journal:
-    """Takes decision times in any order, each in any number of pieces."""
+    """Takes decision times in any order, each in any number of pieces.
 
-    def __init__(self, thresholds: Thresholds) -> None:
+    `thresholds` are fixed ones; None: each decision time comes with those of its version.
+    """
+
+    def __init__(self, thresholds: Thresholds | None) -> None:
         self.thresholds = thresholds
         self._issued: dict[int, dict[Hashable, tuple[NDArray[np.int64], int]]] = {}
         self._standings: dict[int, Standing] = {}
 
-    def issued(self, ts: int, probabilities: NDArray[np.float64], piece: Hashable = None) -> None:
-        """Enter the champion's probabilities (n,) of decision time `ts`.
+    def issued(
+        self,
+        ts: int,
+        probabilities: NDArray[np.float64],
+        piece: Hashable = None,
+        *,
+        thresholds: Thresholds | None = None,
+    ) -> None:
+        """Enter the champion's probabilities (n,) of decision time `ts`, and the `thresholds` it had.
 
         `piece` tells parts of one decision time apart; one that comes again takes the place of the first.
         """
         if len(probabilities):
-            tiers = np.bincount(self.thresholds.tiers(probabilities), minlength=len(TIERS))
+            found = tiers_by(self.thresholds or thresholds, probabilities)
+            tiers = np.bincount(found, minlength=len(TIERS))
             # In whole millionths, as issued: so they add up to the same in any order.
             total = int(np.rint(probabilities * GRID).sum())
             self._issued.setdefault(ts, {})[piece] = (tiers, total)

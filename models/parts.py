@@ -7,7 +7,7 @@ the histogram of buying rhythms. It travels in chunks; the trainer needs all chu
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -16,12 +16,15 @@ import xxhash
 from features.returns import ReturnHistogram
 from models.cohorts import MILLION, Cohort, chunk_slices, read_chunk
 from models.drift import InputHistogram
+from models.levels import Levels
 from models.wire import WireError, pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class Matured:
 class Part:
     """What one partition knows at decision time `ts`.
 
-    `inputs` are those of the cohort of the decision time before, to watch for drift; None if nobody was
-    active then.
+    `inputs` are those of the cohort of the decision time before, to watch for drift, and `levels` the
+    probabilities that were issued to all who were active then; None if nobody was.
     """
 
     partition: int
@@ -46,17 +49,19 @@ class Part:
     matured: tuple[Matured, ...]
     histogram: ReturnHistogram
     inputs: InputHistogram | None = None
+    levels: Levels | None = None
 
     def messages(self) -> Iterator[bytes]:
         """The part as `examples` values, deterministic: a repeated part repeats its bytes."""
         histogram = self.histogram.to_json()
         inputs = None if self.inputs is None else self.inputs.to_json()
+        levels = None if self.levels is None else self.levels.to_json()
         labelled = [chunk for matured in self.matured for chunk in _labelled(matured)]
-        content = xxhash.xxh3_64_intdigest(msgspec.msgpack.encode((histogram, inputs, labelled)))
-        total = len(labelled) + 1
-        yield pack(PartChunk(self.partition, self.ts, content, 0, total, histogram=histogram, inputs=inputs))
+        content = xxhash.xxh3_64_intdigest(msgspec.msgpack.encode((histogram, inputs, levels, labelled)))
+        head = PartChunk(self.partition, self.ts, content, 0, total=len(labelled) + 1)
+        yield pack(msgspec.structs.replace(head, histogram=histogram, inputs=inputs, levels=levels))
         for number, chunk in enumerate(labelled, start=1):
-            yield pack(PartChunk(self.partition, self.ts, content, number, total, labelled=chunk))
+            yield pack(msgspec.structs.replace(head, number=number, labelled=chunk))
 
 
 def _labelled(matured: Matured) -> Iterator[_Labelled]:
@@ -85,6 +90,7 @@ class PartChunk(msgspec.Struct):
     histogram: dict[str, list[Any]] | None = None
     labelled: _Labelled | None = None
     inputs: dict[str, Any] | None = None
+    levels: dict[str, Any] | None = None
 
     def cohort(self) -> Cohort | None:
         """The piece of a cohort that it carries, if any; raises WireError."""
@@ -93,7 +99,7 @@ class PartChunk(msgspec.Struct):
     def hollow(self) -> PartChunk:
         """The same message without what it carries: its part is complete without that."""
         histogram: dict[str, list[Any]] | None = None if self.histogram is None else {"cells": [], "sums": []}
-        return msgspec.structs.replace(self, histogram=histogram, labelled=None, inputs=None)
+        return msgspec.structs.replace(self, histogram=histogram, labelled=None, inputs=None, levels=None)
 
 
 def read_part_chunk(value: bytes) -> PartChunk:
@@ -116,21 +122,24 @@ def require_learnable(chunk: PartChunk, width: int) -> None:
         if (cohort.issued > MILLION).any():
             raise WireError("a probability above 1")
     if chunk.histogram is not None:
-        try:
-            found = ReturnHistogram.from_json(chunk.histogram)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise WireError(f"no histogram of buying rhythms: {error!r}") from error
+        found = _read(ReturnHistogram.from_json, chunk.histogram, "no histogram of buying rhythms")
         if (found.sums < 0).any() or (found.sums[:, 0] == 0).any():
             raise WireError("a histogram of buying rhythms that counts nobody or less")
     if chunk.inputs is not None:
         _require_inputs(chunk.inputs, width)
+    if chunk.levels is not None:
+        _read(Levels.from_json, chunk.levels, "no histogram of probabilities")
+
+
+def _read(read: Callable[[dict[str, Any]], T], kept: dict[str, Any], otherwise: str) -> T:
+    try:
+        return read(kept)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise WireError(f"{otherwise}: {error!r}") from error
 
 
 def _require_inputs(kept: dict[str, Any], width: int) -> None:
-    try:
-        inputs = InputHistogram.from_json(kept)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise WireError(f"no histogram of inputs: {error!r}") from error
+    inputs = _read(InputHistogram.from_json, kept, "no histogram of inputs")
     if inputs.columns != width:
         raise WireError(f"a histogram of {inputs.columns} columns of inputs instead of {width}")
     if np.ptp(inputs.rows()):
@@ -171,6 +180,7 @@ class PartAssembly:
             matured=tuple(_matured(chunk) for chunk in labelled if chunk is not None),
             histogram=ReturnHistogram.from_json(head.histogram),
             inputs=None if head.inputs is None else InputHistogram.from_json(head.inputs),
+            levels=None if head.levels is None else Levels.from_json(head.levels),
         )
 
 

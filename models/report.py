@@ -18,6 +18,7 @@ from models.importance import importance
 from models.intervals import wilson
 from models.operating import at_capacity
 from models.progressive import GRID
+from models.proposals import propose
 from models.record import CHAMPION
 from models.reliability import Calibration, by_tier
 from models.trust import trust
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
     from models.alerts import Tier
     from models.config import CoreConfig
     from models.drift.told import Drift
+    from models.episodes import Thresholds
     from models.fairness import Audit
     from models.importance import ThemeWeight
     from models.journal import Journal, Moment, Standing
     from models.operating import Calls
     from models.progressive import ScoreCounts
+    from models.proposals import Proposal
     from models.record import CohortQuality
     from models.trainer import Trainer
     from models.trust import Trust
@@ -84,6 +87,10 @@ class Report:
     stability: tuple[tuple[str, float], ...]
     importance: tuple[ThemeWeight, ...]
     fairness: Mapping[str, Audit]
+    #: Where the tiers begin now; None before that is known.
+    thresholds: Thresholds | None
+    #: What each capacity would have caught at a threshold of its own, the smallest first.
+    proposals: tuple[Proposal, ...]
 
     @property
     def now_by_tier(self) -> dict[Tier, int]:
@@ -131,6 +138,7 @@ def build(
     effect = max(1.0, config.horizon_days / config.grid.every_days)
     moments = journal.moments
     counts = judged.get(CHAMPION)
+    thresholds = config.thresholds or models.thresholds
     return Report(
         name=name,
         live=live,
@@ -147,17 +155,20 @@ def build(
         judged=judged,
         judged_from=judged_from,
         design_effect=effect,
-        trust=None if counts is None else trust(counts, config.thresholds.medium, effect),
+        trust=trust(counts, thresholds.medium, effect) if counts and thresholds else None,
         capacities=() if counts is None else tuple((c, at_capacity(counts, c)) for c in CAPACITIES),
         reliability=() if counts is None else _reliability(counts, effect),
-        tiers={} if counts is None else by_tier(counts, config.thresholds, effect),
+        tiers=by_tier(counts, thresholds, effect) if counts and thresholds else {},
         drifts=tuple(sorted(trainer.drifts, key=lambda drift: (drift.at, drift.strength), reverse=True)),
         stability=tuple(sorted(trainer.stability.items(), key=lambda item: -item[1])),
         importance=importance(models.scorers[models.champion], inputs),
         fairness={
-            attribute: audit(groups, config.thresholds.medium, design_effect=effect)
+            attribute: audit(groups, thresholds.medium, design_effect=effect)
             for attribute, groups in sorted(trainer.groups.items())
+            if thresholds
         },
+        thresholds=thresholds,
+        proposals=() if counts is None else propose(counts),
     )
 
 

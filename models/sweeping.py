@@ -12,14 +12,15 @@ import numpy as np
 from features.layout import DAY_MS, gather
 from features.returns import ReturnHistogram
 from features.view import return_statistics, rhythm
-from models.alerts import Alert, ModelRef, alert_id
+from models.alerts import Alert, ModelRef, TierLevels, alert_id
 from models.answering import answer_held
 from models.cohorts import MILLION, Cohort, churned, sample
 from models.drift import InputHistogram
-from models.episodes import TIERS
+from models.episodes import TIERS, tiers_by
 from models.episodes import judge as judge_episodes
 from models.groups import Groups
 from models.judging import chunks, judge, reasons
+from models.levels import Levels
 from models.parts import Matured, Part
 
 if TYPE_CHECKING:
@@ -74,13 +75,16 @@ def mature(core: PartitionCore, ts: int) -> Part:
     ]
     x, t_x, age = (np.concatenate([each[i] for each in statistics] or [np.zeros(0)]) for i in range(3))
     core.matured = ts
-    return Part(core.partition, ts, matured, ReturnHistogram.from_arrays(x, t_x, age), _inputs(core))
-
-
-def _inputs(core: PartitionCore) -> InputHistogram | None:
-    """What the models were given at the last sweep: of one decision time in all partitions."""
+    # What the last sweep was given and what it issued: of one decision time in all partitions.
     last = None if core.swept is None else core.cohorts.get(core.swept)
-    return None if last is None else InputHistogram.of(last.inputs)
+    return Part(
+        core.partition,
+        ts,
+        matured,
+        ReturnHistogram.from_arrays(x, t_x, age),
+        inputs=None if last is None else InputHistogram.of(last.inputs),
+        levels=None if last is None else last.levels,
+    )
 
 
 def _matured(core: PartitionCore, cohort: Cohort, live: Slots, as_of: Slots) -> Matured:
@@ -117,7 +121,7 @@ def sweep(core: PartitionCore, ts: int, models: ModelSet, *, act: bool = True) -
         ts=ts,
         slots=slots,
         probabilities=judgement.probabilities,
-        tiers=config.thresholds.tiers(judgement.probabilities),
+        tiers=tiers_by(core.thresholds(models), judgement.probabilities),
         alerts=Counter(),
         silent="" if act and core.enough_data(models) else ("warming_up" if act else "stale"),
     )
@@ -155,6 +159,7 @@ def _keep_cohort(
             recency=((ts - last) // DAY_MS).astype(np.uint16),
             rhythm=np.stack(rhythm(first, last, days, ts), axis=1).clip(0, _LONGEST).astype(np.uint16),
             groups=_groups(core, slots[keep]),
+            levels=Levels.of(judgement.probabilities),
         )
         core.new_cohorts.add(ts)
 
@@ -174,7 +179,9 @@ def _episodes(
 ) -> None:
     rows, slots, ts = core.table.rows, result.slots, result.ts
     since, tier = rows["episode_start"][slots], rows["tier"][slots]
-    moves = judge_episodes(core.config.thresholds, result.probabilities, since, tier, last_purchase)
+    thresholds = core.thresholds(models)
+    assert thresholds is not None, "there is enough data"
+    moves = judge_episodes(thresholds, result.probabilities, since, tier, last_purchase)
     # A row may be durable although the sweep that changed it is not: what this decision time did stays done.
     undecided = rows["judged_at"][slots] < ts
     statuses: tuple[Status, ...] = ("opened", "escalated", "resolved")
@@ -204,6 +211,7 @@ def _raise(
     models: ModelSet,
 ) -> None:
     model = ModelRef(name=models.champion, version=models.number)
+    thresholds = TierLevels.of(core.thresholds(models))
     for i, why in zip(chosen.tolist(), because, strict=True):
         slot = int(result.slots[i])
         user = core.table.name(slot)
@@ -218,6 +226,7 @@ def _raise(
             reasons=why,
             model=model,
             horizon_days=core.config.horizon_days,
+            thresholds=thresholds,
             dry_run=core.replaying,
         )
         core.add_pending(user, msgspec.json.encode(alert))

@@ -14,10 +14,13 @@ from features.layout import DAY_MS
 from features.returns import PRIOR, ReturnHistogram, ReturnModel, fit
 from models import record
 from models.calibration import Calibrator
+from models.capacity import RecentLevels
 from models.contenders import new_learner
+from models.episodes import Thresholds
 from models.examples import by_decision_time, examples
 from models.leading import Lead, Leads
 from models.learners import StateMismatchError
+from models.levels import Levels
 from models.overrides import Promotion
 from models.parts import read_part_chunk, require_learnable
 from models.pool import Pool
@@ -67,6 +70,10 @@ class Trainer:
         self.watches = Watches(config.horizon_days, config.every_days, config.min_labels)
         #: Learners that could not be restored, by how many labels others had learned before them.
         self.cold: dict[str, int] = {}
+        #: How the probabilities of the last sweeps were spread.
+        self.levels = RecentLevels()
+        #: Where the risk tiers begin by the capacity; None before the first sweep, and where they are fixed.
+        self.thresholds: Thresholds | None = None
         self._leads = Leads()
         self._waiting = WaitingParts(config.partitions)
 
@@ -131,10 +138,17 @@ class Trainer:
         inputs = [part.inputs for part in parts if part.inputs is not None]
         self.watches.see_inputs(ts, inputs, self.labels)
         passed = 0 if self.as_of is None else (ts - self.as_of) / DAY_MS
+        self._place_tiers(parts, passed)
         self._forget(passed + self.config.forgets_days * self.watches.loss_rose)
         self.as_of, self.number = ts, self.number + 1
         self._promote()
         self._waiting.drop(ts)
+
+    def _place_tiers(self, parts: Sequence[Part], days: float) -> None:
+        """Take the last sweep, `days` before this decision time, into the thresholds."""
+        self.levels.see(Levels.merge(part.levels for part in parts if part.levels is not None), days)
+        if self.config.capacity is not None:
+            self.thresholds = self.levels.thresholds(self.config.capacity) or self.thresholds
 
     def _learn(self, inputs: NDArray[np.float32], churned: NDArray[np.bool_]) -> Iterator[int]:
         for start in range(0, len(inputs), SLICE):
@@ -189,6 +203,7 @@ class Trainer:
             scorers=self._scorers(),
             returns=self.returns,
             promoted=self.promotions[-1] if self.promotions else None,
+            thresholds=self.thresholds,
         )
 
     def _scorers(self) -> dict[str, Scorer]:
@@ -221,6 +236,8 @@ class Trainer:
         self.returns, self.as_of, self.number = models.returns, models.as_of, models.number
         self.labels = models.labels
         self.promotions = [] if models.promoted is None else [models.promoted]
+        if self.config.capacity is not None:
+            self.thresholds = models.thresholds
         if self.config.champion == AUTO and models.champion in self.config.names:
             self.champion = models.champion
 
@@ -249,6 +266,8 @@ class Trainer:
                     for name, by_value in self.groups.items()
                 },
                 watches=self.watches.state(),
+                levels=self.levels.state(),
+                thresholds=self.thresholds,
             )
         )
 
@@ -277,6 +296,10 @@ class Trainer:
             for name, by_value in kept.groups.items()
         }
         self.watches.restore(kept.watches)
+        if kept.levels:  # older releases knew of none
+            self.levels.restore(kept.levels)
+        if self.config.capacity is not None:
+            self.thresholds = self.levels.thresholds(self.config.capacity) or kept.thresholds
 
 
 class _Snapshot(msgspec.Struct):
@@ -296,3 +319,5 @@ class _Snapshot(msgspec.Struct):
     quality: list[CohortQuality]
     groups: dict[str, dict[str, dict[str, list[int]]]]
     watches: bytes
+    levels: bytes = b""
+    thresholds: Thresholds | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from models.calibration import Calibrator
+from models.capacity import Capacity
 from models.contenders import require_contenders
 from models.learners import Additive, ReturnProbability, SecondOrder
 from models.pool import Pool
@@ -31,6 +32,7 @@ class TrainerConfig:
     `every_days` between decision times the scale of drift. Inputs are watched once `min_labels` are learned.
     When the loss drifted, learners forget as if `drift_forgets_days` more had passed, by default a horizon.
     `evaluate_from` (epoch ms) starts a second record of metrics, for comparing with others' test halves.
+    `capacity` says where the risk tiers begin; None where they are fixed.
     `settings` are those of learners that are not to be as they are by default: {name: {argument: value}}.
     Raises ValueError for a contender that does not exist or a champion that does not contend.
     """
@@ -46,6 +48,7 @@ class TrainerConfig:
     drift_forgets_days: float | None = None
     evaluate_from: int | None = None
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    capacity: Capacity | None = field(default_factory=Capacity)
 
     def __post_init__(self) -> None:
         require_contenders(self.contenders)

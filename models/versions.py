@@ -15,6 +15,7 @@ from scipy.special import expit
 
 from features.catalogue import NAMES, OFFSET
 from features.returns import PRIOR, ReturnModel
+from models.episodes import Thresholds
 from models.overrides import Promotion
 from models.scorers import LinearScorer, PoolScorer, Scorer
 
@@ -52,8 +53,8 @@ class VersionRecord(msgspec.Struct, kw_only=True):
 class ChampionRecord(msgspec.Struct, kw_only=True):
     """Which versions belong together as of a decision time, and who of them raises alerts.
 
-    `promoted` is the last promotion by then, if there was one. Raises ValueError when the champion does not
-    contend.
+    `promoted` is the last promotion by then, if there was one; `thresholds` as in `ModelSet`. Raises
+    ValueError when the champion does not contend.
     """
 
     champion: str
@@ -63,6 +64,7 @@ class ChampionRecord(msgspec.Struct, kw_only=True):
     contenders: tuple[str, ...]
     returns: ReturnModel
     promoted: Promotion | None = None
+    thresholds: Thresholds | None = None
 
     def __post_init__(self) -> None:
         if self.champion not in self.contenders:
@@ -83,6 +85,8 @@ class ModelSet(msgspec.Struct, frozen=True, kw_only=True):
     returns: ReturnModel
     #: Who took the lead last, if anybody did.
     promoted: Promotion | None = None
+    #: Where the risk tiers begin by the capacity; None before the first sweep, and where they are fixed.
+    thresholds: Thresholds | None = None
 
     def __post_init__(self) -> None:
         if self.champion not in self.scorers:
@@ -160,6 +164,7 @@ def records(models: ModelSet, states: dict[str, bytes]) -> Iterator[tuple[bytes,
             contenders=models.contenders,
             returns=models.returns,
             promoted=models.promoted,
+            thresholds=models.thresholds,
         )
     )
     yield champion_key(models.number), champion

@@ -10,8 +10,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from features.layout import TOPICS
 from models import answering, sweeping
+from models.alerts import TierLevels
 from models.core import PartitionCore
 from streams.flood import Poll
 from streams.partition import Partition
@@ -218,7 +221,7 @@ class CustomerPartition(Partition):
             sweep = sweeping.sweep(core, ts, models, act=act)
         await self._publish_scores(sweep, models)
         await self.flush()
-        self._count(sweep)
+        self._count(sweep, models)
         return True
 
     async def _send_part(self, ts: int) -> None:
@@ -233,10 +236,13 @@ class CustomerPartition(Partition):
         # Before the sweep is durable: scores are compacted, so a repeated sweep just repeats them.
         await self._context.publisher.publish(self.number, scores(self.core, sweep, models))
 
-    def _count(self, sweep: Sweep) -> None:
+    def _count(self, sweep: Sweep, models: ModelSet) -> None:
         metrics = self._context.metrics
         metrics.scored.inc(len(sweep.slots))
         metrics.evicted.inc(sweep.evicted)
+        thresholds = TierLevels.of(self.core.thresholds(models))
+        for tier, level in msgspec.structs.asdict(thresholds).items() if thresholds else ():
+            metrics.threshold.labels(tier).set(level)
         if sweep.silent:
             metrics.silent.labels(sweep.silent).inc()
         for status, count in sweep.alerts.items():

@@ -47,7 +47,6 @@ class Plan:
     """How one data set is demonstrated."""
 
     source: Source
-    thresholds: Mapping[str, float]
     #: Start of the record that docs and benchmarks quote; None for all of it.
     evaluate_from: date | None = None
 
@@ -55,9 +54,8 @@ class Plan:
 def plan(data: str) -> Plan:
     """The plan for `cdnow` or `completejourney`; raises SourceError when its package is missing."""
     if data == "cdnow":
-        thresholds = {"medium": 0.85, "high": 0.90, "critical": 0.95}
-        return Plan(Cdnow(), thresholds, date(1997, 10, 8))
-    return Plan(CompleteJourney(), {"medium": 0.60, "high": 0.80, "critical": 0.95})
+        return Plan(Cdnow(), date(1997, 10, 8))
+    return Plan(CompleteJourney())
 
 
 def demo_settings(plan: Plan, first_ts: int, kafka: Mapping[str, Any], run: Path) -> Settings:
@@ -77,7 +75,6 @@ def demo_settings(plan: Plan, first_ts: int, kafka: Mapping[str, Any], run: Path
             "grid_anchor": anchor,
             "evaluate_from": plan.evaluate_from,
         },
-        alerting=dict(plan.thresholds),
         interventions={"live_commands": True},
         worker={"state_dir": run / "state", "http_port": 0, **EMBEDDED_CHECKPOINTS},
     )

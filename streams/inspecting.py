@@ -18,7 +18,7 @@ from features.view import View
 from features.wording import LANGUAGES
 from interventions.commands import Decision
 from models.alerts import Alert
-from models.episodes import TIERS
+from models.episodes import TIERS, tiers_by
 from models.judging import chunks, judge
 from streams.reading import read_core, read_ledger, read_models, scan
 
@@ -54,7 +54,7 @@ async def inspect(settings: Settings, user: str, console: Console, language: Lan
     raw = dict(zip(NAMES, raw_features(view)[0].tolist(), strict=True))
     wording = LANGUAGES[language or settings.alerting.languages[0]]
     console.print(f"[bold]customer {user}[/], partition {partition}, as of {moment(ts)}", highlight=False)
-    tier = TIERS[core.config.thresholds.tiers(np.array([probability]))[0]]
+    tier = TIERS[tiers_by(core.thresholds(models), np.array([probability]))[0]]
     console.print(
         f"risk: {probability:.1%} not to buy within {core.config.horizon_days} days (tier {tier}, "
         f"{models.champion} version {models.number})",

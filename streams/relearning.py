@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.config import CoreConfig
+    from models.episodes import Thresholds
     from models.parts import PartChunk
     from models.trainer_config import TrainerConfig
 
@@ -37,6 +38,8 @@ class Relearning:
         self.journal = Journal(config.thresholds)
         self.refused = 0
         self._newest = 0
+        #: Where the tiers began by the version of each decision time.
+        self._thresholds: dict[int, Thresholds | None] = {}
         self._inputs: dict[_Piece, NDArray[np.float32]] = {}
 
     def take(self, value: bytes | None) -> None:
@@ -50,6 +53,7 @@ class Relearning:
         while (ts := self.trainer.ready()) is not None:
             for _ in self.trainer.learn(ts):
                 pass
+            self._thresholds[ts] = self.trainer.thresholds
             self.journal.learned(self.trainer)
 
     def _write_down(self, chunk: PartChunk) -> None:
@@ -57,7 +61,8 @@ class Relearning:
             return
         piece = (chunk.ts, chunk.partition, chunk.number)
         champion = cohort.issued[:, cohort.contenders.index(cohort.champion)] / MILLION
-        self.journal.issued(cohort.decision_time, champion, piece)
+        thresholds = self._thresholds.get(cohort.decision_time)
+        self.journal.issued(cohort.decision_time, champion, piece, thresholds=thresholds)
         if cohort.decision_time > self._newest:
             self._newest, self._inputs = cohort.decision_time, {}
         if cohort.decision_time == self._newest:

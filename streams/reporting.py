@@ -31,7 +31,7 @@ def backtest_figures(settings: Settings, source: Source, console: Console) -> Re
     probabilities, inputs = np.zeros(0), np.zeros((0, len(COLUMNS)), np.float32)
     models = settings.trainer().initial(BEGINNING)
     for step in steps_of(backtest, source, console):
-        journal.issued(step.ts, step.probabilities)
+        journal.issued(step.ts, step.probabilities, thresholds=step.models.thresholds)
         journal.learned(backtest.trainer)
         models = step.models
         if len(step.probabilities):
@@ -67,7 +67,7 @@ async def live_figures(settings: Settings, console: Console) -> Report:
     if again.refused:
         console.print(f"examples that cannot be learned from: {again.refused:,}", highlight=False)
     ts, probabilities = scores.newest()
-    again.journal.issued(ts, probabilities)
     models = await read_models(settings)
+    again.journal.issued(ts, probabilities, thresholds=models.thresholds)
     name = settings.kafka.group
     return build(name, config, again.trainer, again.journal, models, probabilities, again.inputs, live=True)

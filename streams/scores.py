@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from models.alerts import ModelRef, Tier
+from models.alerts import ModelRef, Tier, TierLevels
 from models.episodes import TIERS
 from streams.outputs import Output
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from models.versions import ModelSet
 
 
-class Score(msgspec.Struct, frozen=True, kw_only=True):
+class Score(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is thought of a customer as of decision time `ts` (epoch ms)."""
 
     user_id: str
@@ -25,6 +25,8 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     tier: Tier
     model: ModelRef
     horizon_days: int
+    #: Where the tiers begin; absent before that is known.
+    thresholds: TierLevels | None = None
 
 
 _encoder = msgspec.json.Encoder()
@@ -33,6 +35,7 @@ _encoder = msgspec.json.Encoder()
 def scores(core: PartitionCore, sweep: Sweep, models: ModelSet) -> list[Output]:
     """One record for each customer of a sweep."""
     model = ModelRef(name=models.champion, version=models.number)
+    thresholds = TierLevels.of(core.thresholds(models))
     outputs = []
     columns = (sweep.slots.tolist(), sweep.probabilities.tolist(), sweep.tiers.tolist())
     for slot, probability, tier in zip(*columns, strict=True):
@@ -44,6 +47,7 @@ def scores(core: PartitionCore, sweep: Sweep, models: ModelSet) -> list[Output]:
             tier=TIERS[tier],
             model=model,
             horizon_days=core.config.horizon_days,
+            thresholds=thresholds,
         )
         outputs.append(Output("scores", user.encode(), _encoder.encode(score)))
     return outputs

@@ -10,6 +10,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from features.wording import Language
+from models.capacity import Capacity
+from models.episodes import Thresholds
 from models.trainer_config import AUTO, DEFAULT_CONTENDERS
 from streams.learners import Learners
 from streams.topics import Topics
@@ -131,11 +133,15 @@ class Model(_Part):
 
 
 class Alerting(_Part):
-    """Thresholds of the risk tiers, and how triggers behave."""
+    """Where the risk tiers begin, and how triggers behave."""
 
-    medium: float = 0.80
-    high: float = 0.90
-    critical: float = 0.95
+    #: Which share of the active customers stands in a tier or above it: the tiers begin accordingly.
+    capacity: Capacity = Capacity()
+    #: Fixed thresholds instead, as soon as one of them is set; the others are 0.80, 0.90 and 0.95 then.
+    medium: float | None = None
+    high: float | None = None
+    critical: float | None = None
+    #: How far below a fixed `medium` an episode ends.
     hysteresis: float = 0.05
     trigger_cooldown_days: float = Field(default=7.0, ge=0)
     low_rating: float = 2.0
@@ -145,6 +151,21 @@ class Alerting(_Part):
     act_within_days: float | None = Field(default=None, gt=0)
     #: In which reasons are told. The `text` of a reason is in the first; the others stand in its `texts`.
     languages: tuple[Language, ...] = ("en",)
+
+    @model_validator(mode="after")
+    def _thresholds_are_of_one_kind(self) -> Self:
+        if self._fixed and "capacity" in self.model_fields_set:
+            raise ValueError("the tiers begin by a capacity or at fixed thresholds, not by both")
+        return self
+
+    def thresholds(self) -> Thresholds | None:
+        """The fixed thresholds; None where the capacity says where the tiers begin."""
+        return Thresholds(**self._fixed, hysteresis=self.hysteresis) if self._fixed else None
+
+    @property
+    def _fixed(self) -> dict[str, float]:
+        said = {"medium": self.medium, "high": self.high, "critical": self.critical}
+        return {tier: level for tier, level in said.items() if level is not None}
 
 
 class Money(_Part):

@@ -29,7 +29,6 @@ from features.mapping import FieldMapping
 from features.money import Currencies
 from interventions.policy import PolicyConfig
 from models.config import CoreConfig
-from models.episodes import Thresholds
 from models.trainer_config import TrainerConfig
 from streams.sections import Alerting, Interventions, Kafka, Model, Money, Worker
 
@@ -94,7 +93,7 @@ class Settings(BaseSettings):
             active_within_days=model.active_within_days,
             grid=DecisionGrid(model.every_days, _midnight(model.grid_anchor)),
             lateness_ms=round(model.allowed_lateness_hours * 3_600_000),
-            thresholds=Thresholds(alerting.medium, alerting.high, alerting.critical, alerting.hysteresis),
+            thresholds=alerting.thresholds(),
             salt=self.salt.get_secret_value(),
             partitions=self.kafka.partitions,
             learn_sample=model.learn_sample,
@@ -120,6 +119,7 @@ class Settings(BaseSettings):
             champion=self.model.champion,
             evaluate_from=None if start is None else _midnight(start),
             settings=self.model.learners.said(),
+            capacity=self.alerting.capacity if self.alerting.thresholds() is None else None,
         )
 
     def policy(self) -> PolicyConfig:

@@ -94,6 +94,9 @@ class Metrics:
         self.cohorts = self._gauge("cohorts_pending", "Cohorts that wait for their labels.", "partition")
         self.matured = self._counter("cohorts_matured", "Cohorts sent to the trainer with their labels.")
         self.alerts = self._counter("alerts", "Alerts raised.", "kind", "status")
+        self.threshold = self._gauge(
+            "alert_threshold_ratio", "Probability at which the tier begins, as the last sweep had it.", "tier"
+        )
         self.silent = self._counter(
             "silent_sweeps", "Sweeps that raised no alert: warming_up or stale.", "reason"
         )

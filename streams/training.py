@@ -161,10 +161,11 @@ class Training:
                     metrics.pr_auc.labels(name, record).set(counts.pr_auc)
                     metrics.ece.labels(name, record).set(counts.ece())
                     metrics.base_log_loss.labels(record).set(counts.base_rate_log_loss)
-        thresholds = self._context.settings.core().thresholds
-        for tier, found in by_tier(self.trainer.record[CHAMPION], thresholds).items():
-            if found is not None:
-                metrics.calibration_gap.labels(tier).set(found.gap)
+        thresholds = self._context.settings.core().thresholds or self.trainer.thresholds
+        if thresholds is not None:
+            for tier, found in by_tier(self.trainer.record[CHAMPION], thresholds).items():
+                if found is not None:
+                    metrics.calibration_gap.labels(tier).set(found.gap)
         for name, weight in self.trainer.pool.weights.items():
             metrics.pool_weight.labels(name).set(weight)
         for name in self.trainer.learners:

@@ -10,7 +10,7 @@ from features.catalogue import NAMES
 from features.inputs import EVENT_TYPES
 from features.wording import LANGUAGES
 from interventions.commands import Command, Decision, command_id
-from models.alerts import Alert, ModelRef, Reason, alert_id
+from models.alerts import Alert, ModelRef, Reason, TierLevels, alert_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,6 +125,7 @@ _ALERTS: Final = Alert(
     ),
     model=_MODEL,
     horizon_days=60,
+    thresholds=TierLevels(medium=0.781306, high=0.874078, critical=0.930867),
 )
 
 _DECISIONS: Final = (

@@ -16,7 +16,7 @@ from features.inputs import ALIASES, EVENT_TYPES, type_name
 from features.layout import Layout
 from features.wording import LANGUAGES
 from interventions import commands
-from models.alerts import ModelRef, Reason
+from models.alerts import ModelRef, Reason, TierLevels
 from streams.contracts.examples import EXAMPLES
 from streams.contracts.tables import Row, table
 from streams.contracts.words import Schema, kind, literal_comments, meaning, schemas
@@ -58,7 +58,7 @@ def page() -> str:
         mapping=MAPPING,
         **{topic: _input(topic) for topic in EVENT_TYPES},
         rejections=_members("reason", literal_comments(rejection, "Reason")),
-        alerts=_output("churn-alerts", Reason, ModelRef),
+        alerts=_output("churn-alerts", Reason, ModelRef, TierLevels),
         decisions=_output("decisions"),
         withheld=_members("withheld", literal_comments(commands, "Withheld")),
         commands=_output("commands.email"),

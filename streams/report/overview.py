@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.layout import DAY_MS
-from models.episodes import TIERS
+from models.episodes import TIERS, tiers_by
 from models.operating import curve
 from models.record import CHAMPION
 from models.report import RISK_BINS
@@ -111,7 +111,7 @@ def spread(report: Report, say: Words) -> Chart | None:
         return None
     drawn, (axes,) = figure(7.2, 2.5)
     edges = np.arange(RISK_BINS) / RISK_BINS
-    tiers = report.config.thresholds.tiers(edges + 0.5 / RISK_BINS)
+    tiers = tiers_by(report.thresholds, edges + 0.5 / RISK_BINS)
     axes.bar(edges, report.risk, width=0.92 / RISK_BINS, align="edge", color=[light(TIERS[t]) for t in tiers])
     percent_axis(axes, "x")
     axes.set_xticks(np.arange(0, 1.01, 0.1))

@@ -87,7 +87,9 @@ def _reach(report: Report, say: Words) -> Section:
     if chart:
         share, calls = report.capacities[2]
         plain = (say("reach.plain", share=f"{100 * share:g}", reached=say.of_100(calls.recall)),)
-    return Section("reach", say("reach.title"), plain, _drawn((chart, "")), _some(tables.reach(report, say)))
+    found = _some(tables.reach(report, say), tables.proposals(report, say))
+    notes = (say("thresholds.note"),) if report.proposals else ()
+    return Section("reach", say("reach.title"), plain, _drawn((chart, "")), found, notes)
 
 
 def _quality(report: Report, say: Words) -> Section:

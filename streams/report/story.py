@@ -9,6 +9,7 @@ from models.episodes import TIERS
 from streams.report.chart import NOTHING
 
 if TYPE_CHECKING:
+    from models.episodes import Thresholds
     from models.report import Report
     from models.trust import Trust, Verdict
     from streams.report.words import Words
@@ -47,7 +48,9 @@ def _risk(report: Report, say: Words) -> Card:
         return Card(say("risk.title"), NOTHING, (say("risk.none"),))
     share = say.of_100(now.share_at_risk)
     expected = f"{round(now.forecast * now.judged):,}"
-    least = f"{100 * config.thresholds.medium:g}"
+    means: tuple[str, ...] = ()
+    if report.thresholds:
+        means = (say("risk.means", least=_threshold(report.thresholds), horizon=config.horizon_days),)
     return Card(
         say("risk.title"),
         f"{now.at_risk:,}",
@@ -58,11 +61,16 @@ def _risk(report: Report, say: Words) -> Card:
                 of_100=say.of_100(now.forecast),
                 horizon=config.horizon_days,
             ),
-            say("risk.means", least=least, horizon=config.horizon_days),
+            *means,
         ),
         under=say("risk.big", judged=f"{now.judged:,}", of_100=share),
         parts=tuple((tier, n) for tier, n in zip(TIERS[:0:-1], now.tiers[:0:-1], strict=True) if n),
     )
+
+
+def _threshold(thresholds: Thresholds) -> str:
+    """Where warnings begin, of a hundred."""
+    return f"{100 * thresholds.medium:.3g}"
 
 
 _TONES: dict[Verdict, str] = {
@@ -93,6 +101,7 @@ def _so_far(found: Trust, say: Words) -> str:
 def _outcomes(report: Report, found: Trust, say: Words) -> list[str]:
     assert found.precision is not None, "there are warnings"
     assert found.warned is not None, "there are warnings"
+    assert report.thresholds is not None, "there are warnings"
     said = say.of_100(found.warned.forecast)
     lines = [
         say("trust.outcome", n=say.of_100(found.precision.value), said=said),
@@ -101,7 +110,7 @@ def _outcomes(report: Report, found: Trust, say: Words) -> list[str]:
     if found.recall:
         lines.append(say("trust.recall", n=say.of_100(found.recall.value)))
         if found.recall.value < _RARE:
-            least = f"{100 * report.config.thresholds.medium:g}"
+            least = _threshold(report.thresholds)
             tenth = next(calls for share, calls in report.capacities if share == 0.1)
             lines.append(say("trust.rare", least=least, reached=say.of_100(tenth.recall)))
     return lines

@@ -42,10 +42,11 @@ def tiers(report: Report, say: Words) -> Table | None:
     """Risk levels: where they begin, who stands there, what became of earlier ones."""
     if report.now is None:
         return None
-    thresholds = report.config.thresholds
-    begins = (0.0, thresholds.medium, thresholds.high, thresholds.critical)
+    thresholds = report.thresholds
+    begins = () if thresholds is None else (thresholds.medium, thresholds.high, thresholds.critical)
+    starts = ("0", *(f"{100 * level:.3g}" for level in begins)) if begins else (NOTHING,) * len(TIERS)
     rows = []
-    for tier, start, count in reversed(list(zip(TIERS, begins, report.now.tiers, strict=True))):
+    for tier, start, count in reversed(list(zip(TIERS, starts, report.now.tiers, strict=True))):
         found = report.tiers.get(tier)
         said = NOTHING if found is None else short(found.forecast)
         left = (
@@ -54,7 +55,7 @@ def tiers(report: Report, say: Words) -> Table | None:
             else _interval(found.churn_rate.value, found.churn_rate.low, found.churn_rate.high)
         )
         share = short(count / report.now.judged)
-        rows.append((say(f"tier.{tier}"), f"{100 * start:g}", f"{count:,}", share, said, left))
+        rows.append((say(f"tier.{tier}"), start, f"{count:,}", share, said, left))
     keys = ("spread.level", "spread.from", "spread.now", "spread.share", "spread.said", "spread.left")
     return Table(say("spread.table"), tuple(map(say, keys)), tuple(rows))
 
@@ -89,6 +90,23 @@ def reach(report: Report, say: Words) -> Table | None:
     )
     keys = ("reach.contacted", "reach.precision", "reach.recall", "reach.lift")
     return Table(say("reach.table"), tuple(map(say, keys)), rows)
+
+
+def proposals(report: Report, say: Words) -> Table | None:
+    """Thresholds to choose from, with what each would have caught."""
+    if not report.proposals:
+        return None
+    rows = tuple(
+        (
+            f"{each.threshold:.3f}",
+            _of_100(each.calls.selection_rate),
+            _of_100(each.calls.precision),
+            _of_100(each.calls.recall),
+        )
+        for each in report.proposals
+    )
+    keys = ("thresholds.threshold", "thresholds.alerted", "thresholds.precision", "thresholds.recall")
+    return Table(say("thresholds.table"), tuple(map(say, keys)), rows)
 
 
 def quality(report: Report, say: Words) -> Table | None:

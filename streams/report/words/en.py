@@ -147,6 +147,15 @@ ENGLISH: Final = {
     "reach.precision": "of 100 contacted, leaving (precision)",
     "reach.recall": "of 100 leavers, reached (recall)",
     "reach.lift": "times better than chance (lift)",
+    "thresholds.table": "Thresholds to choose from, by what each would have caught so far",
+    "thresholds.threshold": "threshold (medium)",
+    "thresholds.alerted": "of 100 customers, warned about",
+    "thresholds.precision": "of 100 warned about, leaving (precision)",
+    "thresholds.recall": "of 100 leavers, warned about (recall)",
+    "thresholds.note": (
+        "Unless fixed thresholds are set, they follow from how many customers you can care for "
+        "(alerting.capacity). A threshold of this table is fixed with alerting.medium."
+    ),
     # -- quality
     "quality.title": "How good the forecasts are",
     "quality.plain": (

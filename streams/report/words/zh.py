@@ -131,6 +131,15 @@ CHINESE: Final = {
     "reach.precision": "每联系 100 位，其中离开（精确率）",
     "reach.recall": "每 100 位离开者，触达（召回率）",
     "reach.lift": "是随机的多少倍（提升度）",
+    "thresholds.table": "可选的预警阈值，以及各自至今能发现多少",
+    "thresholds.threshold": "阈值（中）",
+    "thresholds.alerted": "每 100 位顾客，被预警",
+    "thresholds.precision": "每预警 100 位，其中离开（精确率）",
+    "thresholds.recall": "每 100 位离开者，被预警（召回率）",
+    "thresholds.note": (
+        "若不设固定阈值，阈值由您能照顾的顾客比例（alerting.capacity）得出。"
+        "要固定为表中的某个阈值，请设置 alerting.medium。"
+    ),
     # -- quality
     "quality.title": "预测有多准",
     "quality.plain": (

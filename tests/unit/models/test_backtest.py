@@ -17,7 +17,9 @@ from features.layout import DAY_MS, TOPICS
 from features.money import Currencies
 from features.observing import REPLAY_HEADER, Record
 from models import sweeping
+from models.alerts import TierLevels
 from models.backtest import Backtest, Line, Step
+from models.capacity import Capacity
 from models.core import PartitionCore
 from models.groups import UNKNOWN
 from models.record import CHAMPION
@@ -122,6 +124,25 @@ def test_it_equals_feeding_the_core_and_the_trainer_by_hand():
     ]
     assert groups[0] == groups[1]
     assert list(groups[0]) == ["20", "30", "40", UNKNOWN]
+
+
+def test_tiers_by_capacity_hold_few_customers_and_are_stated_in_each_alert():
+    few = replace(TRAINER, capacity=Capacity(critical=0.1, high=0.3, medium=0.5))
+    backtest = Backtest(replace(SETTINGS, thresholds=None), few, Currencies())
+    steps = list(backtest.run(log()))
+
+    alerts = [alert for step in steps for alert in step.alerts]
+    assert alerts
+    for step in steps:
+        found = step.models.thresholds
+        said = {alert.thresholds for alert in step.alerts}
+        assert said <= {TierLevels.of(found)}
+        if found is not None:
+            assert (step.sweep.tiers == found.tiers(step.probabilities)).all()
+    # Nothing was issued before the first sweep, so nobody can say what is much.
+    assert steps[0].models.thresholds is None
+    assert (steps[0].sweep.silent, steps[0].alerts) == ("warming_up", [])
+    assert not steps[0].sweep.tiers.any()
 
 
 def test_every_active_customer_has_a_prediction_at_every_decision_time():

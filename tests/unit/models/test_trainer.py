@@ -20,11 +20,13 @@ from features.hashing import partition_of
 from features.layout import DAY_MS, TOPICS
 from features.returns import PRIOR, ReturnHistogram, fit
 from models import cohorts, sweeping
+from models.capacity import Capacity
 from models.cohorts import Cohort
 from models.contenders import CONTENDERS, new_learner
 from models.drift import LOSS, InputHistogram
 from models.groups import UNKNOWN, Groups
 from models.learners import LEARNERS, MissingExtraError, ReturnProbability, StateMismatchError, boosted
+from models.levels import Levels
 from models.overrides import Promotion
 from models.parts import Matured, Part, PartChunk, read_part_chunk
 from models.record import CHAMPION
@@ -32,7 +34,7 @@ from models.trainer import SLICE, Trainer
 from models.trainer_config import TrainerConfig
 from models.versions import COLUMNS, TREATED
 from models.wire import WireError
-from tests.building import constant_models, core, day, event, quick_fit, record, tick
+from tests.building import core, day, event, models_by, quick_fit, record, tick
 from tests.examples import examples
 
 if TYPE_CHECKING:
@@ -615,7 +617,7 @@ def trained(partitions: int, found: list[dict[str, object]], rng: random.Random)
         assert ts is not None
         for chunk in chunks(sweeping.mature(each, ts)):
             target.receive(chunk)
-        sweeping.sweep(each, ts, constant_models(0.5))
+        sweeping.sweep(each, ts, models_by({1: 0.2, 8: 0.7}))
         while (ready := target.ready()) is not None:
             list(target.learn(ready))
             versions.append(target.models())
@@ -635,8 +637,61 @@ def test_partition_count_and_interleaving_do_not_change_a_single_bit_of_any_vers
     expected = trained(1, found, rng)
 
     assert expected[-1].labels > 20
+    assert expected[-1].thresholds not in (None, expected[-2].thresholds)
     for count in (2, 5):
         assert trained(count, found, rng) == expected
+
+
+def swept(ts: float, *probabilities: float, partition: int = 0) -> Part:
+    """A part that says what the last sweep issued."""
+    return replace(part(ts, partition=partition), levels=Levels.of(np.array(probabilities)))
+
+
+class TestThresholds:
+    def test_they_come_from_the_last_sweep_of_all_partitions(self):
+        target = trainer(2, capacity=Capacity(critical=0.1, high=0.3, medium=0.5))
+        learn(target, swept(1, 0.9, 0.8, 0.1, 0.2), swept(1, 0.5, 0.3, 0.4, 0.6, partition=1))
+
+        found = target.models().thresholds
+        assert found is not None
+        assert found.tiers(np.array([0.4, 0.5, 0.7, 0.8, 0.9])).tolist() == [0, 1, 2, 2, 2]
+
+    def test_they_stay_while_nobody_is_active(self):
+        target = trainer()
+        learn(target, swept(1, *np.arange(0.01, 1, 0.01)))
+        before = target.models().thresholds
+        learn(target, part(2))
+
+        assert target.models().thresholds == before
+        assert before is not None
+
+    def test_there_are_none_where_they_are_fixed(self):
+        target = trainer(capacity=None)
+        learn(target, swept(1, 0.2, 0.7))
+
+        assert target.models().thresholds is None
+
+    def test_a_restored_trainer_and_one_that_goes_on_have_them(self):
+        target = trainer()
+        learn(target, swept(1, *np.arange(0.01, 1, 0.01)))
+        restored, successor = trainer(), trainer()
+        restored.restore(target.snapshot())
+        successor.go_on_from(target.models(), target.portable_states())
+        learn(target, swept(2, *np.arange(0.01, 0.5, 0.01)))
+        learn(restored, swept(2, *np.arange(0.01, 0.5, 0.01)))
+
+        assert restored.models().thresholds == target.models().thresholds
+        learn(successor, part(2))
+        assert successor.models().thresholds is not None
+
+    def test_a_histogram_of_probabilities_that_is_none_is_refused(self):
+        target = trainer()
+        (head,) = chunks(swept(1, 0.5))
+        bad = msgspec.structs.replace(head, levels={"cells": [2, 1], "counts": [1, 1]})
+
+        with pytest.raises(WireError, match="no histogram of probabilities"):
+            target.receive(bad)
+        assert target.ready() == day(1)
 
 
 def test_chunks_of_any_size_make_the_same_model(monkeypatch: pytest.MonkeyPatch):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.layout import DAY_MS
+from models.episodes import Thresholds
 from models.overrides import OVERRIDE_KEY, Override, Promotion
 from models.signing import SignatureError, signature
 from models.version_reader import VersionReader
@@ -175,6 +176,13 @@ class TestAnOperatorsWord:
 
         assert reader.in_force is not None
         assert (reader.in_force.models, reader.in_force.newest) == (models(2), models(4))
+
+    def test_tiers_begin_where_the_newest_version_says_whoever_speaks(self):
+        newest = msgspec.structs.replace(models(4), thresholds=Thresholds(0.3, 0.4, 0.5, 0.01))
+        reader = reading([*THREE, said(number=2), *published(newest)])
+
+        assert reader.latest == msgspec.structs.replace(models(2), thresholds=newest.thresholds)
+        assert reading([RELEASE], reader).latest == newest
 
     def test_a_promotion_in_a_version_that_was_rolled_back_to_is_both(self):
         reader = reading([*THREE, said("additive", 1)])

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from features.layout import TOPICS
-from models.alerts import Alert
+from models.alerts import Alert, TierLevels
 from models.parts import read_part_chunk
 from models.version_reader import InForce
 from streams.customers import CustomerPartition
@@ -113,6 +113,10 @@ async def test_a_decision_time_that_is_due_brings_part_scores_and_alerts(shop: S
     assert metric(registry, "alerts_total", kind="episode", status="opened") == 1
     assert metric(registry, "customers", partition="0") == 1
     assert metric(registry, "watermark_delay_seconds", partition="0") == 0
+    tiers = {"medium": 0.6, "high": 0.8, "critical": 0.9}
+    assert alert.thresholds == shop.scores[0].thresholds == TierLevels(**tiers)
+    for tier, level in tiers.items():
+        assert metric(registry, "alert_threshold_ratio", tier=tier) == level
 
 
 async def test_the_replayer_is_told_where_the_alerts_of_a_sweep_end_once_they_are_there(

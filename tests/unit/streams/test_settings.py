@@ -11,6 +11,8 @@ from pydantic import ValidationError
 
 from deploy.kafka import Authority
 from features.layout import DAY_MS
+from models.capacity import Capacity
+from models.episodes import Thresholds
 from streams.settings import SettingsError, load
 
 if TYPE_CHECKING:
@@ -123,7 +125,7 @@ def test_what_does_not_fit_together_is_said_in_one_line(file: Path, content: Any
 
     (line,) = faults(file)
 
-    assert line.startswith("settings: ")
+    assert line.startswith(("settings: ", "alerting: "))
     assert what in line
 
 
@@ -191,6 +193,30 @@ def test_days_become_midnights_in_utc():
 
     assert settings.core().grid.anchor == 19_782 * DAY_MS
     assert settings.trainer().evaluate_from == 2 * DAY_MS
+
+
+def test_tiers_follow_a_capacity_unless_a_threshold_is_fixed(file: Path):
+    settings = load(None)
+    assert settings.core().thresholds is None
+    assert settings.trainer().capacity == Capacity(critical=0.02, high=0.05, medium=0.15)
+
+    file.write_text("[alerting]\ncapacity = {critical = 0.01, high = 0.02, medium = 0.03}")
+    assert load(file).trainer().capacity == Capacity(0.01, 0.02, 0.03)
+
+    file.write_text("[alerting]\nmedium = 0.5")
+    fixed = load(file)
+    assert fixed.core().thresholds == Thresholds(0.5, 0.9, 0.95, 0.05)
+    assert fixed.trainer().capacity is None
+
+
+def test_a_capacity_and_fixed_thresholds_exclude_each_other(file: Path):
+    file.write_text("[alerting]\nhigh = 0.9\ncapacity = {medium = 0.3}")
+    (line,) = faults(file)
+    assert "not by both" in line
+
+    file.write_text("[alerting]\ncapacity = {medium = 0.01}")
+    (line,) = faults(file)
+    assert "a capacity holds shares that rise" in line
 
 
 def test_by_default_an_alert_may_be_one_grid_step_and_the_lateness_old():

@@ -1,0 +1,46 @@
+"""Thresholds that a shop may choose, with what each would have caught so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from models.operating import Calls, at_threshold
+from models.progressive import GRID
+
+if TYPE_CHECKING:
+    from models.progressive import ScoreCounts
+
+#: Shares of the customers judged, for each of which a threshold is proposed.
+SHARES: Final = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A threshold, and what became of everybody at or above it.
+
+    `calls.selection_rate` is the share alerted, at most the share that was asked for; `calls.recall` the
+    share of the leavers caught.
+    """
+
+    threshold: float
+    calls: Calls
+
+
+def propose(counts: ScoreCounts) -> tuple[Proposal, ...]:
+    """The lowest threshold for each of SHARES that calls no more than it, the highest first.
+
+    A share below the size of the topmost group of equals has none; equal thresholds are given once.
+    """
+    if not counts.labels:
+        return ()
+    above = np.cumsum((counts.positives + counts.negatives)[::-1])[::-1] / counts.labels
+    found = {}
+    for share in SHARES:
+        fits = np.flatnonzero(above <= share)
+        if len(fits):
+            threshold = float(counts.points[fits[0]] / GRID)
+            found[threshold] = Proposal(threshold, at_threshold(counts, threshold))
+    return tuple(found.values())
