@@ -19,7 +19,6 @@ from features.observing import REPLAY_HEADER, Record
 from models import sweeping
 from models.alerts import TierLevels
 from models.backtest import Backtest, Line, Step
-from models.capacity import Capacity
 from models.core import PartitionCore
 from models.groups import UNKNOWN
 from models.record import CHAMPION
@@ -126,13 +125,21 @@ def test_it_equals_feeding_the_core_and_the_trainer_by_hand():
     assert list(groups[0]) == ["20", "30", "40", UNKNOWN]
 
 
-def test_tiers_by_capacity_hold_few_customers_and_are_stated_in_each_alert():
-    few = replace(TRAINER, capacity=Capacity(critical=0.1, high=0.3, medium=0.5))
-    backtest = Backtest(replace(SETTINGS, thresholds=None), few, Currencies())
-    steps = list(backtest.run(log()))
+def test_tiers_by_capacity_hold_few_customers_and_are_stated_in_each_alert(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("models.trainer.fit", lambda _, before: before)
+    alone = replace(TRAINER, contenders=("return_probability",))
+    # Everybody buys at a pace of their own; one after the other stops.
+    buys = [
+        event("purchase", f"u{user}", day(number + NOON))
+        for number in range(60)
+        for user in range(60)
+        if number % (user % 5 + 2) == 0 and number < 20 + user
+    ]
+    backtest = Backtest(replace(SETTINGS, thresholds=None), alone, Currencies())
+    steps = list(backtest.run(line(payload) for payload in buys))
 
     alerts = [alert for step in steps for alert in step.alerts]
-    assert alerts
+    assert {a.tier for a in alerts if a.status != "resolved"} == {"medium", "high", "critical"}
     for step in steps:
         found = step.models.thresholds
         said = {alert.thresholds for alert in step.alerts}
