@@ -117,9 +117,12 @@ soak: $(STAMP) $(BENCH_STAMP) ## steady load, customers coming and going, for MI
 quality: $(STAMP) $(BENCH_STAMP) $(ALL_DATA) ## predictions beside LightGBM refit weekly and others, on real logs: run/quality.json
 	@$(BIN)/python -m benchmarks.quality $(ARGS)
 
-prove: $(STAMP) ## the slow proofs: storms of kills, broker faults, overload, poison, equality of replay and backtest
+prove: $(STAMP) ## the slow proofs: storms of kills, broker faults, overload, poison, equality of replay and backtest; new examples for all properties
 	@rm -f run/prove.json
-	@$(BIN)/pytest -s -m slow
+	@failed=; \
+	HYPOTHESIS_PROFILE=search $(BIN)/pytest -q -m "hypothesis and not slow" tests/unit || failed="$$failed search"; \
+	$(BIN)/pytest -s -m slow || failed="$$failed proofs"; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 contracts: $(STAMP) ## write contracts, rights and the Strimzi resources from the code
 	@$(BIN)/churnwatch contracts

@@ -8,7 +8,6 @@ as if it had been there, at whatever speed the machine allows.
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -87,7 +86,8 @@ class Replayer:
         days of which the log says nothing. With `then_live` it hands over to live operation, else the
         replay ends when everything is acknowledged. Raises ReplayStalledError when the workers stand still.
         """
-        started, first, last = time.monotonic(), None, 0
+        clock = asyncio.get_running_loop().time
+        started, first, last = clock(), None, 0
         held: Interval | None = None
         for interval in intervals(events, self._grid):
             if held is not None:
@@ -101,7 +101,7 @@ class Replayer:
                 first, last = first or interval.events[0].ts, interval.events[-1].ts
             if speed and first:
                 due = started + (interval.until - self._grid.every_ms - first) / 1000 / speed
-                await asyncio.sleep(max(due - time.monotonic(), 0))
+                await asyncio.sleep(max(due - clock(), 0))
         if held is not None:
             await self._interval(held, last + 1, live=then_live)
             if not then_live:
@@ -153,12 +153,13 @@ class Replayer:
 
     async def _until_none(self, left: Callable[[], Awaitable[Any]], pause: float, what: str) -> None:
         """Wait until nothing is `left`; ReplayStalledError when that does not change for too long."""
-        moved, behind = time.monotonic(), await left()
+        clock = asyncio.get_running_loop().time
+        moved, behind = clock(), await left()
         while behind:
             await asyncio.sleep(pause)
             if (now := await left()) != behind:
-                moved, behind = time.monotonic(), now
-            elif time.monotonic() - moved > self._patience:
+                moved, behind = clock(), now
+            elif clock() - moved > self._patience:
                 raise ReplayStalledError(
                     f"{what.format(behind)} within {self._patience:.0f} s: is a worker running, with "
                     "the same settings, and ready?"

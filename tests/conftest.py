@@ -1,8 +1,10 @@
-"""What all tests share: a word about the brokers they run on; Hypothesis without a clock, and how much of it.
+"""What all tests share: a word about the brokers they run on, and which examples Hypothesis tries.
 
-A deadline fails tests on a busy machine, and shrinking a log of events takes minutes that a red run does not
-need; HYPOTHESIS_PROFILE=shrink brings it back for whoever hunts the cause. `quick` is what `make unit` takes
-between two edits: a tenth of the examples, others every time.
+`make test` gives the same verdict every time: in the profile `steady` a property meets the same hundred
+examples in every run, in `quick` (`make unit`, between two edits) ten of its own. New ones are looked for by
+`search` (`make prove`), which shrinks what it finds; a find becomes an `@example` of its test.
+HYPOTHESIS_PROFILE=shrink makes the smallest example of what fails in `steady`, which takes minutes where
+examples are logs of events.
 """
 
 from __future__ import annotations
@@ -10,14 +12,22 @@ from __future__ import annotations
 import gc
 import os
 
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 
-UNSHRUNK = [Phase.explicit, Phase.reuse, Phase.generate]
+from tests.examples import draw_the_same_in_every_run
 
-settings.register_profile("quick", deadline=None, phases=UNSHRUNK, max_examples=10)
-settings.register_profile("steady", deadline=None, phases=UNSHRUNK, max_examples=100)
-settings.register_profile("shrink", deadline=None, max_examples=100)
+UNSHRUNK = [Phase.explicit, Phase.generate]
+# Neither a deadline nor the check of how long examples take to draw: both fail tests on a busy machine.
+BASE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+settings.register_profile("quick", BASE, derandomize=True, phases=UNSHRUNK, max_examples=10)
+settings.register_profile("steady", BASE, derandomize=True, phases=UNSHRUNK, max_examples=100)
+settings.register_profile("shrink", BASE, derandomize=True, max_examples=100)
+# What it finds is tried first the next time (.hypothesis), except in CI, where Hypothesis keeps nothing.
+settings.register_profile("search", BASE, derandomize=False, max_examples=500, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+if settings.default.derandomize:
+    draw_the_same_in_every_run()
 
 
 def pytest_report_header() -> str:

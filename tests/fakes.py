@@ -153,6 +153,8 @@ class FakeConsumer:
                 self._positions[tp] = log.end if records[-1] is log.records[-1] else last
             elif self._positions[tp] < log.end:
                 self._positions[tp] = log.end
+        if not found:
+            await asyncio.sleep(0.001)  # a fetch waits for records
         return found
 
 

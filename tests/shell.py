@@ -86,6 +86,5 @@ async def settle(partition: CustomerPartition | DispatchPartition, *batches: Bat
         while not all(batch.acked for batch in batches) or partition._wake.is_set():
             if partition.failed.done():
                 await partition.failed
-            await asyncio.sleep(0)
-        for _ in range(20):
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)

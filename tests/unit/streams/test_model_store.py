@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -17,11 +18,14 @@ from streams.telemetry import Metrics
 from tests.building import constant_models
 from tests.fakes import FakeBroker, metric
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
 CONFIG = TrainerConfig(partitions=2, contenders=("logistic",))
 
 
-@pytest.fixture
-async def store(broker: FakeBroker):
+@asynccontextmanager
+async def following() -> AsyncIterator[Any]:
     """A store that follows the topic."""
     metrics = Metrics()
     store = ModelStore("models", CONFIG, {}, metrics)
@@ -32,14 +36,20 @@ async def store(broker: FakeBroker):
     await asyncio.wait([task])
 
 
+@pytest.fixture
+async def store(broker: FakeBroker):
+    """A store that follows an empty topic."""
+    async with following() as store:
+        yield store
+
+
 def publish(broker: FakeBroker, number: int, probability: float = 0.5) -> None:
     for key, value in records(constant_models(probability, number=number), {}):
         broker.logs["models", 0].append(key, value)
 
 
 async def follow() -> None:
-    for _ in range(30):
-        await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
 
 
 async def test_before_any_version_the_return_probability_speaks(store: Any):
@@ -49,13 +59,14 @@ async def test_before_any_version_the_return_probability_speaks(store: Any):
     assert store.current.labels == 0
 
 
-async def test_what_is_there_at_the_start_is_read_before_the_store_is_loaded(broker: FakeBroker, store: Any):
+async def test_what_is_there_at_the_start_is_read_before_the_store_is_loaded(broker: FakeBroker):
     for number in (1, 2, 3):
         publish(broker, number)
 
-    await asyncio.wait_for(store.loaded.wait(), 1)
+    async with following() as store:
+        await asyncio.wait_for(store.loaded.wait(), 1)
 
-    assert store.current.number == 3
+        assert store.current.number == 3
 
 
 async def test_a_new_version_is_told_to_whoever_listens(broker: FakeBroker, store: Any):

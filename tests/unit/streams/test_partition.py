@@ -84,7 +84,7 @@ async def partition(broker: FakeBroker, tmp_path: Path):
 async def until(condition: Any, seconds: float = 1.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - conditions of many kinds
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
 
 
 def batch(*keys: str) -> Batched:

@@ -80,7 +80,7 @@ async def test_whoever_is_given_up_waits_no_longer(patience: Patience):
 
     waiting = asyncio.create_task(patience.outlast("recovery", attempt))
     while not patience.waiting:  # noqa: ASYNC110 - told by nobody
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
     waiting.cancel()
     await asyncio.wait([waiting])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -150,6 +151,7 @@ async def test_a_row_without_which_nothing_is_right_stops_the_recovery_with_topi
 async def test_a_reader_that_stands_still_gives_up(broker: FakeBroker):
     class Still(FakeConsumer):
         async def getmany(self, *_: object, **__: object) -> dict[TopicPartition, list[object]]:
+            await asyncio.sleep(0.1)
             return {}
 
     tp = TopicPartition(TOPIC, 0)
