@@ -17,8 +17,9 @@ BEGINNING: Final = -(2**62)
 class TopicClock(msgspec.Struct):
     """How far one topic partition was read, and its watermark: both functions of its log alone.
 
-    `bound` is max(ts) - allowed lateness over all valid events so far, or the ts of the newest tick,
-    whichever is greater (epoch ms). An event is late when its ts lies below the bound at its place.
+    `bound` is the greatest of min(ts, time of its record) - allowed lateness over all valid events so far and
+    the ts of the ticks followed (epoch ms): nobody's clock moves it beyond the present of those who wrote the
+    log. An event is late when its ts lies below the bound at its place.
     """
 
     offset: int = -1
@@ -29,7 +30,7 @@ class TopicClock(msgspec.Struct):
     def pass_over(self, promises: Times) -> Times:
         """The bound in force before each entry, shape (n,), in log order; moves the clock behind the last.
 
-        `promises` (n,) is what each entry promises: its ts - lateness, or a tick's ts.
+        `promises` (n,) is what each entry promises: min(ts, its record's time) - lateness, or a tick's ts.
         """
         bounds = np.maximum.accumulate(np.concatenate([[self.bound], promises]))
         self.bound = int(bounds[-1])

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 #: Header of every record that `replay` sends: nothing real may follow from it.
 REPLAY_HEADER: Final = "churnwatch-replay"
+#: How far a producer's clock may run ahead of ours before its word about when it wrote is refused.
+MAX_SKEW_MS: Final = 600_000
+#: `timestamp_type` of a record that the broker stamped when it appended it (`LogAppendTime`).
+BY_BROKER: Final = 1
+#: Stands for the time of a record that has none: it bounds nothing.
+_ANY_TIME: Final = 2**62
 
 
 class Record(NamedTuple):
@@ -34,6 +40,7 @@ class Record(NamedTuple):
     value: bytes | None
     timestamp: int = 0
     headers: Headers = ()
+    timestamp_type: int | None = None
 
 
 class RecordLike(Protocol):
@@ -56,7 +63,12 @@ class RecordLike(Protocol):
 
     @property
     def timestamp(self) -> int:
-        """When the record was written, epoch ms."""
+        """When the record was written, epoch ms; 0 or less if nobody knows."""
+        ...
+
+    @property
+    def timestamp_type(self) -> int | None:
+        """Who says so: `BY_BROKER`, or else its producer."""
         ...
 
     @property
@@ -88,24 +100,34 @@ def judge(
     lateness_ms: int,
     known: Container[str],
     owned: Callable[[str], bool],
+    *,
+    now: int | None = None,
 ) -> Judged:
     """Decode and judge `records` (rising offsets); moves `clock`.
 
     `owned` tells whether a customer who is not `known` belongs into this partition. Whatever a record makes
-    the decoder raise costs that record alone.
+    the decoder raise costs that record alone. No event moves the clock beyond the time of its own record: a
+    wrong clock harms only itself. With `now` (epoch ms) a record must have a time, and one that its producer
+    gave it must not lie more than `MAX_SKEW_MS` ahead.
     """
     events: list[Any] = []
     offsets: list[int] = []
+    stamps: list[int] = []
     ticks: list[Tick] = []
     places: list[int] = []
     replayed: list[bool] = []
     rejected: list[tuple[RecordLike, Rejected]] = []
     done, decode = clock.offset, decoder.decode
     unseen = [record for record in records if record.offset > done]
+    earliest, latest = (-_ANY_TIME, _ANY_TIME) if now is None else (1, now + MAX_SKEW_MS)
     for record in unseen:
+        stamp = record.timestamp
         try:
-            event = decode(record.value, record.timestamp, record.headers)
+            if not earliest <= stamp <= latest:
+                _check_stamp(record, latest)
+            event = decode(record.value, stamp, record.headers)
             if isinstance(event, Tick):
+                _check_tick(event, stamp)
                 ticks.append(event)
                 places.append(len(events))
                 continue
@@ -123,13 +145,30 @@ def judge(
             continue
         events.append(event)
         offsets.append(record.offset)
+        stamps.append(stamp if stamp > 0 else _ANY_TIME)
         replayed.append(from_replay)
     batch = columns(decoder.topic, events, offsets)
-    bounds = _bounds(batch.times - lateness_ms, places, [ts_ms(tick) for tick in ticks], clock)
+    promises = np.minimum(batch.times, np.array(stamps, np.int64)) - lateness_ms
+    bounds = _bounds(promises, places, [ts_ms(tick) for tick in ticks], clock)
     if unseen:
         clock.offset = unseen[-1].offset
     skipped = len(records) - len(unseen)
     return Judged(batch, batch.times < bounds, np.array(replayed, bool), ticks, rejected, skipped)
+
+
+def _check_stamp(record: RecordLike, latest: int) -> None:
+    """Raises Rejected for a record without a time, and for one whose producer's clock runs ahead."""
+    if record.timestamp <= 0:
+        raise Rejected("bad_timestamp", "the record has no timestamp")
+    if record.timestamp > latest and record.timestamp_type != BY_BROKER:
+        ahead = record.timestamp - latest + MAX_SKEW_MS
+        raise Rejected("bad_timestamp", f"the record's timestamp lies {ahead} ms ahead of our clock")
+
+
+def _check_tick(tick: Tick, stamp: int) -> None:
+    """Raises Rejected unless what `tick` promises was past when it was written."""
+    if 0 < stamp < ts_ms(tick):
+        raise Rejected("bad_timestamp", f"the tick lies {ts_ms(tick) - stamp} ms ahead of its record")
 
 
 def _is_replay(headers: Headers) -> bool:
@@ -141,12 +180,12 @@ def _misrouted(key: bytes | None, user: str) -> NoReturn:
     raise Rejected("misrouted", "the key belongs into another partition")
 
 
-def _bounds(events: Times, places: list[int], ticks: list[int], clock: TopicClock) -> Times:
-    """The watermark in force before each event, given what `events` promise.
+def _bounds(promises: Times, places: list[int], ticks: list[int], clock: TopicClock) -> Times:
+    """The watermark in force before each event, given what events promise.
 
     The k-th of the `ticks` between them stands before event number `places[k]`.
     """
     if not places:
-        return clock.pass_over(events)
-    before = clock.pass_over(np.insert(events, places, ticks))
+        return clock.pass_over(promises)
+    before = clock.pass_over(np.insert(promises, places, ticks))
     return np.delete(before, np.array(places, np.intp) + np.arange(len(places)))

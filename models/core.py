@@ -102,11 +102,14 @@ class PartitionCore:
 
     # -- events
 
-    def observe(self, topic: str, records: Sequence[RecordLike]) -> Observed:
-        """Take one poll of one input topic. Idempotent: what was seen before changes nothing."""
+    def observe(self, topic: str, records: Sequence[RecordLike], now: int | None = None) -> Observed:
+        """Take one poll of one input topic. Idempotent: what was seen before changes nothing.
+
+        Without `now` (epoch ms) nobody asks what time it is at the records' producers.
+        """
         clock = self.clocks[topic]
         known, owned = self.table.index, self._owns
-        judged = judge(records, self.decoders[topic], clock, self.config.lateness_ms, known, owned)
+        judged = judge(records, self.decoders[topic], clock, self.config.lateness_ms, known, owned, now=now)
         self._begin(judged, featured=topic in FEATURE_TOPICS)
         observed = Observed(Counter(skipped=judged.skipped, late=int(judged.late.sum())), judged.rejected)
         observed.ticks = judged.ticks

@@ -124,7 +124,7 @@ class CustomerPartition(Partition):
 
     def _observe(self, topic: str, records: list[RecordLike]) -> Observed:
         metrics, started = self._context.metrics, time.perf_counter()
-        observed = self.core.observe(topic, records)
+        observed = self.core.observe(topic, records, self._context.now())
         metrics.batch_seconds.labels(topic).observe(time.perf_counter() - started)
         metrics.batch_records.labels(topic).observe(len(records))
         metrics.records.labels(topic).inc(len(records))

@@ -156,6 +156,11 @@ def _compare_configs(
         if (policy := configs["cleanup.policy"]) != topic.cleanup:
             # compact,delete is wrong as well: recovery of a changelog hangs on it.
             findings.problems.append(f"topic {name} has cleanup.policy={policy} instead of {topic.cleanup}")
+        if topic.stamped_by_broker and (stamped := configs["message.timestamp.type"]) != "LogAppendTime":
+            findings.notes.append(
+                f"topic {name} has message.timestamp.type={stamped} instead of LogAppendTime: records whose "
+                "producer's clock runs more than ten minutes ahead are refused"
+            )
         if int(configs["min.compaction.lag.ms"]) < topic.min_compaction_lag_ms:
             findings.problems.append(
                 f"topic {name} has min.compaction.lag.ms={configs['min.compaction.lag.ms']}, "

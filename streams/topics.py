@@ -43,15 +43,21 @@ class Topic:
     #: A record younger than this is not compacted away: what recovery may still need in order (§7).
     min_compaction_lag_ms: int = 0
 
+    #: Records bear the broker's clock, whatever their producer says: it bounds what they promise.
+    stamped_by_broker: bool = False
+
     def configs(self) -> dict[str, str]:
         """Kafka topic settings that make it so."""
+        stamped = {"message.timestamp.type": "LogAppendTime"} if self.stamped_by_broker else {}
         if self.cleanup == "delete":
-            return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
-        return {"cleanup.policy": "compact", "min.compaction.lag.ms": str(self.min_compaction_lag_ms)}
+            return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms), **stamped}
+        lag = {"min.compaction.lag.ms": str(self.min_compaction_lag_ms)}
+        return {"cleanup.policy": "compact", **lag, **stamped}
 
 
 def _input(name: str, writer: str, days: int) -> Topic:
-    return Topic(name=name, role="input", writer=writer, retention_ms=days * _DAY_MS)
+    retention_ms = days * _DAY_MS
+    return Topic(name=name, role="input", writer=writer, retention_ms=retention_ms, stamped_by_broker=True)
 
 
 def _output(name: str, writer: str, days: int, key: str = "user_id") -> Topic:

@@ -15,7 +15,7 @@ from features.grid import DecisionGrid
 from features.inputs import TOPIC_OF
 from features.layout import DAY_MS, TOPICS
 from features.money import Currencies
-from features.observing import REPLAY_HEADER, Record
+from features.observing import BY_BROKER, REPLAY_HEADER, Record
 from features.returns import PRIOR, ReturnHistogram, ReturnModel
 from models import sweeping
 from models.alerts import Alert
@@ -83,10 +83,11 @@ def tick(ts: int, *, replay: bool = False, live: bool = False) -> dict[str, Any]
 
 
 def record(offset: int, payload: dict[str, Any], *, replayed: bool = False) -> Record:
-    """A Kafka record of a message."""
+    """A Kafka record of a message, appended when what it tells of happened."""
     user = payload.get("user_id")
     headers = ((REPLAY_HEADER, b"1"),) if replayed else ()
-    return Record(offset, user.encode() if user else None, msgspec.json.encode(payload), headers=headers)
+    key = user.encode() if user else None
+    return Record(offset, key, msgspec.json.encode(payload), payload.get("ts", START), headers, BY_BROKER)
 
 
 class Feed:

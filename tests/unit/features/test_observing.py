@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.clock import TopicClock
+from features.clock import BEGINNING, TopicClock
 from features.decoding import EventDecoder
 from features.events import Login
 from features.layout import DAY_MS
-from features.observing import REPLAY_HEADER, Judged, Record, judge
+from features.observing import BY_BROKER, MAX_SKEW_MS, REPLAY_HEADER, Judged, Record, judge
 from tests.examples import examples
 from tests.oracle import recount
 from tests.oracle.logs import START, empty_table, feed, one_poll
@@ -34,9 +34,14 @@ def tick(offset: int, ts: int) -> Record:
     return Record(offset, None, json.dumps({"type": "tick", "ts": ts}).encode())
 
 
-def judged(records: list[Record], clock: TopicClock | None = None, lateness_ms: int = HOUR_MS) -> Judged:
-    decoder = EventDecoder("clickstream")
-    return judge(records, decoder, clock or TopicClock(), lateness_ms, (), lambda user: user != "stranger")
+def judged(
+    records: list[Record],
+    clock: TopicClock | None = None,
+    lateness_ms: int = HOUR_MS,
+    now: int | None = None,
+) -> Judged:
+    decoder, clock = EventDecoder("clickstream"), clock or TopicClock()
+    return judge(records, decoder, clock, lateness_ms, (), lambda user: user != "stranger", now=now)
 
 
 #   ts     0h    1h    2h    3h
@@ -69,6 +74,82 @@ def test_a_tick_that_promises_less_than_was_known_takes_nothing_back():
 
     assert found.late.tolist() == [False, True]
     assert clock.bound == START + HOUR_MS
+
+
+#   a phone 23 hours fast, and everybody else two minutes after what happened
+def test_a_device_whose_clock_runs_ahead_makes_nobody_late_but_itself():
+    clock, minute = TopicClock(), 60_000
+    fast = login(0, START + 23 * HOUR_MS, user="fast", timestamp=START)
+    honest = [login(1 + i, START + i - 2 * minute, timestamp=START + i) for i in range(20)]
+
+    found = judged([fast, *honest], clock)
+
+    assert not found.late.any()
+    assert not found.rejected
+    assert clock.bound == START - HOUR_MS
+
+
+def test_an_event_without_a_record_time_promises_what_it_says_itself():
+    clock = TopicClock()
+    judged([login(0, START + 5 * HOUR_MS, timestamp=0)], clock)
+
+    assert clock.bound == START + 4 * HOUR_MS
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "by", "reasons"),
+    [
+        (START, 0, []),
+        (START + MAX_SKEW_MS, 0, []),
+        (START + MAX_SKEW_MS + 1, 0, ["bad_timestamp"]),
+        (START + MAX_SKEW_MS + 1, None, ["bad_timestamp"]),
+        (START + MAX_SKEW_MS + 1, BY_BROKER, []),
+        (START + 30 * DAY_MS, 0, ["bad_timestamp"]),
+        (0, 0, ["bad_timestamp"]),
+        (-1, BY_BROKER, ["bad_timestamp"]),
+        (START - 900 * DAY_MS, 0, []),
+    ],
+)
+def test_a_record_whose_producer_lives_in_the_future_is_refused_and_moves_nothing(
+    timestamp: int, by: int | None, reasons: list[str]
+):
+    clock = TopicClock()
+    one = login(0, min(timestamp, START) if timestamp > 0 else START, timestamp=timestamp, timestamp_type=by)
+
+    found = judged([one], clock, now=START)
+
+    assert [why.reason for _, why in found.rejected] == reasons
+    assert (clock.bound == BEGINNING) == bool(reasons)
+
+
+def test_a_tick_that_promises_what_was_not_past_when_it_was_written_is_refused():
+    clock, ahead = TopicClock(), tick(0, START + 1)._replace(timestamp=START)
+
+    found = judged([ahead, tick(1, START - 5)._replace(timestamp=START)], clock)
+
+    assert [(record.offset, why.reason) for record, why in found.rejected] == [(0, "bad_timestamp")]
+    assert clock.bound == START - 5
+
+
+clocks = st.lists(st.tuples(st.integers(0, 48), st.integers(-30, 24)), min_size=1, max_size=30)
+
+
+@given(clocks)
+@examples(50)
+def test_no_event_counts_as_later_than_its_record_whatever_the_clocks_say(log: list[tuple[int, int]]):
+    """Each entry: the hour of its record, nondecreasing in the log, and how far its device is ahead."""
+    hours = sorted(hour for hour, _ in log)
+    records = [
+        login(i, START + (hour + ahead) * HOUR_MS, timestamp=START + hour * HOUR_MS)
+        for i, (hour, (_, ahead)) in enumerate(zip(hours, log, strict=True))
+    ]
+    clock = TopicClock()
+
+    found = judged(records, clock)
+
+    assert clock.bound <= START + (hours[-1] - 1) * HOUR_MS
+    on_time = [ahead >= -1 for _, ahead in log]
+    assert not (found.late & np.array(on_time)).any()
 
 
 def test_rejected_records_move_no_watermark_and_are_handed_back_with_their_reason():

@@ -23,7 +23,7 @@ from streams.scores import Score
 from streams.watermarks import Idleness
 from tests.building import constant_models, day, event, record, tick
 from tests.fakes import Batched, FakeBroker, metric
-from tests.shell import context_of, settle
+from tests.shell import MODEL, context_of, settle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -321,9 +321,9 @@ async def test_polls_of_one_topic_that_gathered_are_applied_together(
     observed = []
     observe = shop.partition.core.observe
 
-    def watched(topic: str, records: Any) -> Any:
+    def watched(topic: str, records: Any, now: int) -> Any:
         observed.append((topic, [record.offset for record in records]))
-        return observe(topic, records)
+        return observe(topic, records, now)
 
     monkeypatch.setattr(shop.partition.core, "observe", watched)
     batches = [
@@ -338,6 +338,31 @@ async def test_polls_of_one_topic_that_gathered_are_applied_together(
 
     assert observed == [("orders", [0, 1]), ("clickstream", [0]), ("orders", [0, 1])]
     assert int(shop.partition.core.table.rows["orders"][:2].sum()) == 2
+
+
+async def test_one_fast_clock_makes_nobody_else_late_and_a_record_of_the_future_is_a_dead_letter(
+    tmp_path: Path, broker: FakeBroker
+):
+    shop = Shop(broker, tmp_path, now=1, model={**MODEL, "allowed_lateness_hours": 1})
+    await shop.partition.start()
+    fast = shop.batch("orders", event("purchase", "fast", day(1.9)))
+    fast.value[0] = fast.value[0]._replace(timestamp=day(1), timestamp_type=0)
+    honest = shop.batch("orders", *(event("purchase", "ada", day(1.0 - k / 1440)) for k in range(5)))
+    honest.value[:] = [each._replace(timestamp=day(1)) for each in honest.value]
+    dreamer = shop.batch("orders", event("purchase", "ben", day(1.2)))
+    dreamer.value[0] = dreamer.value[0]._replace(timestamp_type=0)
+    try:
+        for batch in (fast, honest, dreamer):
+            await shop.partition.take(batch)
+        await shop.settle(fast, honest, dreamer)
+    finally:
+        await shop.partition.give_up()
+
+    registry = shop.context.metrics.registry
+    assert metric(registry, "events_total", topic="orders", fate="accepted") == 1 + 5
+    assert metric(registry, "events_total", topic="orders", fate="late") == 0
+    assert metric(registry, "dead_letters_total", topic="orders", reason="bad_timestamp") == 1
+    assert shop.partition.core.clocks["orders"].bound == day(1) - 3_600_000
 
 
 async def test_an_erasure_is_passed_on_before_its_batch_is_acknowledged(shop: Shop):

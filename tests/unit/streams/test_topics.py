@@ -75,6 +75,22 @@ def test_changelogs_are_only_compacted_and_not_within_the_hour():
         }
 
 
+def test_records_of_the_inputs_bear_the_brokers_clock():
+    assert {CATALOGUE[name].configs().get("message.timestamp.type") for name in INPUTS} == {"LogAppendTime"}
+
+
+def test_an_input_that_keeps_its_producers_timestamps_is_a_note_that_says_what_follows():
+    topics, findings = Topics(), Findings([], [])
+    configs = _kafka_says(topics)
+    configs["orders"] = {**dict(configs["orders"]), "message.timestamp.type": "CreateTime"}  # type: ignore[arg-type]
+    _compare_configs(dict(topics), configs, findings)
+
+    (note,) = findings.notes
+    assert not findings.problems
+    assert "topic orders has message.timestamp.type=CreateTime instead of LogAppendTime" in note
+    assert "more than ten minutes ahead are refused" in note
+
+
 def test_every_topic_names_its_one_writer():
     assert all(topic.writer for topic in CATALOGUE.values())
 
