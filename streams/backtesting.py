@@ -12,7 +12,8 @@ from rich.table import Table
 
 from models.backtest import Backtest, Line, Step
 from models.record import RECENCY_RULE
-from streams.sources import Source, sorted_by_time
+from streams.context import wall_clock_ms
+from streams.sources.screening import screened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from models.progressive import ScoreCounts
     from streams.settings import Settings
+    from streams.sources import Source
 
 #: Equal-mass bins of the calibration error.
 BINS = 15
@@ -51,8 +53,14 @@ def _open(path: Path | None) -> AbstractContextManager[TextIO | None]:
 
 
 def steps_of(backtest: Backtest, source: Source, console: Console) -> Iterator[Step]:
-    """The decision times of `source`, with a bar that shows how far the reading is."""
-    lines = (Line(*event) for event in sorted_by_time(source))
+    """The decision times of `source`, with a bar that shows how far the reading is.
+
+    What of it is not to be believed is left out and named.
+    """
+    found = screened(source, wall_clock_ms(), backtest.config.horizon_days)
+    for note in found.notes:
+        console.print(note, highlight=False, soft_wrap=True)
+    lines = (Line(*event) for event in found.events)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("reading", total=source.total)

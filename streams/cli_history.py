@@ -51,7 +51,7 @@ def backtest(
     file: Path | None,
     files: tuple[Path, ...],
     data: str | None,
-    mapping: Path | None,
+    mappings: tuple[Path, ...],
     horizon: int | None,
     every: int | None,
     active_within: int | None,
@@ -68,7 +68,7 @@ def backtest(
     from streams.backtesting import run_backtest  # noqa: PLC0415
     from streams.sources import SourceError  # noqa: PLC0415
 
-    source = source_of(files, data, mapping)
+    source = source_of(files, data, mappings)
     settings = backtest_settings(file, source, horizon, every, active_within, test_from)
     try:
         run_backtest(settings, source, predictions, Console())
@@ -90,7 +90,7 @@ def replay(
     file: Path | None,
     files: tuple[Path, ...],
     data: str | None,
-    mapping: Path | None,
+    mappings: tuple[Path, ...],
     speed: float | None,
     *,
     then_live: bool,
@@ -103,5 +103,5 @@ def replay(
 
     from streams.replaying import replay_source  # noqa: PLC0415
 
-    source = source_of(files, data, mapping)
+    source = source_of(files, data, mappings)
     run(replay_source(settings_on_kafka(file), source, speed, then_live=then_live, console=Console()))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from streams.settings import Settings
     from streams.sources import Source
 
+#: The mapping of a file that needs none.
+_NONE: Final = Path("-")
 
 _LOG: Final = (
     click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path)),
@@ -26,8 +28,11 @@ _LOG: Final = (
     ),
     click.option(
         "--mapping",
-        type=click.Path(exists=True, path_type=Path),
-        help="TOML file that maps your columns to ours.",
+        "mappings",
+        multiple=True,
+        type=click.Path(exists=True, allow_dash=True, path_type=Path),
+        help="TOML file that maps your columns to ours. Several: one for each of FILES, in their order, "
+        "and - for one that needs none.",
     ),
 )
 _GRID: Final = (
@@ -41,7 +46,7 @@ test_from_option = click.option(
 
 
 def log_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command `files`, `data` and `mapping`, from which `source_of` makes a log."""
+    """Give a command `files`, `data` and `mappings`, from which `source_of` makes a log."""
     return reduce(lambda made, option: option(made), reversed(_LOG), command)
 
 
@@ -50,23 +55,37 @@ def grid_options(command: Callable[..., None]) -> Callable[..., None]:
     return reduce(lambda made, option: option(made), reversed(_GRID), command)
 
 
-def source_of(files: tuple[Path, ...], data: str | None, mapping: Path | None) -> Source:
+def source_of(files: tuple[Path, ...], data: str | None, mappings: tuple[Path, ...]) -> Source:
     """The log that a command names; one line says what is wrong."""
     from streams.sources import SourceError  # noqa: PLC0415
     from streams.sources.cdnow import Cdnow  # noqa: PLC0415
     from streams.sources.completejourney import CompleteJourney  # noqa: PLC0415
-    from streams.sources.files import FileSource, load_mapping  # noqa: PLC0415
 
     if bool(files) == (data is not None):
         raise click.UsageError("name FILES, or one of the known logs with --data")
-    if mapping is not None and not files:
+    if mappings and not files:
         raise click.UsageError("--mapping is for FILES")
+    if len(mappings) > 1 and len(mappings) != len(files):
+        raise click.UsageError(
+            f"{len(mappings)} mappings for {len(files)} FILES: say one for all of them, or one for each"
+        )
     try:
         if data is not None:
             return Cdnow() if data == "cdnow" else CompleteJourney()
-        return FileSource(files, None if mapping is None else load_mapping(mapping))
+        return _files(files, mappings)
     except SourceError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _files(files: tuple[Path, ...], mappings: tuple[Path, ...]) -> Source:
+    from streams.sources.files import FileSource, SeveralFiles, load_mapping  # noqa: PLC0415
+
+    loaded = [None if path == _NONE else load_mapping(path) for path in mappings]
+    if len(loaded) < 2:
+        return FileSource(files, *loaded)
+    return SeveralFiles(
+        tuple(FileSource((file,), mapping) for file, mapping in zip(files, loaded, strict=True))
+    )
 
 
 def backtest_settings(

@@ -39,7 +39,7 @@ def report(
     file: Path | None,
     files: tuple[Path, ...],
     data: str | None,
-    mapping: Path | None,
+    mappings: tuple[Path, ...],
     horizon: int | None,
     every: int | None,
     active_within: int | None,
@@ -63,13 +63,13 @@ def report(
 
     console = Console()
     if live:
-        if files or data or mapping or horizon or every or active_within or test_from:
+        if files or data or mappings or horizon or every or active_within or test_from:
             raise click.UsageError(
                 "--live has the log and the grid of the running system: leave the others out"
             )
         figures = run(live_figures(settings_on_kafka(file), console))
     else:
-        source = source_of(files, data, mapping)
+        source = source_of(files, data, mappings)
         settings = backtest_settings(file, source, horizon, every, active_within, test_from)
         try:
             figures = backtest_figures(settings, source, console)

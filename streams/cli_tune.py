@@ -39,7 +39,7 @@ def tune(
     file: Path | None,
     files: tuple[Path, ...],
     data: str | None,
-    mapping: Path | None,
+    mappings: tuple[Path, ...],
     horizon: int | None,
     every: int | None,
     active_within: int | None,
@@ -65,7 +65,7 @@ def tune(
     from streams.settings import FILE_VARIABLE  # noqa: PLC0415
     from streams.sources import SourceError  # noqa: PLC0415
 
-    source = source_of(files, data, mapping)
+    source = source_of(files, data, mappings)
     settings = backtest_settings(file, source, horizon, every, active_within)
     learners = _learners(names, settings.model.contenders)
     if not out.parent.is_dir():

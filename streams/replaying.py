@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from streams.context import wall_clock_ms
 from streams.replay import Replayed, replaying
-from streams.sources import Source, SourceEvent, sorted_by_time
+from streams.sources.screening import screened
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from streams.settings import Settings
+    from streams.sources import Source, SourceEvent
     from streams.tally import TallyReader
 
 
@@ -33,7 +35,10 @@ async def replay_source(
     settings: Settings, source: Source, speed: float | None, *, then_live: bool, console: Console
 ) -> Replayed:
     """Replay a source against running workers. Raises SourceError and ReplayStalledError."""
-    events = list(sorted_by_time(source))
+    found = screened(source, wall_clock_ms(), settings.model.horizon_days)
+    for note in found.notes:
+        console.print(note, highlight=False, soft_wrap=True)
+    events = list(found.events)
     done = await replay_events(settings, events, console, speed=speed, then_live=then_live)
     console.print(f"{done.events:,} events in {done.intervals:,} grid intervals", highlight=False)
     if then_live:

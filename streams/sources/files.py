@@ -8,13 +8,14 @@ import json
 import zlib
 from collections import Counter
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.fields import EARLIEST, Timestamp, epoch_ms
+from features.fields import EARLIEST, LATEST, Timestamp, epoch_ms
 from features.inputs import EVENT_TYPES, TOPIC_OF
 from features.mapping import FieldMapping
 from features.rejection import Rejected, Undecodable
@@ -22,7 +23,7 @@ from streams.logs import logger
 from streams.sources import SourceError, SourceEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from io import BufferedIOBase
     from pathlib import Path
 
@@ -58,10 +59,7 @@ class FileSource:
     ordered = False
 
     def __post_init__(self) -> None:
-        names = Counter(path.name for path in self.paths)
-        if twice := [name for name, uses in names.items() if uses > 1]:
-            # An event without own id is known by file name and line.
-            raise SourceError(f"several files are called {twice[0]}: their events could not be told apart")
+        _require_different_names(self.paths)
 
     @property
     def name(self) -> str:
@@ -81,6 +79,14 @@ class FileSource:
             except _BROKEN as error:
                 raise SourceError(f"{path} cannot be read: {_one_line(error)}") from error
 
+    def where(self, event: SourceEvent) -> str:
+        """File and number of the first record that is `event`, "" if none is; blank lines do not count."""
+        for path in self.paths:
+            for number, message in enumerate(self._messages(path), start=1):
+                if self._event(message) == event:
+                    return f"record {number:,} of {path.name}"
+        return ""
+
     def _event(self, message: bytes) -> SourceEvent | bytes:
         return _event(message, self.mapping.topic if self.mapping else None)
 
@@ -94,6 +100,49 @@ class FileSource:
         if self.mapping is None:
             raise SourceError(f"{path}: {kind} files need a mapping of their columns (--mapping FILE.toml)")
         return _translated(path, _csv_rows(path) if kind == "csv" else _parquet_rows(path), self.mapping)
+
+
+@dataclass(frozen=True)
+class SeveralFiles:
+    """Files of which each has a mapping of its own, or none, as one log. See `FileSource`."""
+
+    parts: tuple[FileSource, ...]
+    currency: str = "XXX"
+    horizon_days: int = 60
+    every_days: int = 7
+    active_within_days: int = 120
+
+    total = None
+    ordered = False
+
+    def __post_init__(self) -> None:
+        _require_different_names([path for part in self.parts for path in part.paths])
+
+    @property
+    def name(self) -> str:
+        """The file names."""
+        return ",".join(part.name for part in self.parts)
+
+    @property
+    def description(self) -> str:
+        """Files and how they are mapped."""
+        return "; ".join(part.description for part in self.parts)
+
+    def __iter__(self) -> Iterator[SourceEvent]:
+        """Events as they stand in the files, file after file."""
+        return chain.from_iterable(self.parts)
+
+    def where(self, event: SourceEvent) -> str:
+        """See `FileSource`."""
+        found = (part.where(event) for part in self.parts)
+        return next((place for place in found if place), "")
+
+
+def _require_different_names(paths: Iterable[Path]) -> None:
+    """An event without own id is known by file name and line: raises `SourceError`."""
+    names = Counter(path.name for path in paths)
+    if twice := [name for name, uses in names.items() if uses > 1]:
+        raise SourceError(f"several files are called {twice[0]}: their events could not be told apart")
 
 
 def load_mapping(path: Path) -> FieldMapping:
@@ -123,9 +172,10 @@ def _event(message: bytes, topic: str | None) -> SourceEvent | bytes:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return message
     ts: Any = envelope.ts
-    return SourceEvent(
-        topic or _topic(envelope), envelope.user_id, ts if isinstance(ts, int) else epoch_ms(ts), message
-    )
+    if not isinstance(ts, int) and not EARLIEST <= (ts := epoch_ms(ts)) < LATEST:
+        # It will be refused, and its time must not be the first or the last of the log.
+        return message
+    return SourceEvent(topic or _topic(envelope), envelope.user_id, ts, message)
 
 
 def _topic(envelope: _Envelope) -> str:

@@ -100,6 +100,45 @@ def test_a_mapping_without_files_is_wrong_usage(tmp_path: Path):
     assert run("backtest", "--data", "cdnow", "--mapping", mapping).exit_code == 2
 
 
+def test_each_file_may_have_a_mapping_of_its_own(tmp_path: Path):
+    orders, clicks, mapping = tmp_path / "orders.csv", tmp_path / "clicks.jsonl", tmp_path / "orders.toml"
+    orders.write_text("who,at,total\nu1,2024-05-01T09:00:00Z,5\nu1,2024-05-02T09:00:00Z,6\n")
+    clicks.write_text('{"type":"login","event_id":"c1","user_id":"u1","ts":1714557000000}\n')
+    mapping.write_text(
+        'topic = "orders"\n[columns]\nuser_id = "who"\nts = "at"\nvalue = "total"\n'
+        '[constants]\ntype = "purchase"\ncurrency = "EUR"\n'
+    )
+    both = ("--mapping", mapping, "--mapping", "-")
+
+    judged = run("backtest", orders, clicks, *both, "--horizon", "1", "--every", "1")
+    unpaired = run("backtest", orders, *both)
+
+    assert "3 events, 0 labels, 0 late" in judged.output
+    assert "refused" not in judged.output
+    assert unpaired.exit_code == 2
+    assert "2 mappings for 1 FILES" in unpaired.output
+
+
+@pytest.mark.parametrize("command", ["backtest", "tune", "report"])
+def test_one_row_of_another_century_changes_no_result_and_is_named(tmp_path: Path, command: str):
+    events, stray = log(), dict(log()[0], event_id="typo", ts="2097-12-03T12:00:00Z")
+    plain, typo = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    plain.write_text("\n".join(map(json.dumps, events)))
+    typo.write_text("\n".join(map(json.dumps, [*events, stray])))
+    options = ["--horizon", "4d", "--every", "1d", "--active-within", "10d"]
+    if command == "tune":
+        options += ["--learner", "logistic", "--trials", "1", "--out", tmp_path / "tuned.toml"]
+    if command == "report":
+        options += ["--out", tmp_path / "page"]
+
+    was, now = run(command, plain, *options), run(command, typo, *options)
+
+    assert (was.exit_code, now.exit_code) == (0, 0), now.output
+    assert "left out" not in was.output
+    assert "left out: 1 row dated ahead of now" in now.output
+    assert f"record {len(events) + 1} of b.jsonl" in now.output
+
+
 @pytest.mark.parametrize(("text", "days"), [("60d", 60), ("60", 60), ("1d", 1), (7, 7)])
 def test_days_are_a_number_with_or_without_d(text: Any, days: int):
     assert Days().convert(text, None, None) == days
