@@ -82,7 +82,7 @@ def _files(files: tuple[Path, ...], mappings: tuple[Path, ...]) -> Source:
 
     loaded = [None if path == _NONE else load_mapping(path) for path in mappings]
     if len(loaded) < 2:
-        return FileSource(files, *loaded)
+        return FileSource(files, loaded[0] if loaded else None)
     return SeveralFiles(
         tuple(FileSource((file,), mapping) for file, mapping in zip(files, loaded, strict=True))
     )

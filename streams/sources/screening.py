@@ -54,7 +54,10 @@ def screened(source: Source, now: int, horizon_days: int) -> Screened:
     if not len(past):
         return Screened(*_without_any(source, events, now))
     seen = observation(past, horizon_days)
-    kept, early, apart, ahead = [], [], [], []
+    kept: list[SourceEvent] = []
+    early: list[SourceEvent] = []
+    apart: list[SourceEvent] = []
+    ahead: list[SourceEvent] = []
     for event in events:
         if not event.user_id:
             kept.append(event._replace(ts=min(max(event.ts, seen.first), seen.last)))
