@@ -21,6 +21,7 @@ Reason = Literal[
     "misrouted",  # the key is absent, is not the user's, or the partition is not the key's
     "unknown_channel",  # an output that another release stored, for a topic that this one does not know
     "bad_example",  # a message of `examples` that cannot be learned from
+    "row_too_large",  # a customer's row outgrew what a broker takes: what of it was given up, or not decided
     "undecodable",  # decoding it ended in an error that no rule foresees: a fault of churnwatch
 ]
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _HEADER: Final = struct.Struct("<6BI")
 HEADER_BYTES: Final = _HEADER.size
+#: Of more records than a byte counts the header says 0, and the length of the row says how many: a log of
+#: years that is read at once has customers who were active on as many decision times not swept yet.
+_MOST_COUNTED: Final = 255
 
 
 #: A version byte further ahead than this is no newer release's, but garbage.
@@ -39,7 +42,7 @@ class NewerRowError(RowError):
 def header(layout: Layout, records: int = 1, tail: int = 0) -> bytes:
     """The header of a row; equal for all rows of one layout that have neither forks nor tail."""
     widths = (layout.clickstream_ids, layout.order_ids, layout.review_ids, layout.purchase_words)
-    return _HEADER.pack(VERSION, *widths, records, tail)
+    return _HEADER.pack(VERSION, *widths, records if records <= _MOST_COUNTED else 0, tail)
 
 
 def encode(layout: Layout, records: NDArray[np.void], tail: bytes = b"") -> bytes:
@@ -90,6 +93,8 @@ def decode(layout: Layout, value: bytes) -> tuple[NDArray[np.void], bytes]:
         raise RowError(str(error)) from error
     dtype, part = stored.dtype_at(version), stored.rolling_dtype_at(version)
     first = HEADER_BYTES + dtype.itemsize
+    if count == 0:
+        count = max(1 + (len(value) - tail - first) // part.itemsize, 0)
     end = first + (count - 1) * part.itemsize
     if count < 1 or len(value) != end + tail:
         raise RowError(f"a row of {len(value)} bytes does not hold {count} records and a tail of {tail}")

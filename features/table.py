@@ -237,6 +237,12 @@ class UserTable:
         slots: list[int] = changed.tolist()
         return slots
 
+    def thin(self, slot: int, most: int) -> None:
+        """Leave the customer at live `slot` no forks but the `most` newest."""
+        chain = [slot, *self.forks(slot)]
+        self._empty(np.array(chain[most + 1 :], np.intp))
+        self.older[chain[: most + 1][-1]] = _NONE
+
     def _release_chain(self, slot: int) -> None:
         self._empty(np.array(self.forks(slot), np.intp))
         self.older[slot] = _NONE

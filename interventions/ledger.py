@@ -51,6 +51,8 @@ class StepResult(NamedTuple):
     commands: Counter[str]
     #: Alerts seen before, or of a customer erased since.
     skipped: int
+    #: Offsets of alerts that were not decided, because too much of their customers' waits to be published.
+    crowded: list[int]
 
 
 class LedgerPartition(DurableRows):
@@ -68,6 +70,7 @@ class LedgerPartition(DurableRows):
         self._share = share
         self._decision_time = 0
         self._forgotten: list[bytes] = []
+        self._crowded: list[int] = []
 
     def step(self, alerts: Sequence[tuple[int, Alert]], views: Mapping[str, CustomerView]) -> StepResult:
         """Decide about (offset, alert) in topic order; marks the changed rows dirty.
@@ -77,6 +80,7 @@ class LedgerPartition(DurableRows):
         """
         cases = [(offset, alert, views[alert.user_id]) for offset, alert in alerts]
         self._forget_old([alert.ts for _, alert in alerts if alert.kind == "episode"])
+        self._crowded = []
         verdicts = [self._take(*case) for case in cases]
         decided = [verdict for verdict in verdicts if verdict is not None]
         asked = sum(alert.status != "resolved" for _, alert in alerts)
@@ -84,7 +88,8 @@ class LedgerPartition(DurableRows):
             decided,
             withheld=Counter(str(v.decision.withheld) for v in decided if v.command is None),
             commands=Counter(v.command.channel for v in decided if v.command is not None),
-            skipped=asked - len(decided),
+            skipped=asked - len(decided) - len(self._crowded),
+            crowded=self._crowded,
         )
 
     def outcome(self, user_id: str, command_id: str, kind: str, ts: int) -> bool:
@@ -156,6 +161,8 @@ class LedgerPartition(DurableRows):
         verdict = None
         if alert.status == "resolved":
             close(row, alert)
+        elif row.crowded:
+            self._crowded.append(offset)
         elif not any(known.is_about(alert) for known in row.decided):
             verdict = self._decide(offset, alert, view, row)
         self._put(key, row)

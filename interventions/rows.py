@@ -25,6 +25,10 @@ VERSION = 1
 #: Decisions and outcomes remembered per customer.
 REMEMBERED = 8
 
+#: Bytes of unpublished outputs in one row beyond which no more alerts of its customer are decided. A row with
+#: one more decision is still far below the megabyte that brokers take by default.
+MAX_PENDING_BYTES = 256 * 1024
+
 #: Changelog key of the partition's own row. A customer's is `user_key(user_id)`.
 STATE_KEY = b"p"
 
@@ -110,6 +114,12 @@ class LedgerRow(msgspec.Struct, array_like=True):
     #: The last `REMEMBERED` outcomes, oldest first.
     outcomes: tuple[Outcome, ...] = ()
     pending: tuple[Pending, ...] = ()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits to be published that one decision more could make the row too large."""
+        outputs = (value for entry in self.pending for _, value in entry.outputs)
+        return sum(map(len, outputs)) > MAX_PENDING_BYTES
 
     @property
     def newest(self) -> int:

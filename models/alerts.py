@@ -85,6 +85,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expected_value: float | None = None
 
 
+#: Bytes of an alert: ten languages take five thousand. What is decided about it repeats parts of it.
+_LONGEST_ALERT: Final = 32 * 1024
+_LONGEST_ID: Final = 256
 _decode: Final = msgspec.json.Decoder(Alert).decode
 
 
@@ -93,12 +96,14 @@ def read_alert(value: bytes | None) -> Alert:
 
     Raises Rejected for what no partition of ours would have said, and nothing else.
     """
+    if value is not None and len(value) > _LONGEST_ALERT:
+        raise Rejected("oversize", f"{len(value)} bytes are more than {_LONGEST_ALERT}")
     try:
         alert = _decode(value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Rejected("malformed_json", str(error)) from None
-    if not alert.user_id or not alert.alert_id:
-        raise Rejected("bad_id", "an alert without customer or id")
+    if not all(0 < len(name) <= _LONGEST_ID for name in (alert.user_id, alert.alert_id)):
+        raise Rejected("bad_id", f"the customer's or the alert's id is empty or longer than {_LONGEST_ID}")
     if not EARLIEST <= alert.ts < LATEST:
         raise Rejected("bad_timestamp", "`ts` lies outside 1990 to 2100")
     if not 0 <= alert.probability <= 1:

@@ -15,7 +15,7 @@ import numpy as np
 from models.alerts import Alert, ModelRef, TierLevels, alert_id
 from models.episodes import TIERS
 from models.judging import judge, reasons
-from models.triggers import Trigger
+from models.triggers import MAX_HELD, Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,10 +69,15 @@ def _admit(
     counts: Counter[str] = Counter()
     admitted, slots = [], []
     triggered_at = core.table.rows["triggered_at"]
+    raising: Counter[str] = Counter()
     for trigger in found:
         slot = core.table.slot(trigger.user)
         if slot is None:
             counts["unknown"] += 1
+            continue
+        if raising[trigger.user] == MAX_HELD:
+            # Only without a cool-down. Their alerts would stand in the customer's row together.
+            counts["too_many"] += 1
             continue
         last = int(triggered_at[slot])
         if last and trigger.ts - last < core.config.trigger_cooldown_ms:
@@ -85,6 +90,7 @@ def _admit(
         elif trigger.ts < oldest and not trigger.replayed:
             counts["stale"] += 1
         else:
+            raising[trigger.user] += 1
             admitted.append(trigger)
             slots.append(slot)
     return counts, admitted, np.array(slots, np.intp)

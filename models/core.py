@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -22,7 +22,7 @@ from features.observing import judge
 from features.profile import Profile, merge
 from features.table import UserTable
 from models.erasure import Erased
-from models.triggers import Held, Trigger, find
+from models.triggers import MAX_HELD, Held, Trigger, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -66,6 +66,15 @@ class Observed:
     ticks: list[Tick] = field(default_factory=list)
     newest: int = 0
     erased: list[tuple[str, int]] = field(default_factory=list)
+    #: Triggers that were to be held and are too many.
+    unheld: int = 0
+
+
+class Overgrown(NamedTuple):
+    """A customer whose row had grown beyond what a broker takes: `row` as it was before it was cut back."""
+
+    user: str
+    row: bytes
 
 
 class PartitionCore:
@@ -99,6 +108,8 @@ class PartitionCore:
         self.dirty: set[str] = set()
         self.gone: set[str] = set()
         self.new_cohorts: set[int] = set()
+        #: Customers of whom something was given up, so that their rows can be written; for dead letters.
+        self.overgrown: list[Overgrown] = []
 
     # -- events
 
@@ -176,7 +187,7 @@ class PartitionCore:
             self._personal(batch, slots, observed)
         for trigger in find(self.config, batch, replayed):
             if trigger.replayed:
-                self.hold(trigger)
+                observed.unheld += self.hold(trigger)
             else:
                 observed.triggered.append(trigger)
 
@@ -270,12 +281,21 @@ class PartitionCore:
         """Where the risk tiers begin: as configured, or by the capacity; None before that is known."""
         return self.config.thresholds or models.thresholds
 
-    def hold(self, trigger: Trigger) -> None:
-        """Keep a trigger in its customer's row until it may be answered; nothing if the customer is gone."""
-        if trigger.user in self.table.index:
-            held = Held(trigger.ts, trigger.event_id, trigger.replayed)
-            self.held.setdefault(trigger.user, []).append(held)
-            self.dirty.add(trigger.user)
+    def hold(self, trigger: Trigger) -> int:
+        """Keep a trigger in its customer's row until it may be answered; nothing if the customer is gone.
+
+        Of more than MAX_HELD the newest stay, in whatever order they come; returns how many had to go.
+        """
+        if trigger.user not in self.table.index:
+            return 0
+        held = self.held.setdefault(trigger.user, [])
+        held.append(Held(trigger.ts, trigger.event_id, trigger.replayed))
+        self.dirty.add(trigger.user)
+        surplus = len(held) - MAX_HELD
+        if surplus > 0:
+            held.sort()
+            del held[:surplus]
+        return max(surplus, 0)
 
     def add_pending(self, user: str, value: bytes) -> None:
         """Keep an encoded alert in the customer's row until it is published."""

@@ -31,6 +31,10 @@ OWED: Final = b"t"
 #: The partition row.
 PARTITION_KEY: Final = b"p"
 ROW_VERSION: Final = 1
+#: The longest customer's row that is written. Brokers take a megabyte by default, headers and all.
+MAX_ROW_BYTES: Final = 512 * 1024
+#: Records as of decision times that are left to a customer with a longer one: some 400 kB of them.
+MAX_FORKS: Final = 1_000
 
 _COHORT: Final = struct.Struct(">qH")
 _HASH: Final = struct.Struct(">Q")

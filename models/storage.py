@@ -15,6 +15,7 @@ import numpy as np
 from features import rowcodec
 from features.layout import gather, rolling
 from models import rows, sweeping
+from models.core import Overgrown
 from models.restoring import Restorer, settled_sweep
 from models.rows import PARTITION_KEY, PartitionRow, Row, Tail
 
@@ -125,7 +126,33 @@ class Storage:
             counts.tolist(),
             self._tails(found, slots),
         )
+        values = [
+            value if len(value) <= rows.MAX_ROW_BYTES else self._cut_back(user, value)
+            for user, value in zip(found, values, strict=True)
+        ]
         return zip([rows.customer_key(user) for user in found], values, strict=True)
+
+    def _cut_back(self, user: str, value: bytes) -> bytes:
+        """The row of a customer who has outgrown it, without what can best be done without.
+
+        A row that the broker refuses would end this worker and the next. Triggers that wait go first, and
+        records as of the oldest decision times, whose sweeps then see a later record; pending alerts last.
+        """
+        core = self.core
+        core.overgrown.append(Overgrown(user, value))
+        slot = core.table.index[user]
+        core.held.pop(user, None)
+        core.table.thin(slot, rows.MAX_FORKS)
+        value = self._encode(user, slot)
+        if len(value) > rows.MAX_ROW_BYTES:
+            core.pending.pop(user, None)
+            value = self._encode(user, slot)
+        return value
+
+    def _encode(self, user: str, slot: int) -> bytes:
+        table = self.core.table
+        (tail,) = self._tails([user], np.array([slot], np.intp))
+        return rowcodec.encode(table.layout, table.rows[[slot, *table.forks(slot)]], tail)
 
     def _tails(self, users: list[str], slots: NDArray[np.intp]) -> list[bytes]:
         core, tails = self.core, [b""] * len(users)

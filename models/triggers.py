@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from features.columns import Columns
     from models.config import CoreConfig
 
+#: Triggers of one customer that wait. More have nothing to add: one alert answers them, and the others fall
+#: into its cool-down. They stand in the customer's row, which a broker takes up to a megabyte.
+MAX_HELD: Final = 16
+
 _MAY_SPEAK: Final = np.zeros(max(Kind) + 1, bool)
 _MAY_SPEAK[[*TRIGGERS, *TRIGGERS_IF_BAD]] = True
 

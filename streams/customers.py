@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from features.layout import TOPICS
+from features.observing import Record
+from features.rejection import Rejected
 from models import answering, sweeping
 from models.alerts import TierLevels
 from models.core import PartitionCore
+from models.rows import MAX_ROW_BYTES
 from streams.flood import Poll
+from streams.logs import logger
 from streams.partition import Partition
 from streams.progress import Progress
 from streams.readers import end_offsets
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from features.observing import RecordLike
-    from features.rejection import Rejected
     from models.core import Observed
     from models.sweeping import Sweep
     from models.triggers import Trigger
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
     from streams.engine import Engine
     from streams.watermarks import Idleness
 
+
+log = logger(__name__)
 
 #: Makes the ledger forget customers of a partition, given as (user, ts); returns when that is durable.
 Forget = Callable[[int, list[tuple[str, int]]], Awaitable[None]]
@@ -136,7 +141,12 @@ class CustomerPartition(Partition):
         self._idleness.seen(topic)
         self._read_at = started if self._read_at is None else self._read_at
         self._erased += observed.erased
+        self._count_unheld(observed.unheld)
         return observed
+
+    def _count_unheld(self, count: int) -> None:
+        if count:
+            self._context.metrics.triggers.labels("too_many").inc(count)
 
     def _answer(self, triggered: list[Trigger]) -> None:
         """Answer live triggers; hold them while a withdrawal of consent may still be on its way.
@@ -144,8 +154,7 @@ class CustomerPartition(Partition):
         In a backlog one topic may be read days ahead of another.
         """
         if (triggered or self.core.held) and not self._consent_is_known():
-            for trigger in triggered:
-                self.core.hold(trigger)
+            self._count_unheld(sum(self.core.hold(trigger) for trigger in triggered))
             return
         triggered = [*answering.release(self.core), *triggered]
         if triggered:
@@ -179,6 +188,7 @@ class CustomerPartition(Partition):
         read_at, self._read_at = self._read_at, None
         raised = bool(self.core.pending)
         await self.engine.flush()
+        await self._bury_overgrown()
         if raised and read_at is not None:
             self._context.metrics.alert_delay.observe(time.perf_counter() - read_at)
 
@@ -188,6 +198,20 @@ class CustomerPartition(Partition):
             letters = [(record, why) for topic, record, why in rejected if topic == origin]
             await self._context.dead_letters.send(origin, self.number, letters)
         del self._rejected[: len(rejected)]
+
+    async def _bury_overgrown(self) -> None:
+        """Behind the write, which found them out; what stands in the letters is in no row any more."""
+        if found := self.core.overgrown.copy():
+            log.error("customers have outgrown their rows", partition=self.number, customers=len(found))
+            letters = [
+                (
+                    Record(-1, user.encode(), row),
+                    Rejected("row_too_large", f"{len(row)} bytes are more than {MAX_ROW_BYTES}"),
+                )
+                for user, row in found
+            ]
+            await self._context.dead_letters.send("customers-changelog", self.number, letters)
+            del self.core.overgrown[: len(found)]
 
     async def _spread_erasures(self) -> None:
         if erased := self._erased.copy():

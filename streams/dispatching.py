@@ -127,6 +127,11 @@ class DispatchPartition(Partition):
                 self._unreadable.append((record, rejection))
         views = {alert.user_id: view_of(core, alert.user_id, alert.ts) for _, alert in alerts}
         result = self.ledger.step(alerts, views)
+        self._unreadable += [
+            (record, Rejected("row_too_large", "too many decisions about this customer wait to be published"))
+            for record in event.value
+            if record.offset in result.crowded
+        ]
         metrics = self._context.metrics
         for reason, count in result.withheld.items():
             metrics.decisions.labels("none", reason).inc(count)

@@ -10,13 +10,15 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from ledger_shell import Shell
-from ledger_strategies import USERS, alert_logs, policies, views
+from ledger_strategies import NOON, USERS, alert, alert_logs, policies, policy, view, views
 
 from interventions.budget import largest_remainder
 from interventions.caps import DAY_MS
 from interventions.commands import Command, Decision
 from interventions.holdout import is_held_out
+from interventions.ledger import LedgerPartition
 from interventions.policy import has_consent
+from interventions.rows import MAX_PENDING_BYTES
 from tests.examples import examples
 
 if TYPE_CHECKING:
@@ -125,3 +127,22 @@ def _assert_capped(contacts: list[Command], policy: PolicyConfig) -> None:
         window = [c.channel for c in contacts if first.not_before <= c.not_before < end]
         assert len(window) <= policy.caps.total
         assert all(window.count(channel) <= caps[channel] for channel in caps)
+
+
+def test_of_one_customer_no_more_is_decided_at_once_than_a_row_can_hold():
+    """A thousand alerts about one customer, as a ledger that stood still for long may find them."""
+    ledger = LedgerPartition(policy(), 10**12)
+    many = 1_000
+    log = [(n, alert("anna", str(n), ts=NOON + n * 40 * DAY_MS)) for n in range(many)]
+    log.append((many, alert("ben")))
+
+    result = ledger.step(log, {user: view(user) for user in ("anna", "ben")})
+
+    decided, crowded = [verdict.decision.user_id for verdict in result.decided], result.crowded
+    assert decided.count("ben") == 1
+    assert crowded == list(range(many - len(crowded), many))
+    assert decided.count("anna") == many - len(crowded) > 100
+    assert result.skipped == 0
+    assert max(len(value) for _, value in ledger.dirty_rows()) < 2 * MAX_PENDING_BYTES
+    ledger.mark_published(ledger.seq)
+    assert len(ledger.step([(many + 1, alert("anna", "next", ts=NOON))], {"anna": view("anna")}).decided) == 1

@@ -8,11 +8,14 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from features.layout import TOPICS
+from models import rows
 from models.alerts import Alert, TierLevels
 from models.parts import read_part_chunk
+from models.triggers import MAX_HELD
 from models.version_reader import InForce
 from streams.customers import CustomerPartition
 from streams.engine import RevokedError
@@ -411,3 +414,43 @@ async def test_a_partition_recovers_its_customers_and_skips_what_comes_again(sho
 
     assert len(shop.partition.core.table) == 2
     assert metric(shop.context.metrics.registry, "events_total", topic="orders", fate="skipped") == 2
+
+
+async def test_a_customer_who_outgrows_the_row_is_a_dead_letter_and_everybody_is_written(
+    shop: Shop, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(rows, "MAX_ROW_BYTES", 10_000)
+    monkeypatch.setattr(rows, "MAX_FORKS", 10)
+    await shop.settle(await shop.send("orders", event("purchase", "ada", day(0.5))))
+    records = np.array([shop.partition.core.table.rows[0]] * 41)
+    records["boundary"][1:] = [day(number) for number in range(40, 0, -1)]
+    shop.partition.core.table.put("ada", records)
+
+    await shop.settle(
+        await shop.send("orders", event("purchase", "ada", day(0.6)), event("purchase", "ben", day(0.6)))
+    )
+
+    (letter,) = broker.logs["dead-letters", 0].records
+    assert (letter.key, dict(letter.headers)["reason"]) == (b"ada", b"row_too_large")
+    assert (
+        metric(
+            shop.context.metrics.registry,
+            "dead_letters_total",
+            topic="customers-changelog",
+            reason="row_too_large",
+        )
+        == 1
+    )
+    written = {row.key: row.value for row in broker.logs["g-customers-changelog", 0].records}
+    assert written.keys() >= {b"uada", b"uben"}
+    assert len(written[b"uada"] or b"") < 10_000
+
+
+async def test_triggers_that_are_too_many_to_wait_are_counted(shop: Shop):
+    await shop.settle(await shop.send("orders", event("purchase", "ada", day(0.5))))
+    shop.behind = {"customers"}
+
+    refunds = [event("refund", "ada", day(0.6) + number) for number in range(MAX_HELD + 5)]
+    await shop.settle(await shop.send("orders", *refunds))
+
+    assert metric(shop.context.metrics.registry, "triggers_total", result="too_many") == 5

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from features.observing import Record
+from interventions import rows
 from interventions.commands import Command, Decision
 from models.alerts import Alert, ModelRef
 from streams.dispatching import DispatchPartition, view_of
@@ -163,6 +164,18 @@ async def test_an_alert_that_cannot_be_read_is_a_dead_letter_and_stops_nothing(
     (letter,) = broker.logs["dead-letters", 0].records
     assert dict(letter.headers)["origin"] == b"churn-alerts/0/0"
     assert len(desk.decisions) == 1
+
+
+async def test_what_is_too_much_about_one_customer_is_a_dead_letter_and_stops_nothing(
+    desk: Desk, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(rows, "MAX_PENDING_BYTES", 4_000)
+
+    await desk.settle(await desk.send(*(alert(number=number) for number in range(40))))
+
+    letters = [dict(letter.headers)["reason"] for letter in broker.logs["dead-letters", 0].records]
+    assert set(letters) == {b"row_too_large"}
+    assert len(letters) + len(desk.decisions) == 40
 
 
 async def test_a_write_that_fails_decides_nothing_twice(desk: Desk, broker: FakeBroker):
