@@ -70,8 +70,9 @@ def score_touched(core: PartitionCore, models: ModelSet) -> None:
             reasons=why,
             model=model,
             horizon_days=horizon,
+            mark="live",
         )
-        core.add_pending(users[i], msgspec.json.encode(alert))
+        core.add_pending(users[i], msgspec.json.encode(alert), alert.probability)
 
 
 def main() -> None:

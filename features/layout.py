@@ -69,10 +69,10 @@ COUNTERS: Final = (
 LATEST: Final = ("last_ts", "last_purchase", "last_cart", "last_review", "last_support")
 
 #: Layout version of the serialised record. A new field raises it and is named in `ADDED`.
-VERSION: Final = 1
+VERSION: Final = 2
 #: Fields that came after the first version, and with which. In rows older than that they are zero, which
 #: every field reads as "never".
-ADDED: Final[dict[str, int]] = {}
+ADDED: Final[dict[str, int]] = {"episode_mark": 2}
 
 #: Widths are stored in one byte each.
 _WIDEST: Final = 255
@@ -97,6 +97,8 @@ def _identity_fields(rings: dict[str, int]) -> list[Any]:
     fields += [("stamps", "i8", (len(TOPICS),)), ("user_hash", "u8")]
     fields += [(f"{topic}_ids", "u8", (size,)) for topic, size in rings.items()]
     fields += [("episode_start", "i8"), ("judged_at", "i8"), ("triggered_at", "i8"), ("treated_at", "i8")]
+    # Under which operation the episode was opened: one byte's worth, as wide as its neighbours are aligned.
+    fields += [("episode_mark", "i8")]
     return fields
 
 

@@ -56,14 +56,6 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     packed: bytes = _encoder.encode(_Registers({}, []))
 
-    def allows(self, channel: Channel) -> bool:
-        """Whether the customer may be reached by `channel`.
-
-        Unknown means no for e-mail, SMS and call, yes for a coupon, which is only shown on site.
-        """
-        consent = self.consent(channel)
-        return consent is True or (consent is None and channel not in _MESSAGES)
-
     def consent(self, channel: Channel) -> bool | None:
         """What the customer said about `channel`; None if that is unknown."""
         value = self._read(_CONSENT.get(channel, channel))

@@ -19,6 +19,7 @@ Reason = Literal[
     "unknown_currency",  # there is no rate for it
     "bad_value",  # any other field has the wrong type or lies outside its range
     "misrouted",  # the key is absent, is not the user's, or the partition is not the key's
+    "not_live",  # a stored command for a gateway, but it is not marked `live`, or this worker sends nothing
     "unknown_channel",  # an output that another release stored, for a topic that this one does not know
     "bad_example",  # a message of `examples` that cannot be learned from
     "row_too_large",  # a customer's row outgrew what a broker takes: what of it was given up, or not decided

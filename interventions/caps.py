@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from features.fields import Channel
+from models.marks import Mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +27,7 @@ class Contact(msgspec.Struct, frozen=True, array_like=True):
     at: int
     channel: Channel
     command_id: str
-    dry_run: bool
+    mark: Mark
 
 
 class Caps(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,9 +69,9 @@ class Caps(msgspec.Struct, frozen=True, kw_only=True):
         return "global_cap" if len(near) >= self.total else None
 
     def relevant(self, contacts: list[Contact]) -> list[Contact]:
-        """The contacts that can still refuse an admissible one, live and rehearsed judged apart.
+        """The contacts that can still refuse an admissible one, those of each mark judged apart.
 
         A new contact lies at most one span before the newest, and sees one span further back.
         """
-        newest = {contact.dry_run: contact.at for contact in sorted(contacts, key=lambda c: c.at)}
-        return [c for c in contacts if c.at > newest[c.dry_run] - 2 * self.span_ms]
+        newest = {contact.mark: contact.at for contact in sorted(contacts, key=lambda c: c.at)}
+        return [c for c in contacts if c.at > newest[c.mark] - 2 * self.span_ms]

@@ -9,15 +9,15 @@ import msgspec
 from interventions.caps import Contact
 from interventions.commands import Action, Command, Decision, Withheld, command_id, command_topic
 from interventions.holdout import Choice, choose, exploration_draw, is_held_out
-from interventions.policy import has_consent
 from interventions.rows import REMEMBERED, Decided, Episode
 
 if TYPE_CHECKING:
     from features.fields import Channel
     from interventions.budget import DailyBudget
-    from interventions.policy import CustomerView, Plan, PolicyConfig
+    from interventions.policy import CustomerView, Offering, Plan, PolicyConfig
     from interventions.rows import LedgerRow
     from models.alerts import Alert
+    from models.marks import Mark
 
 
 class Case(NamedTuple):
@@ -27,7 +27,11 @@ class Case(NamedTuple):
     alert: Alert
     view: CustomerView
     row: LedgerRow
-    #: The partition's book for this kind of alert, live or rehearsed.
+    #: What the decision is made for; its contacts and costs are kept apart from those of other marks.
+    mark: Mark
+    #: When it is made, epoch ms: contacts are planned from then on.
+    now: int
+    #: The partition's book of this mark.
     budget: DailyBudget
     #: The UTC day that pays, days since 1970.
     day: int
@@ -48,10 +52,10 @@ class Verdict(NamedTuple):
 
     def outputs(self) -> tuple[tuple[str, bytes], ...]:
         """What is to be published, complete: (logical topic, JSON)."""
-        decision = ("decisions", msgspec.json.encode(self.decision))
-        if self.command is None:
+        decision, command = ("decisions", msgspec.json.encode(self.decision)), self.command
+        if command is None:
             return (decision,)
-        return (decision, (command_topic(self.command.channel), msgspec.json.encode(self.command)))
+        return (decision, (command_topic(command.channel, command.mark), msgspec.json.encode(command)))
 
 
 def decide(case: Case) -> Verdict:
@@ -75,14 +79,14 @@ def decide(case: Case) -> Verdict:
 def remember(row: LedgerRow, alert: Alert, verdict: Verdict, policy: PolicyConfig) -> None:
     """Note a verdict in the customer's row: the decision, the contact, what the episode has used."""
     made = verdict.decision
-    entry = Decided(made.alert_id, made.status, made.tier, made.ts, made.action, made.withheld, made.dry_run)
+    entry = Decided(made.alert_id, made.status, made.tier, made.ts, made.action, made.withheld, made.mark)
     row.decided = (*row.decided, entry)[-REMEMBERED:]
     if verdict.contact is not None:
         plan = verdict.contact
-        contact = Contact(plan.at, plan.offering.channel, made.command_id or "", made.dry_run)
+        contact = Contact(plan.at, plan.offering.channel, made.command_id or "", made.mark)
         row.contacts = policy.caps.relevant([*row.contacts, contact])
     if alert.kind == "episode":
-        row.episode = _continued(row.episode, alert, made.action)
+        row.episode = _continued(row.episode, alert, made)
 
 
 def close(row: LedgerRow, alert: Alert) -> None:
@@ -96,34 +100,40 @@ def _admit(case: Case) -> tuple[dict[Channel, Plan], Withheld]:
     admitted: dict[Channel, Plan] = {}
     refusals: list[Withheld] = []
     for offering in case.policy.preferred(case.alert.tier, case.view):
-        plan = case.policy.plan(offering, case.view, case.alert.ts)
-        refusal = _refusal(case, plan)
-        if refusal is None:
+        plan = case.policy.plan(offering, case.view, case.now)
+        refusal = _refusal(case, offering, plan)
+        if plan is not None and refusal is None:
             admitted[offering.channel] = plan
-        else:
+        elif refusal is not None:
             refusals.append(refusal)
     return admitted, next(iter(refusals), "no_action")
 
 
-def _refusal(case: Case, plan: Plan) -> Withheld | None:
-    alert, channel = case.alert, plan.offering.channel
-    if not has_consent(case.view.profile, channel):
+def _refusal(case: Case, offering: Offering, plan: Plan | None) -> Withheld | None:
+    channel = offering.channel
+    if not case.policy.has_consent(case.view.profile, channel):
         return "no_consent"
-    if _was_sent(case.row, alert, channel):
+    if plan is None:
+        return "no_timezone"
+    if _was_sent(case, channel):
         return "already_sent"
-    # Rehearsals and real contacts are two books: nobody was reached by a rehearsal.
-    book = [contact for contact in case.row.contacts if contact.dry_run == alert.dry_run]
-    refusal = case.policy.caps.refusal(book, channel, plan.offering.cap, plan.at)
+    book = [contact for contact in case.row.contacts if contact.mark == case.mark]
+    refusal = case.policy.caps.refusal(book, channel, offering.cap, plan.at)
     return refusal or case.budget.refusal(case.day, plan.cost_micros, case.share)
 
 
-def _was_sent(row: LedgerRow, alert: Alert, channel: Channel) -> bool:
+def _was_sent(case: Case, channel: Channel) -> bool:
     # An episode may outlast the contacts that caps still need, so it remembers its own.
-    episode = row.episode
-    if episode is not None and episode.alert_id == alert.alert_id and channel in episode.actions:
+    episode = case.row.episode
+    if episode is not None and _is_of(episode, case.alert, case.mark) and channel in episode.actions:
         return True
-    sent = [contact.command_id for contact in row.contacts]
-    return bool(sent) and command_id(alert.alert_id, channel) in sent
+    sent = [contact.command_id for contact in case.row.contacts]
+    return bool(sent) and command_id(case.alert.alert_id, channel, case.mark) in sent
+
+
+def _is_of(episode: Episode, alert: Alert, mark: Mark) -> bool:
+    """Whether this is the episode of an alert as it is decided under `mark`."""
+    return (episode.alert_id, episode.mark) == (alert.alert_id, mark)
 
 
 def _draw(case: Case, admitted: list[Channel]) -> Choice:
@@ -151,16 +161,16 @@ def _decision(
         propensity=choice.propensity,
         intended=intended,
         cost=0.0 if plan is None else plan.cost_micros / 1e6,
-        dry_run=alert.dry_run,
+        mark=case.mark,
         withheld=withheld,
-        command_id=None if plan is None else command_id(alert.alert_id, plan.offering.channel),
+        command_id=None if plan is None else command_id(alert.alert_id, plan.offering.channel, case.mark),
     )
 
 
 def _command(case: Case, plan: Plan) -> Command:
     alert, offering, profile = case.alert, plan.offering, case.view.profile
     return Command(
-        command_id=command_id(alert.alert_id, offering.channel),
+        command_id=command_id(alert.alert_id, offering.channel, case.mark),
         alert_id=alert.alert_id,
         user_id=alert.user_id,
         ts=alert.ts,
@@ -169,13 +179,16 @@ def _command(case: Case, plan: Plan) -> Command:
         template=offering.template,
         not_before=plan.at,
         expires_at=plan.expires_at,
-        dry_run=alert.dry_run,
+        mark=case.mark,
+        quiet_from=None if plan.timezone is None else case.policy.quiet_start,
+        quiet_until=None if plan.timezone is None else case.policy.quiet_end,
+        timezone=plan.timezone,
         locale=None if profile is None else profile.locale,
     )
 
 
-def _continued(episode: Episode | None, alert: Alert, action: Action) -> Episode:
-    used = () if action == "none" else (action,)
-    if episode is None or episode.alert_id != alert.alert_id:
-        return Episode(alert.alert_id, alert.tier, alert.ts, used)
+def _continued(episode: Episode | None, alert: Alert, made: Decision) -> Episode:
+    used = () if made.action == "none" else (made.action,)
+    if episode is None or not _is_of(episode, alert, made.mark):
+        return Episode(alert.alert_id, alert.tier, alert.ts, used, mark=made.mark)
     return msgspec.structs.replace(episode, tier=alert.tier, actions=(*episode.actions, *used))

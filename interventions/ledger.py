@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from interventions.policy import CustomerView, PolicyConfig
     from models.alerts import Alert
+    from models.marks import Mark, Mode
 
 
 class StepResult(NamedTuple):
@@ -56,7 +57,7 @@ class StepResult(NamedTuple):
 
 
 class LedgerPartition(DurableRows):
-    """The ledger of one partition; `share` is its part of the daily budget in micros.
+    """The ledger of one partition; `share` is its part of the daily budget in micros, `mode` what it may do.
 
     After a torn write the lost rows are decided anew against a budget that already carries the
     survivors. Without exploration that gives the same commands (what fitted before them still fits, what
@@ -64,21 +65,27 @@ class LedgerPartition(DurableRows):
     first, of which nothing was published.
     """
 
-    def __init__(self, policy: PolicyConfig, share: int) -> None:
+    def __init__(
+        self, policy: PolicyConfig, share: int, mode: Mode, *, publish_rehearsals: bool = False
+    ) -> None:
         super().__init__()
         self._policy = policy
         self._share = share
+        self._mode = mode
+        self._publish_rehearsals = publish_rehearsals
         self._decision_time = 0
         self._forgotten: list[bytes] = []
         self._crowded: list[int] = []
 
-    def step(self, alerts: Sequence[tuple[int, Alert]], views: Mapping[str, CustomerView]) -> StepResult:
-        """Decide about (offset, alert) in topic order; marks the changed rows dirty.
+    def step(
+        self, alerts: Sequence[tuple[int, Alert]], views: Mapping[str, CustomerView], now: int
+    ) -> StepResult:
+        """Decide at `now` (epoch ms) about (offset, alert) in topic order; marks the changed rows dirty.
 
         `views` holds every alerted user; KeyError, and nothing changed, otherwise. A resolved alert
-        closes its episode and yields nothing, like one that was seen before.
+        closes its episode and yields nothing, like one that was seen before. In mode off nothing is decided.
         """
-        cases = [(offset, alert, views[alert.user_id]) for offset, alert in alerts]
+        cases = [(offset, alert, views[alert.user_id], now) for offset, alert in alerts]
         self._forget_old([alert.ts for _, alert in alerts if alert.kind == "episode"])
         self._crowded = []
         verdicts = [self._take(*case) for case in cases]
@@ -128,15 +135,15 @@ class LedgerPartition(DurableRows):
     def finish_recovery(self) -> None:
         """Call once after the last `restore`: charges again what a torn write charged."""
         for entry in self.collect_torn():
-            self._state.book(entry.dry_run).charge(entry.day, entry.cost_micros, self._share)
+            self._state.book(entry.mark).charge(entry.day, entry.cost_micros, self._share)
 
     @classmethod
-    def from_snapshot(cls, policy: PolicyConfig, share: int, blob: bytes) -> LedgerPartition:
+    def from_snapshot(cls, policy: PolicyConfig, share: int, mode: Mode, blob: bytes) -> LedgerPartition:
         """A ledger from `snapshot`; `restore` the changelog's tail, then `finish_recovery`.
 
         Raises BrokenRowError for a blob that is no snapshot, NewerRowError as `restore` does.
         """
-        ledger = cls(policy, share)
+        ledger = cls(policy, share, mode)
         ledger.restore_snapshot(blob)
         return ledger
 
@@ -147,10 +154,17 @@ class LedgerPartition(DurableRows):
             self._decision_time = newest
             self._forgotten += self.forget(newest - self._policy.forget_after_ms)
 
-    def _take(self, offset: int, alert: Alert, view: CustomerView) -> Verdict | None:
+    def _mark(self, alert: Alert) -> Mark | None:
+        """What an alert is decided for, or None in mode off: a live alert is so only while we are."""
+        if self._mode == "off":
+            return None
+        return "shadow" if alert.mark == "live" and self._mode != "live" else alert.mark
+
+    def _take(self, offset: int, alert: Alert, view: CustomerView, now: int) -> Verdict | None:
+        mark = self._mark(alert)
         # The log's progress counts also where the alert itself was seen: after a torn write the day
         # must stand where it stood when the lost rows were first decided.
-        if self._state.book(alert.dry_run).advance(alert.ts // DAY_MS):
+        if mark is not None and self._state.book(mark).advance(alert.ts // DAY_MS):
             self._dirty.add(STATE_KEY)
         key = user_key(alert.user_id)
         row = self._row(key)
@@ -158,25 +172,33 @@ class LedgerPartition(DurableRows):
             return None
         row.stamp = offset
         self._state.offset = max(self._state.offset, offset)
+        if mark is None and key not in self._rows:
+            self._dirty.add(STATE_KEY)
+            return None
         verdict = None
         if alert.status == "resolved":
             close(row, alert)
         elif row.crowded:
             self._crowded.append(offset)
-        elif not any(known.is_about(alert) for known in row.decided):
-            verdict = self._decide(offset, alert, view, row)
+        elif mark is not None and not any(known.is_about(alert) for known in row.decided):
+            verdict = self._decide(offset, alert, view, row, mark=mark, now=now)
         self._put(key, row)
         return verdict
 
-    def _decide(self, offset: int, alert: Alert, view: CustomerView, row: LedgerRow) -> Verdict:
-        book, day = self._state.book(alert.dry_run), alert.ts // DAY_MS
-        verdict = decide(Case(alert, view, row, book, day, self._share, self._policy))
+    def _decide(
+        self, offset: int, alert: Alert, view: CustomerView, row: LedgerRow, *, mark: Mark, now: int
+    ) -> Verdict:
+        book, day = self._state.book(mark), alert.ts // DAY_MS
+        # A rehearsal plays what would have been done then.
+        moment = alert.ts if mark == "rehearsal" else now
+        verdict = decide(Case(alert, view, row, mark, moment, book, day, self._share, self._policy))
         if verdict.command is not None:
             book.charge(day, verdict.cost_micros, self._share)
         remember(row, alert, verdict, self._policy)
-        pending = Pending(
-            self._state.seq + 1, offset, verdict.outputs(), day, verdict.cost_micros, alert.dry_run
-        )
+        outputs = verdict.outputs()
+        if mark == "rehearsal" and not self._publish_rehearsals:
+            outputs = outputs[:1]
+        pending = Pending(self._state.seq + 1, offset, outputs, day, verdict.cost_micros, mark)
         row.pending = (*row.pending, pending)
         return verdict
 

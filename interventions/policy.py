@@ -11,7 +11,7 @@ import msgspec
 from features.fields import Channel
 from features.profile import Profile
 from interventions.caps import DAY_MS, Caps
-from interventions.quiet import earliest
+from interventions.quiet import earliest, is_zone
 from models.alerts import Tier
 
 _NOTHING_SAID: Final = Profile()
@@ -128,6 +128,10 @@ class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
     #: Local hours [start, end) without audible contacts.
     quiet_start: int = 21
     quiet_end: int = 9
+    #: Zone (IANA) of customers of whom none is known; without one they get no audible contacts.
+    timezone: str | None = None
+    #: Channels allowed to customers who said nothing about them.
+    assume_consent: tuple[Channel, ...] = ()
     #: Cost of all commands of a UTC day over all partitions, micros.
     daily_budget_micros: int = 500_000_000
     #: Days after which the ledger forgets a customer of whom it heard nothing.
@@ -139,6 +143,7 @@ class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
         _require(0 <= self.quiet_start < 24 and 0 <= self.quiet_end < 24, "quiet hours lie outside 0-23")
         _require(self.daily_budget_micros >= 0, "daily_budget_micros is negative")
         _require(self.forget_after_days >= 0, "forget_after_days is negative")
+        _require(self.timezone is None or is_zone(self.timezone), f"{self.timezone} is no time zone")
         known = [offering.channel for offering in self.offerings]
         _require(len(known) == len(set(known)), "two offerings share a channel")
         for offering in self.offerings:
@@ -168,29 +173,46 @@ class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
             for action in rule.actions
         ]
 
-    def plan(self, offering: Offering, view: CustomerView, ts: int) -> Plan:
-        """When and at what cost an offering would reach a customer alerted at `ts`."""
-        at = ts
+    def longest_life_ms(self, offering: Offering) -> int:
+        """How long after its decision a command is valid at most: quiet hours put it off by up to a day."""
+        return DAY_MS * (offering.ttl_days + offering.audible)
+
+    def plan(self, offering: Offering, view: CustomerView, now: int) -> Plan | None:
+        """When and at what cost an offering decided upon at `now` (epoch ms) would reach a customer.
+
+        None for an audible one where nobody knows the customer's time of day.
+        """
+        at, timezone = now, None
         if offering.audible:
-            timezone = view.profile.timezone if view.profile is not None else None
-            at = earliest(ts, timezone, self.quiet_start, self.quiet_end)
-        return Plan(
-            offering, at, at + DAY_MS * offering.ttl_days, offering.cost_micros(view.mean_order_value)
-        )
+            timezone = self._timezone(view.profile)
+            if timezone is None:
+                return None
+            at = earliest(now, timezone, self.quiet_start, self.quiet_end)
+        expires_at = at + DAY_MS * offering.ttl_days
+        return Plan(offering, at, expires_at, offering.cost_micros(view.mean_order_value), timezone)
+
+    def _timezone(self, profile: Profile | None) -> str | None:
+        """The customer's own zone if there is such a zone, or the shop's."""
+        own = (profile or _NOTHING_SAID).timezone
+        return own if own is not None and is_zone(own) else self.timezone
+
+    def has_consent(self, profile: Profile | None, channel: Channel) -> bool:
+        """Whether a channel may be used; a customer without a profile has said nothing."""
+        said = (profile or _NOTHING_SAID).consent(channel)
+        return channel in self.assume_consent if said is None else said
 
 
 class Plan(NamedTuple):
-    """An offering made concrete: not before `at`, not from `expires_at` on (epoch ms), its cost."""
+    """An offering made concrete: not before `at`, not from `expires_at` on (epoch ms), its cost.
+
+    `timezone` is that of the quiet hours; None where there are none.
+    """
 
     offering: Offering
     at: int
     expires_at: int
     cost_micros: int
-
-
-def has_consent(profile: Profile | None, channel: Channel) -> bool:
-    """Whether a channel may be used; a customer without a profile has said nothing."""
-    return (profile or _NOTHING_SAID).allows(channel)
+    timezone: str | None = None
 
 
 def _require(holds: bool, otherwise: str) -> None:

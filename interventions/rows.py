@@ -18,9 +18,10 @@ from interventions.budget import DailyBudget
 from interventions.caps import Contact
 from interventions.commands import Action, Withheld
 from models.alerts import Alert, Status, Tier
+from models.marks import Mark
 
 #: Version this code writes; it reads all up to it.
-VERSION = 1
+VERSION = 2
 
 #: Decisions and outcomes remembered per customer.
 REMEMBERED = 8
@@ -60,7 +61,7 @@ class Decided(msgspec.Struct, frozen=True, array_like=True):
     ts: int
     action: Action
     withheld: Withheld | None
-    dry_run: bool
+    mark: Mark
 
     def is_about(self, alert: Alert) -> bool:
         """Whether this was decided for the same alert at the same stage of its life."""
@@ -75,6 +76,8 @@ class Episode(msgspec.Struct, frozen=True, array_like=True):
     since: int
     actions: tuple[Action, ...] = ()
     closed_at: int | None = None
+    #: Under which the actions were commanded.
+    mark: Mark = "live"
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -99,7 +102,7 @@ class Pending(msgspec.Struct, frozen=True, array_like=True):
     #: The UTC day charged, days since 1970.
     day: int
     cost_micros: int
-    dry_run: bool
+    mark: Mark
 
 
 class LedgerRow(msgspec.Struct, array_like=True):
@@ -138,14 +141,15 @@ class PartitionRow(msgspec.Struct, array_like=True):
     #: Offset of the newest alert taken in.
     offset: int = -1
     live: DailyBudget = msgspec.field(default_factory=DailyBudget)
-    #: Rehearsals (replayed history) keep a book of their own.
-    dry: DailyBudget = msgspec.field(default_factory=DailyBudget)
+    rehearsal: DailyBudget = msgspec.field(default_factory=DailyBudget)
     #: Offset up to which every alert was decided, its customer forgotten or not.
     forgotten: int = -1
+    shadow: DailyBudget = msgspec.field(default_factory=DailyBudget)
 
-    def book(self, dry_run: bool) -> DailyBudget:
-        """The budget that pays for live or for rehearsed alerts."""
-        return self.dry if dry_run else self.live
+    def book(self, mark: Mark) -> DailyBudget:
+        """The budget that pays for the decisions of a mark: each mark has its own."""
+        book: DailyBudget = getattr(self, mark)
+        return book
 
 
 class ErasedRow(msgspec.Struct, array_like=True):
@@ -182,7 +186,20 @@ def decode_row(value: bytes, kind: type[RowT]) -> RowT:
     if value[1] > VERSION:
         raise NewerRowError(value[1])
     try:
+        if value[1] == 1:
+            fields = _marked(msgspec.msgpack.decode(value[2:], type=list[Any]), kind)
+            return msgspec.convert(fields, kind)
         row: RowT = _DECODERS[kind].decode(value[2:])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, IndexError, TypeError) as error:
         raise BrokenRowError(f"{kind.__name__}: {error}") from error
     return row
+
+
+def _marked(fields: list[Any], kind: type[msgspec.Struct]) -> list[Any]:
+    """The fields of a version 1 row, whose entries said `dry_run` where they say their mark now."""
+    if kind is LedgerRow:
+        # (field of the row, place of the flag in each entry): decided, contacts, pending.
+        for field, place in ((2, 6), (3, 3), (5, 5)):
+            for entry in fields[field] if field < len(fields) else ():
+                entry[place] = "rehearsal" if entry[place] else "live"
+    return fields

@@ -9,6 +9,7 @@ import xxhash
 
 from features.fields import EARLIEST, LATEST
 from features.rejection import Rejected
+from models.marks import Mark
 
 if TYPE_CHECKING:
     from models.episodes import Thresholds
@@ -79,8 +80,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     horizon_days: int
     #: Where the tiers began by then; absent in alerts of older releases.
     thresholds: TierLevels | None = None
-    #: True when the alert comes from replayed history: nothing real may follow from it.
-    dry_run: bool = False
+    #: What may follow from it: only a live alert is meant.
+    mark: Mark
     segment: str | None = None
     expected_value: float | None = None
 
@@ -111,8 +112,8 @@ def read_alert(value: bytes | None) -> Alert:
     return alert
 
 
-def alert_id(user_id: str, kind: Kind, origin: str) -> str:
-    """Identity of an alert: 128-bit hash of customer, kind and origin as 32 hex digits.
+def alert_id(user_id: str, kind: Kind, origin: str, mark: Mark = "live") -> str:
+    """Identity of an alert: 128-bit hash of customer, kind, origin and mark (unless live) as 32 hex digits.
 
     `origin` is the episode's start (decision time, epoch ms) or the trigger's `event_id`. An
     episode keeps its id when it escalates and resolves, and it may escalate more than once: what is unique
@@ -121,6 +122,6 @@ def alert_id(user_id: str, kind: Kind, origin: str) -> str:
     >>> alert_id("u1", "episode", "852076800000")
     '717600f142a4b8ce9fadee77ce88383a'
     """
-    parts = (user_id, kind, origin)
+    parts = (user_id, kind, origin) if mark == "live" else (user_id, kind, origin, mark)
     framed = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
     return xxhash.xxh3_128_hexdigest(framed)

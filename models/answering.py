@@ -15,6 +15,7 @@ import numpy as np
 from models.alerts import Alert, ModelRef, TierLevels, alert_id
 from models.episodes import TIERS
 from models.judging import judge, reasons
+from models.marks import PUBLISHED_AS, operation
 from models.triggers import MAX_HELD, Trigger
 
 if TYPE_CHECKING:
@@ -116,8 +117,9 @@ def _judge(
         as_of = ts if isinstance(ts, int) else ts[raised]
         because = reasons(rows, slots[raised], as_of, horizon, models, core.config.languages)
         for i, why in zip(raised.tolist(), because, strict=True):
+            mark = PUBLISHED_AS[operation(core.config.mode, replaying=found[i].replayed)]
             alert = Alert(
-                alert_id=alert_id(found[i].user, "trigger", found[i].event_id),
+                alert_id=alert_id(found[i].user, "trigger", found[i].event_id, mark),
                 kind="trigger",
                 status="opened",
                 user_id=found[i].user,
@@ -128,7 +130,7 @@ def _judge(
                 model=ModelRef(name=models.champion, version=models.number),
                 horizon_days=horizon,
                 thresholds=TierLevels.of(thresholds),
-                dry_run=found[i].replayed,
+                mark=mark,
             )
-            core.add_pending(found[i].user, msgspec.json.encode(alert))
+            core.add_pending(found[i].user, msgspec.json.encode(alert), alert.probability)
     return Counter(alert=len(raised), below_threshold=len(found) - len(raised))

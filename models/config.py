@@ -12,6 +12,7 @@ from features.updates import LOW_RATING
 if TYPE_CHECKING:
     from features.wording import Language
     from models.episodes import Thresholds
+    from models.marks import Mode
 
 _DAILY: Final = DecisionGrid(every_days=1)
 
@@ -23,7 +24,8 @@ class CoreConfig:
     `thresholds` are fixed ones; None: those that the trainer takes from a capacity. `learn_sample` bounds
     the members of a cohort per partition; `min_labels` is how many labels a model needs before it may raise
     alerts; `salt` keys every hash of a customer. Only `languages`, in which reasons are told, the first one
-    foremost, and `audit`, the profile attributes by which forecasts are audited, may change at any time.
+    foremost, `audit`, the profile attributes by which forecasts are audited, and `mode`, what alerts of the
+    present are raised for, may change at any time.
     Raises ValueError where the parts do not fit together.
     """
 
@@ -42,6 +44,7 @@ class CoreConfig:
     low_survey: float = 3.0
     languages: tuple[Language, ...] = ("en",)
     audit: tuple[str, ...] = ()
+    mode: Mode = "shadow"
 
     def __post_init__(self) -> None:
         if min(self.horizon_days, self.active_within_days, self.partitions, self.learn_sample) < 1:

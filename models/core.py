@@ -22,6 +22,7 @@ from features.observing import judge
 from features.profile import Profile, merge
 from features.table import UserTable
 from models.erasure import Erased
+from models.marks import mark_of_command, operation
 from models.triggers import MAX_HELD, Held, Trigger, find
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from models.cohorts import Cohort
     from models.config import CoreConfig
     from models.episodes import Thresholds
+    from models.marks import Operation
     from models.versions import ModelSet
 
 #: Topics whose events become features; the others change profile, consent and treatment.
@@ -50,10 +52,14 @@ _UNKNOWN: Final = Profile()
 
 
 class Pending(msgspec.Struct, frozen=True, array_like=True):
-    """An alert that was decided in write number `seq` and is published once that write is durable."""
+    """An alert that was decided in write number `seq` and is published once that write is durable.
+
+    Alerts of one write are published by falling `probability`: a short budget goes to those most at risk.
+    """
 
     seq: int
     value: bytes
+    probability: float = 0.0
 
 
 @dataclass
@@ -68,6 +74,8 @@ class Observed:
     erased: list[tuple[str, int]] = field(default_factory=list)
     #: Triggers that were to be held and are too many.
     unheld: int = 0
+    #: Outcomes taken, by the mark of their commands.
+    outcomes: Counter[str] = field(default_factory=Counter)
 
 
 class Overgrown(NamedTuple):
@@ -206,8 +214,8 @@ class PartitionCore:
 
     def _personal(self, batch: Columns, slots: Slots, observed: Observed) -> None:
         """Profile, consent, treatment and erasure: registers in which the newest event wins."""
-        delivered = batch.kinds == _DELIVERED
-        np.maximum.at(self.table.rows["treated_at"], slots[delivered], batch.times[delivered])
+        if batch.topic == "outcomes":
+            self._outcomes(batch, slots, observed)
         profiles = self.table.profiles
         for event, slot in zip(batch.events, slots.tolist(), strict=True):
             profile = merge(profiles.get(slot), event)
@@ -217,6 +225,13 @@ class PartitionCore:
             user, ts = batch.users[-1], int(batch.times[-1])
             self._erase(user, ts, int(batch.offsets[-1]))
             observed.erased.append((user, ts))
+
+    def _outcomes(self, batch: Columns, slots: Slots, observed: Observed) -> None:
+        """Who was treated: nobody by a command that must not be sent, whatever a gateway made of it."""
+        marks = [mark_of_command(event.command_id) for event in batch.events]
+        observed.outcomes.update(marks)
+        sent = np.array([mark == "live" for mark in marks], bool) & (batch.kinds == _DELIVERED)
+        np.maximum.at(self.table.rows["treated_at"], slots[sent], batch.times[sent])
 
     # -- erasure
 
@@ -254,6 +269,11 @@ class PartitionCore:
         self.pending.pop(user, None)
         self.held.pop(user, None)
         self.gone.add(user)
+
+    @property
+    def operation(self) -> Operation:
+        """What this partition does now: a rehearsal of replayed history, or what the shop's mode says."""
+        return operation(self.config.mode, replaying=self.replaying)
 
     # -- time
 
@@ -297,9 +317,9 @@ class PartitionCore:
             del held[:surplus]
         return max(surplus, 0)
 
-    def add_pending(self, user: str, value: bytes) -> None:
+    def add_pending(self, user: str, value: bytes, probability: float) -> None:
         """Keep an encoded alert in the customer's row until it is published."""
-        self.pending.setdefault(user, []).append(Pending(self.seq + 1, value))
+        self.pending.setdefault(user, []).append(Pending(self.seq + 1, value, probability))
         self.dirty.add(user)
 
 

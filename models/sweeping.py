@@ -19,8 +19,10 @@ from models.drift import InputHistogram
 from models.episodes import TIERS, tiers_by
 from models.episodes import judge as judge_episodes
 from models.groups import Groups
+from models.handover import end_foreign_episodes
 from models.judging import chunks, judge, reasons
 from models.levels import Levels
+from models.marks import CODES, PUBLISHED_AS
 from models.parts import Matured, Part
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ class Sweep:
     silent: str = ""
     #: Held triggers by what became of them.
     triggers: Counter[str] = field(default_factory=Counter)
+    #: Episodes of another operation that ended without a word.
+    handed_over: int = 0
     #: Customers forgotten after a long silence.
     evicted: int = 0
 
@@ -178,6 +182,7 @@ def _episodes(
     core: PartitionCore, result: Sweep, as_of: Slots, last_purchase: NDArray[np.int64], models: ModelSet
 ) -> None:
     rows, slots, ts = core.table.rows, result.slots, result.ts
+    result.handed_over = end_foreign_episodes(core, slots)
     since, tier = rows["episode_start"][slots], rows["tier"][slots]
     thresholds = core.thresholds(models)
     assert thresholds is not None, "there is enough data"
@@ -192,12 +197,14 @@ def _episodes(
         moved = slots[chosen]
         if status == "opened":
             rows["episode_start"][moved] = ts
+            rows["episode_mark"][moved] = CODES[core.operation]
         because = reasons(rows, as_of[chosen], ts, core.config.horizon_days, models, core.config.languages)
         _raise(core, result, chosen, status, because=because, models=models)
         rows["tier"][moved] = 0 if status == "resolved" else result.tiers[chosen]
         rows["judged_at"][moved] = ts
         if status == "resolved":
             rows["episode_start"][moved] = 0
+            rows["episode_mark"][moved] = 0
         result.alerts[status] += len(chosen)
 
 
@@ -210,13 +217,13 @@ def _raise(
     because: list[tuple[Reason, ...]],
     models: ModelSet,
 ) -> None:
-    model = ModelRef(name=models.champion, version=models.number)
     thresholds = TierLevels.of(core.thresholds(models))
+    model, mark = ModelRef(name=models.champion, version=models.number), PUBLISHED_AS[core.operation]
     for i, why in zip(chosen.tolist(), because, strict=True):
         slot = int(result.slots[i])
         user = core.table.name(slot)
         alert = Alert(
-            alert_id=alert_id(user, "episode", str(core.table.rows["episode_start"][slot])),
+            alert_id=alert_id(user, "episode", str(core.table.rows["episode_start"][slot]), mark),
             kind="episode",
             status=status,
             user_id=user,
@@ -227,9 +234,9 @@ def _raise(
             model=model,
             horizon_days=core.config.horizon_days,
             thresholds=thresholds,
-            dry_run=core.replaying,
+            mark=mark,
         )
-        core.add_pending(user, msgspec.json.encode(alert))
+        core.add_pending(user, msgspec.json.encode(alert), alert.probability)
 
 
 def _finish(core: PartitionCore, ts: int) -> int:

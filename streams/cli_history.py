@@ -97,7 +97,7 @@ def replay(
 ) -> None:
     """Send recorded history through Kafka, in lock-step with the running workers.
 
-    Everything decided from it is marked dry_run. The first step of a shop with history: --then-live.
+    Everything decided from it is marked rehearsal. The first step of a shop with history: --then-live.
     """
     from rich.console import Console  # noqa: PLC0415
 

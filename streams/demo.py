@@ -75,7 +75,8 @@ def demo_settings(plan: Plan, first_ts: int, kafka: Mapping[str, Any], run: Path
             "grid_anchor": anchor,
             "evaluate_from": plan.evaluate_from,
         },
-        interventions={"live_commands": True},
+        # These logs know no time zones; both shops sold in the United States.
+        interventions={"publish_rehearsals": True, "timezone": "America/Chicago"},
         worker={"state_dir": run / "state", "http_port": 0, **EMBEDDED_CHECKPOINTS},
     )
 

@@ -78,8 +78,11 @@ class DispatchPartition(Partition):
         context, policy = self._context, self._context.settings.policy()
         partitions = context.settings.kafka.partitions
         share = largest_remainder(policy.daily_budget_micros, [1] * partitions)[self.number]
-        self.ledger = LedgerPartition(policy, share)
-        self.state = LedgerState(self.ledger, live_commands=context.settings.interventions.live_commands)
+        acting = context.settings.interventions
+        self.ledger = LedgerPartition(
+            policy, share, acting.mode, publish_rehearsals=acting.publish_rehearsals
+        )
+        self.state = LedgerState(self.ledger, sends=acting.mode == "live")
         self._unreadable = []
         return self._new_engine(context, "ledger", self.state)
 
@@ -126,7 +129,7 @@ class DispatchPartition(Partition):
                 log.warning("an alert cannot be read", offset=record.offset, why=rejection.reason)
                 self._unreadable.append((record, rejection))
         views = {alert.user_id: view_of(core, alert.user_id, alert.ts) for _, alert in alerts}
-        result = self.ledger.step(alerts, views)
+        result = self.ledger.step(alerts, views, self._context.now())
         self._unreadable += [
             (record, Rejected("row_too_large", "too many decisions about this customer wait to be published"))
             for record in event.value
@@ -138,7 +141,6 @@ class DispatchPartition(Partition):
         for verdict in result.decided:
             if verdict.command is not None:
                 metrics.decisions.labels(verdict.command.channel, "").inc()
-                metrics.commands.labels(verdict.command.channel, str(verdict.command.dry_run).lower()).inc()
         self._next_alert = event.value[-1].offset + 1
 
     async def erase(self, customers: Sequence[tuple[str, int]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -13,6 +14,7 @@ import xxhash
 from features.rejection import Rejected
 from streams.fencing import knowing
 from streams.sending import Header, Message, Sender
+from streams.topics import LIVE_COMMANDS, SHADOW_COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,13 +24,10 @@ if TYPE_CHECKING:
 
 #: CloudEvents type by logical topic; the version is that of the value's shape.
 _TYPES: Final = {
-    "churn-alerts": "churnwatch.alert.v1",
+    "churn-alerts": "churnwatch.alert.v2",
     "scores": "churnwatch.score.v1",
-    "decisions": "churnwatch.decision.v1",
-    "commands.coupon": "churnwatch.command.v1",
-    "commands.email": "churnwatch.command.v1",
-    "commands.sms": "churnwatch.command.v1",
-    "commands.call": "churnwatch.command.v1",
+    "decisions": "churnwatch.decision.v2",
+    **dict.fromkeys((*LIVE_COMMANDS, *SHADOW_COMMANDS), "churnwatch.command.v2"),
 }
 
 
@@ -42,26 +41,29 @@ class Output(NamedTuple):
 
 class _Timed(msgspec.Struct):
     ts: int
-    dry_run: bool = False
+    mark: str = ""
 
 
 _timed = msgspec.json.Decoder(_Timed)
 
 
-def refusal(output: Output) -> Rejected | None:
-    """Why this release cannot publish a stored output: another release may have stored it."""
+def refusal(output: Output, *, sends: bool) -> Rejected | None:
+    """Why a stored output cannot be published: another release may have stored it, or another mode.
+
+    The last door before the topics that gateways read: what passes is marked live, and only if this worker
+    `sends` commands at all.
+    """
     if output.topic not in _TYPES:
         return Rejected("unknown_channel", f"this release knows no topic {output.topic!r}")
     try:
-        _rfc3339(_timed.decode(output.value).ts)
+        found = _timed.decode(output.value)
+        _rfc3339(found.ts)
     except (msgspec.MsgspecError, ValueError, OverflowError) as error:
         return Rejected("malformed_json", f"no output of {output.topic}: {error}")
+    if output.topic in LIVE_COMMANDS and (found.mark != "live" or not sends):
+        why = "this worker sends nothing" if found.mark == "live" else f"marked {found.mark!r}"
+        return Rejected("not_live", f"a command of {output.topic}: {why}")
     return None
-
-
-def is_rehearsed(output: Output) -> bool:
-    """Whether it is a command that follows from replayed history."""
-    return output.topic.startswith("commands.") and _timed.decode(output.value).dry_run
 
 
 @lru_cache(maxsize=64)
@@ -102,7 +104,15 @@ class Publisher:
         with self._metrics.send_seconds.labels(topic).time():
             sent = await self._sender.send(self._topics[topic], partition, messages)
         assert sent is not None, "a topic without messages"
+        if topic.startswith("commands."):
+            self._count_commands(topic, messages)
         return sent[1]
+
+    def _count_commands(self, topic: str, messages: Sequence[Message]) -> None:
+        """What stands on the topic now; a repetition after a crash stands there, too."""
+        channel = topic.split(".")[1]
+        for mark, count in Counter(_timed.decode(each.value or b"").mark for each in messages).items():
+            self._metrics.commands.labels(channel, mark).inc(count)
 
     def headers(self, output: Output) -> tuple[Header, ...]:
         """CloudEvents 1.0 (Kafka binding, binary mode).

@@ -36,8 +36,8 @@ async def read_core(settings: Settings, partition: int) -> PartitionCore:
 
 async def read_ledger(settings: Settings, partition: int) -> LedgerPartition:
     """The ledger of one partition; as `read_core`."""
-    ledger = LedgerPartition(settings.policy(), 0)
-    await _recover(settings, "ledger", partition, LedgerState(ledger, live_commands=False))
+    ledger = LedgerPartition(settings.policy(), 0, "off")
+    await _recover(settings, "ledger", partition, LedgerState(ledger, sends=False))
     return ledger
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from streams.topics import CATALOGUE, INPUTS
+from streams.topics import CATALOGUE, INPUTS, LIVE_COMMANDS, SHADOW_COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -55,7 +55,6 @@ def _each(names: Iterable[str], *operations: Operation) -> dict[str, tuple[Opera
 
 
 _OUTCOMES: Final = "outcomes"
-_COMMANDS: Final = tuple(name for name in CATALOGUE if name.startswith("commands."))
 #: What a worker reads again: its state, and what one part of it tells another.
 _READ_AGAIN: Final = ("churn-alerts", "examples", "models", "customers-changelog", "ledger-changelog")
 
@@ -93,11 +92,17 @@ ROLES: Final = (
     ),
     Role(
         name="marketing",
-        who="marketing tools and gateways: follow alerts and commands, send outcomes",
+        who="marketing tools and gateways: follow alerts and live commands, send outcomes",
         topics={
-            **_each(("churn-alerts", "scores", "decisions", *_COMMANDS), "Read"),
+            **_each(("churn-alerts", "scores", "decisions", *LIVE_COMMANDS), "Read"),
             _OUTCOMES: ("Write",),
         },
+        own_groups=True,
+    ),
+    Role(
+        name="analyst",
+        who="those who judge shadow and rehearsals: follow alerts, decisions and commands of every mark",
+        topics=_each(("churn-alerts", "scores", "decisions", *LIVE_COMMANDS, *SHADOW_COMMANDS), "Read"),
         own_groups=True,
     ),
     Role(

@@ -7,11 +7,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from features.fields import Channel
 from features.wording import Language
 from models.capacity import Capacity
 from models.episodes import Thresholds
+from models.marks import Mode
 from models.trainer_config import AUTO, DEFAULT_CONTENDERS
 from streams.learners import Learners
 from streams.topics import Topics
@@ -182,8 +184,22 @@ class Interventions(_Part):
     exploration: float = Field(default=0.0, ge=0, le=1)
     high_value: float = Field(default=200.0, ge=0)
     daily_budget: float = Field(default=500.0, ge=0)
-    #: Publish commands that come from replayed history too (still marked `dry_run`).
-    live_commands: bool = False
+    #: `off` raises alerts and decides nothing, `shadow` decides everything and sends nothing, `live` has
+    #: commands carried out.
+    mode: Mode = "shadow"
+    #: Publish commands from replayed history, marked `rehearsal`, on `commands.*.shadow`: by default only
+    #: decisions say what they would have been. No mode sends them.
+    publish_rehearsals: bool = False
+    #: Channels that may be used for customers of whom the shop never said whether they agree.
+    assume_consent: tuple[Channel, ...] = ()
+    #: Time zone (IANA) of customers of whom none is known: without it they get no SMS and no call.
+    timezone: str | None = None
+
+    @field_validator("assume_consent", mode="before")
+    @classmethod
+    def _onsite_is_coupon(cls, channels: Any) -> Any:
+        # Profiles call the consent to coupons `onsite`, after where they are shown.
+        return ["coupon" if each == "onsite" else each for each in channels]
 
 
 class Worker(_Part):

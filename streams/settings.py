@@ -27,10 +27,12 @@ from features.grid import DecisionGrid
 from features.layout import DAY_MS, TOPICS
 from features.mapping import FieldMapping
 from features.money import Currencies
+from interventions.commands import command_topic
 from interventions.policy import PolicyConfig
 from models.config import CoreConfig
 from models.trainer_config import TrainerConfig
 from streams.sections import Alerting, Interventions, Kafka, Model, Money, Worker
+from streams.topics import CATALOGUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,7 +82,7 @@ class Settings(BaseSettings):
     def _fits_together(self) -> Settings:
         self.core()
         self.trainer()
-        self.policy()
+        _require_lasting_commands(self.policy())
         self.currencies()
         self.kafka.topics()
         return self
@@ -104,6 +106,7 @@ class Settings(BaseSettings):
             low_survey=alerting.low_survey,
             languages=alerting.languages,
             audit=model.audit,
+            mode=self.interventions.mode,
         )
 
     def trainer(self) -> TrainerConfig:
@@ -130,6 +133,8 @@ class Settings(BaseSettings):
             high_value=self.interventions.high_value,
             daily_budget_micros=round(self.interventions.daily_budget * 1e6),
             forget_after_days=self.model.evict_after_days,
+            assume_consent=self.interventions.assume_consent,
+            timezone=self.interventions.timezone,
         )
 
     def decoders(self) -> dict[str, EventDecoder]:
@@ -162,6 +167,17 @@ class Settings(BaseSettings):
         if self.alerting.act_within_days is not None:
             return round(self.alerting.act_within_days * DAY_MS)
         return self.model.every_days * DAY_MS + self.core().lateness_ms
+
+
+def _require_lasting_commands(policy: PolicyConfig) -> None:
+    """Raise ValueError if a topic would drop commands that are valid still."""
+    for offering in policy.offerings:
+        topic = CATALOGUE[command_topic(offering.channel, "live")]
+        if (life := policy.longest_life_ms(offering)) >= topic.retention_ms:
+            raise ValueError(
+                f"{offering.channel} commands are valid for up to {life / DAY_MS:g} days, and {topic.name} "
+                f"keeps them for {topic.retention_ms / DAY_MS:g}"
+            )
 
 
 def load(file: Path | None = None, **overrides: Any) -> Settings:

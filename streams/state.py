@@ -8,7 +8,7 @@ import msgspec
 
 from interventions.rows import STATE_KEY, NewerRowError, RowError
 from models.storage import Row, Storage
-from streams.outputs import Output, is_rehearsed, refusal
+from streams.outputs import Output, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -63,13 +63,14 @@ class CustomersState:
         self._storage.confirm()
 
     def outputs(self) -> list[Output]:
-        """See `State`: alerts, by customer in the order they were raised."""
-        return [
-            Output("churn-alerts", user.encode(), pending.value)
-            for user, alerts in sorted(self.core.pending.items())
-            for pending in alerts
+        """See `State`: alerts by write, those most at risk first."""
+        waiting = [
+            (pending.seq, -pending.probability, user, place, pending.value)
+            for user, alerts in self.core.pending.items()
+            for place, pending in enumerate(alerts)
             if pending.seq <= self.core.seq
         ]
+        return [Output("churn-alerts", user.encode(), value) for *_, user, _, value in sorted(waiting)]
 
     def published(self) -> None:
         """See `State`."""
@@ -93,15 +94,15 @@ class CustomersState:
 
 
 class LedgerState:
-    """The ledger of one partition. Commands from replayed history go out only with `live_commands`."""
+    """The ledger of one partition. Commands for gateways go out only from a worker that `sends` them."""
 
-    def __init__(self, ledger: LedgerPartition, *, live_commands: bool) -> None:
+    def __init__(self, ledger: LedgerPartition, *, sends: bool) -> None:
         self.ledger = ledger
-        self._live_commands = live_commands
+        self._sends = sends
         self._tombstones: list[bytes] = []
         #: By key: what cannot be left out, unless something better follows.
         self._fatal: dict[bytes, RowError] = {}
-        #: Outputs that this release cannot publish, and why; for dead letters.
+        #: Outputs that cannot be published, and why; for dead letters.
         self.refused: list[tuple[Output, Rejected]] = []
         self._withheld: list[tuple[Output, Rejected]] = []
 
@@ -119,12 +120,10 @@ class LedgerState:
 
     def outputs(self) -> list[Output]:
         """See `State`: decisions and commands in the order they were made."""
-        judged = [(output, refusal(output)) for output in map(Output._make, self.ledger.pending())]
+        pending = map(Output._make, self.ledger.pending())
+        judged = [(output, refusal(output, sends=self._sends)) for output in pending]
         self._withheld = [(output, why) for output, why in judged if why is not None]
-        return [output for output, why in judged if why is None and self._goes_out(output)]
-
-    def _goes_out(self, output: Output) -> bool:
-        return self._live_commands or not is_rehearsed(output)
+        return [output for output, why in judged if why is None]
 
     def published(self) -> None:
         """See `State`. What cannot be published is `refused` instead, once."""

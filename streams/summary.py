@@ -57,6 +57,7 @@ def summarise(
         "alerts_by_tier": dict(sorted(tally.tiers.items())),
         "commands": len(tally.commands),
         "commands_by_channel": dict(sorted(tally.channels.items())),
+        "commands_by_mark": dict(sorted(tally.marks.items())),
         "decisions": dict(sorted(tally.decisions.items())),
         "holdout": len(tally.holdout),
         "dead_letters": sum(tally.dead_letters.values()),
@@ -93,7 +94,8 @@ def _lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         *lines,
         ("alerts", f"{summary['alerts']:,}: {counts_of('alerts_by_tier')}"),
-        ("commands", f"{summary['commands']:,}, all marked dry_run: {counts_of('commands_by_channel')}"),
+        ("commands", f"{summary['commands']:,}: {counts_of('commands_by_channel')}"),
+        ("… by mark", f"{counts_of('commands_by_mark')}: nothing but live ones may be sent"),
         ("decisions", counts_of("decisions")),
         ("holdout", f"{summary['holdout']:,} alerted customers left alone at random, to measure the effect"),
         ("note", "consents are simulated (drawn by salted hash): nobody in this log was asked"),

@@ -12,21 +12,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from interventions.commands import Command, Decision
 from models.alerts import Alert
+from streams.topics import LIVE_COMMANDS, SHADOW_COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from streams.settings import Settings
 
-OUTPUTS: Final = (
-    "churn-alerts",
-    "decisions",
-    "commands.coupon",
-    "commands.email",
-    "commands.sms",
-    "commands.call",
-    "dead-letters",
-)
+OUTPUTS: Final = ("churn-alerts", "decisions", *LIVE_COMMANDS, *SHADOW_COMMANDS, "dead-letters")
 _EXAMPLES: Final = 3
 
 
@@ -38,6 +31,7 @@ class Tally:
         self.tiers: Counter[str] = Counter()
         self.decisions: Counter[str] = Counter()
         self.commands: dict[str, str] = {}
+        self.marks: Counter[str] = Counter()
         self.holdout: set[str] = set()
         self.customers: set[str] = set()
         self.dead_letters: Counter[str] = Counter()
@@ -54,7 +48,9 @@ class Tally:
             self.dead_letters[dict(headers)["reason"].decode()] += 1
         else:
             command = msgspec.json.decode(value, type=Command)
-            self.commands[command.command_id] = command.channel
+            if command.command_id not in self.commands:
+                self.commands[command.command_id] = command.channel
+                self.marks[command.mark] += 1
 
     def _alert(self, alert: Alert) -> None:
         key = (alert.alert_id, alert.status, alert.tier)

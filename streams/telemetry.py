@@ -106,7 +106,9 @@ class Metrics:
         self.decisions = self._counter(
             "decisions", "Decisions by action and, if nothing was done, why.", "action", "reason"
         )
-        self.commands = self._counter("commands", "Commands published.", "channel", "dry_run")
+        self.commands = self._counter(
+            "commands", "Commands that stand on their topics, repetitions included.", "channel", "mark"
+        )
         self.send_seconds = self._histogram(
             "send_seconds", "Time until outputs were confirmed.", _FAST, "topic"
         )

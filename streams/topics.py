@@ -18,6 +18,13 @@ _DAY_MS: Final = 24 * _HOUR_MS
 #: Kafka's own word for "never deleted by age".
 FOREVER: Final = -1
 
+#: Commands stay longer than the longest of them is valid, so that a gateway that was down finds them.
+COMMAND_DAYS: Final = 30
+
+#: Commands that gateways carry out, and beside them those that nobody may carry out.
+LIVE_COMMANDS: Final = ("commands.coupon", "commands.email", "commands.sms", "commands.call")
+SHADOW_COMMANDS: Final = tuple(f"{name}.shadow" for name in LIVE_COMMANDS)
+
 #: Topics that belong to one consumer group; their names carry the group.
 _OF_THE_GROUP: Final = frozenset({"customers-changelog", "ledger-changelog", "progress"})
 
@@ -86,11 +93,7 @@ _CATALOGUE: Final = (
     Topic(name="scores", role="output", writer="scorer", cleanup="compact"),
     # Decisions are the data of every later estimate of effect: as long as the outcomes.
     _output("decisions", "dispatcher", 730),
-    # Commands expire long before that.
-    _output("commands.coupon", "dispatcher", 14),
-    _output("commands.email", "dispatcher", 14),
-    _output("commands.sms", "dispatcher", 14),
-    _output("commands.call", "dispatcher", 14),
+    *(_output(name, "dispatcher", COMMAND_DAYS) for name in (*LIVE_COMMANDS, *SHADOW_COMMANDS)),
     Topic(name="examples", role="output", writer="trainer", key="decision time", per_user=False),
     Topic(
         name="models",

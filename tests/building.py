@@ -55,6 +55,7 @@ def config(**changes: Any) -> CoreConfig:
         "thresholds": Thresholds(0.6, 0.8, 0.9, 0.1),
         "min_labels": 0,
         "evict_after_days": 30,
+        "mode": "live",
     }
     return CoreConfig(**defaults | changes)
 

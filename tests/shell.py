@@ -38,12 +38,17 @@ MODEL: dict[str, Any] = {
 
 
 def shop_settings(folder: Path, **sections: Any) -> Settings:
-    """One partition, a short horizon, low thresholds, no holdout, no budget that could be spent."""
+    """One partition, a short horizon, low thresholds; live, coupons for everybody, money without end."""
     defaults: dict[str, Any] = {
         "kafka": {"partitions": 1, "group": "g"},
         "model": MODEL,
         "alerting": {"medium": 0.6, "high": 0.8, "critical": 0.9},
-        "interventions": {"holdout_share": 0.0, "daily_budget": 1e9},
+        "interventions": {
+            "mode": "live",
+            "holdout_share": 0.0,
+            "daily_budget": 1e9,
+            "assume_consent": ["coupon"],
+        },
         "worker": {"state_dir": folder, "dead_letter_window": 20},
     }
     return load(None, **defaults | sections)

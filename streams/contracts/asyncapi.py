@@ -13,13 +13,13 @@ from streams.contracts.words import schemas
 from streams.topics import CATALOGUE, Topic
 
 #: Version of the contracts: the first number rises with a change that a client must follow.
-VERSION: Final = "1.0.0"
+VERSION: Final = "2.0.0"
 
 _BINDING: Final = "0.5.0"
 _HEADERS: Final = {
     "ce_specversion": "1.0",
     "ce_id": "hash of the value: a repeated record repeats it",
-    "ce_type": "type and version of the value, such as churnwatch.alert.v1",
+    "ce_type": "type and version of the value, such as churnwatch.alert.v2",
     "ce_source": "/churnwatch/ and the consumer group",
     "ce_time": "the time of what is said, RFC 3339",
 }

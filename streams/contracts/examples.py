@@ -18,17 +18,21 @@ if TYPE_CHECKING:
     import msgspec
 
     from features.fields import Channel
+    from models.marks import Mark
 
 DAY_MS: Final = 86_400_000
 #: 2026-03-02T00:00:00Z, a decision time.
 DECIDED: Final = 1_772_409_600_000
 
+#: When it was decided upon: a day later, when the allowed lateness was over; 10:30 in Berlin.
+_NOW: Final = DECIDED + DAY_MS + 34_200_000
+
 _USER: Final = "c-1001"
 _ORDER: Final = "o-70231"
 _ALERT: Final = alert_id(_USER, "episode", str(DECIDED))
 _MODEL: Final = ModelRef(name="logistic", version=412)
-_COMMAND: Final = command_id(_ALERT, "email")
-_COUPON: Final = command_id(_ALERT, "coupon")
+_COMMAND: Final = command_id(_ALERT, "email", "live")
+_COUPON: Final = command_id(_ALERT, "coupon", "live")
 
 
 _CLICK: Final[dict[str, Any]] = {"user_id": _USER, "session_id": "s-88", "device": "mobile"}
@@ -81,13 +85,13 @@ _EVENTS: Final[tuple[e.Event, ...]] = (
         attributes={"age_band": "30-39"},
     ),
     e.Erasure(event_id="c-2", user_id="c-0007", ts=DECIDED),
-    e.Delivered(event_id="g-1", user_id=_USER, ts=DECIDED + 60_000, command_id=_COMMAND, channel="email"),
-    e.Opened(event_id="g-2", user_id=_USER, ts=DECIDED + 3_600_000, command_id=_COMMAND, channel="email"),
-    e.Clicked(event_id="g-3", user_id=_USER, ts=DECIDED + 3_640_000, command_id=_COMMAND, channel="email"),
-    e.Redeemed(event_id="g-4", user_id=_USER, ts=DECIDED + DAY_MS, command_id=_COUPON, channel="coupon"),
-    e.Unsubscribed(event_id="g-5", user_id=_USER, ts=DECIDED + DAY_MS, command_id=_COMMAND, channel="email"),
-    e.Complained(event_id="g-6", user_id=_USER, ts=DECIDED + DAY_MS, command_id=_COMMAND),
-    e.Replied(event_id="g-7", user_id=_USER, ts=DECIDED + DAY_MS, command_id=_COMMAND, channel="email"),
+    e.Delivered(event_id="g-1", user_id=_USER, ts=_NOW + 60_000, command_id=_COMMAND, channel="email"),
+    e.Opened(event_id="g-2", user_id=_USER, ts=_NOW + 3_600_000, command_id=_COMMAND, channel="email"),
+    e.Clicked(event_id="g-3", user_id=_USER, ts=_NOW + 3_640_000, command_id=_COMMAND, channel="email"),
+    e.Redeemed(event_id="g-4", user_id=_USER, ts=_NOW + DAY_MS, command_id=_COUPON, channel="coupon"),
+    e.Unsubscribed(event_id="g-5", user_id=_USER, ts=_NOW + DAY_MS, command_id=_COMMAND, channel="email"),
+    e.Complained(event_id="g-6", user_id=_USER, ts=_NOW + DAY_MS, command_id=_COMMAND),
+    e.Replied(event_id="g-7", user_id=_USER, ts=_NOW + DAY_MS, command_id=_COMMAND, channel="email"),
 )
 
 #: What is known of the alert's customer: bought every 30 days, and not for 94.
@@ -126,6 +130,7 @@ _ALERTS: Final = Alert(
     model=_MODEL,
     horizon_days=60,
     thresholds=TierLevels(medium=0.781306, high=0.874078, critical=0.930867),
+    mark="live",
 )
 
 _DECISIONS: Final = (
@@ -144,7 +149,7 @@ _DECISIONS: Final = (
         propensity=1.0,
         intended="email",
         cost=0.002,
-        dry_run=False,
+        mark="live",
         command_id=_COMMAND,
     ),
     Decision(
@@ -162,24 +167,29 @@ _DECISIONS: Final = (
         propensity=1.0,
         intended="email",
         cost=0.0,
-        dry_run=False,
+        mark="live",
         withheld="holdout",
     ),
 )
 
 
-def _command(channel: Channel, offer: str, template: str, days: int) -> Command:
+def _command(
+    channel: Channel, offer: str, template: str, days: int, *, mark: Mark = "live", audible: bool = False
+) -> Command:
     return Command(
-        command_id=command_id(_ALERT, channel),
+        command_id=command_id(_ALERT, channel, mark),
         alert_id=_ALERT,
         user_id=_USER,
         ts=DECIDED,
         channel=channel,
         offer=offer,
         template=template,
-        not_before=DECIDED,
-        expires_at=DECIDED + days * DAY_MS,
-        dry_run=False,
+        not_before=_NOW,
+        expires_at=_NOW + days * DAY_MS,
+        mark=mark,
+        quiet_from=21 if audible else None,
+        quiet_until=9 if audible else None,
+        timezone="Europe/Berlin" if audible else None,
         locale="de-DE",
     )
 
@@ -194,6 +204,12 @@ EXAMPLES: Final[Mapping[str, tuple[msgspec.Struct, ...]]] = {
     "decisions": _DECISIONS,
     "commands.coupon": (_command("coupon", "percent-10", "onsite-coupon", 14),),
     "commands.email": (_command("email", "none", "we-miss-you", 3),),
-    "commands.sms": (_command("sms", "free-shipping", "short-reminder", 1),),
-    "commands.call": (_command("call", "personal", "retention-call", 3),),
+    "commands.sms": (_command("sms", "free-shipping", "short-reminder", 1, audible=True),),
+    "commands.call": (_command("call", "personal", "retention-call", 3, audible=True),),
+    "commands.coupon.shadow": (_command("coupon", "percent-10", "onsite-coupon", 14, mark="shadow"),),
+    "commands.email.shadow": (_command("email", "none", "we-miss-you", 3, mark="shadow"),),
+    "commands.sms.shadow": (
+        _command("sms", "free-shipping", "short-reminder", 1, mark="rehearsal", audible=True),
+    ),
+    "commands.call.shadow": (_command("call", "personal", "retention-call", 3, mark="shadow", audible=True),),
 }

@@ -36,7 +36,7 @@ GLOSSARY: Final = {
     "email": "may be written to by e-mail; unknown means no",
     "sms": "may be written to by SMS; unknown means no",
     "call": "may be called; unknown means no",
-    "onsite": "may be shown coupons in the shop; unknown means yes",
+    "onsite": "may be shown coupons in the shop; unknown means no",
     "alert_id": "the alert; stays the same while an episode escalates and resolves",
     "kind": "what raised it: the decision grid or an event that speaks for itself",
     "status": "the alert's place in its life",
@@ -62,6 +62,7 @@ GLOSSARY: Final = {
     "withheld": "why nothing is sent",
     "offer": "what is offered",
     "template": "which text to send",
+    "mark": "what may follow from it: nothing, unless it is `live`",
     "not_before": "send from then on, epoch milliseconds",
     "expires_at": "and before then, epoch milliseconds",
 }

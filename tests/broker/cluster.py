@@ -59,7 +59,12 @@ def shop_settings(folder: Path, partitions: int = 2, **changes: dict[str, Any]) 
             "evict_after_days": 20,
         },
         "alerting": {"medium": 0.5, "high": 0.6, "critical": 0.75},
-        "interventions": {"live_commands": True},
+        "interventions": {
+            "mode": "live",
+            "publish_rehearsals": True,
+            "assume_consent": ["coupon"],
+            "timezone": "UTC",
+        },
         "worker": {
             "state_dir": folder / "state",
             "http_port": 0,

@@ -93,6 +93,6 @@ def _lively(left: Left) -> Left:
     alerts = [(alert["kind"], alert["status"]) for alert in found["churn-alerts"].values()]
     assert {kind for kind, _ in alerts} == {"episode", "trigger"}
     assert {status for _, status in alerts} == {"opened", "escalated", "resolved"}
-    assert min(len(found[f"commands.{channel}"]) for channel in ("email", "coupon", "sms")) > 1
+    assert min(len(found[f"commands.{channel}.shadow"]) for channel in ("email", "coupon", "sms")) > 1
     assert left.state["trainer"]["labels"] > 500
     return left

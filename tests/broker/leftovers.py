@@ -29,6 +29,10 @@ OUTPUTS: Final = (
     "commands.email",
     "commands.sms",
     "commands.call",
+    "commands.coupon.shadow",
+    "commands.email.shadow",
+    "commands.sms.shadow",
+    "commands.call.shadow",
     "dead-letters",
 )
 

@@ -148,7 +148,7 @@ async def test_a_stored_command_for_a_channel_that_this_release_does_not_know_is
 ) -> None:
     decision = b'{"alert_id":"a","status":"opened","tier":"high","ts":%d}' % START
     stored = (("decisions", decision), ("commands.pigeon", b'{"ts":1}'), ("commands.email", b"junk"))
-    pending = Pending(seq=1, offset=0, outputs=stored, day=0, cost_micros=0, dry_run=False)
+    pending = Pending(seq=1, offset=0, outputs=stored, day=0, cost_micros=0, mark="live")
     async with cluster(broker, tmp_path) as running:
         settings = running.settings
         (user, *_) = users(0, settings.kafka.partitions, 1)

@@ -54,4 +54,4 @@ async def test_a_customer_who_falls_silent_is_warned_of_though_no_event_follows(
     assert (alert["user_id"], alert["kind"], alert["status"]) == ("anna", "episode", "opened")
     assert alert["ts"] % DAY_MS == 0
     assert alert["ts"] > last + 8 * DAY_MS
-    assert "dry_run" not in alert
+    assert alert["mark"] == "live"

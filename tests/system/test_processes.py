@@ -29,7 +29,7 @@ def test_a_process_gets_the_same_settings_through_its_environment(
         model={"grid_anchor": "2022-01-08", "contenders": ["logistic"], "evaluate_from": "2022-02-01"},
         alerting={"medium": 0.5},
         worker={"state_dir": tmp_path, "http_port": 0},
-        interventions={"live_commands": True},
+        interventions={"mode": "live", "assume_consent": ["onsite"]},
     )
 
     for name, value in environment(settings).items():

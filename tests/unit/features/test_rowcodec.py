@@ -85,19 +85,20 @@ def test_a_row_of_other_widths_keeps_all_that_fits(old: Layout, new: Layout):
 
 
 def test_a_field_that_an_older_row_lacks_reads_as_never(monkeypatch: pytest.MonkeyPatch):
-    old = np.ones(2, Layout().dtype_at(1))
+    version = layout.VERSION
+    old = np.ones(2, Layout().dtype)
     value = encode(Layout(), old, b"tail")
     without, part = (
         np.dtype([(name, dtype[name]) for name in dtype.names or () if name != "supports"])
-        for dtype in (old.dtype, Layout().rolling_dtype_at(1))
+        for dtype in (old.dtype, Layout().rolling_dtype)
     )
     records = np.ones(1, without).tobytes() + np.ones(1, part).tobytes()
     shorter = header(Layout(), 2, 4) + records + b"tail"
 
-    # The next version brings `supports`: rows of version 1 have no such field.
-    monkeypatch.setitem(ADDED, "supports", 2)
-    monkeypatch.setattr(layout, "VERSION", 2)
-    monkeypatch.setattr(rowcodec, "VERSION", 2)
+    # The next version brings `supports`: rows of today's have no such field.
+    monkeypatch.setitem(ADDED, "supports", version + 1)
+    monkeypatch.setattr(layout, "VERSION", version + 1)
+    monkeypatch.setattr(rowcodec, "VERSION", version + 1)
 
     found, tail = decode(Layout(), shorter)
     assert tail == b"tail"

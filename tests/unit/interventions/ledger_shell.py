@@ -41,14 +41,16 @@ class Shell:
         ledger = self.recover()
         self._settle(ledger)
         while self.acked < len(self.log):
-            ledger.step(self.log[self.acked : self.acked + batch], self.views)
+            for entry in self.log[self.acked : self.acked + batch]:
+                # Decided at the alert's own time, whenever that happens: what is decided again is the same.
+                ledger.step([entry], self.views, entry[1].ts)
             self._settle(ledger)
             self._burn()
             self.acked = min(self.acked + batch, len(self.log))
         return ledger
 
     def recover(self):
-        ledger = LedgerPartition(self.policy, self.share)
+        ledger = LedgerPartition(self.policy, self.share, "live", publish_rehearsals=True)
         for key, value in self.changelog:
             ledger.restore(key, value)
         ledger.finish_recovery()

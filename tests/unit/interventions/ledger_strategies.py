@@ -11,6 +11,7 @@ from features.hashing import salted_hash
 from interventions.caps import DAY_MS, Caps
 from interventions.policy import OFFERINGS, CustomerView, PolicyConfig
 from models.alerts import Alert, Kind, ModelRef, Status, Tier, alert_id
+from models.marks import Mark  # noqa: TC001 - with the others
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
@@ -27,10 +28,10 @@ class Consents:
     """A profile reduced to what the policy asks of it."""
 
     channels: frozenset[str] = frozenset({"coupon", "email", "sms", "call"})
-    timezone: str | None = None
+    timezone: str | None = "UTC"
     locale: str | None = None
 
-    def allows(self, channel: str) -> bool:
+    def consent(self, channel: str) -> bool:
         return channel in self.channels
 
 
@@ -50,10 +51,10 @@ def alert(
     ts: int = NOON,
     *,
     kind: Kind = "episode",
-    dry_run: bool = False,
+    mark: Mark = "live",
 ):
     return Alert(
-        alert_id=alert_id(user, kind, origin),
+        alert_id=alert_id(user, kind, origin, mark),
         kind=kind,
         status=status,
         user_id=user,
@@ -63,7 +64,7 @@ def alert(
         reasons=(),
         model=ModelRef(name="logistic", version=3),
         horizon_days=60,
-        dry_run=dry_run,
+        mark=mark,
     )
 
 
@@ -82,8 +83,8 @@ def alert_logs(draw: DrawFn, max_size: int = 14):
         origins[user] += status == "opened"
         now += draw(st.sampled_from([0, 0, 1, 1, 3, 12, 40, -1, -9, -70])) * DAY_MS // 2
         tier = draw(st.sampled_from(["medium", "high", "critical"]))
-        rehearsed = draw(st.sampled_from([False, False, False, True]))
-        log.append((offset, alert(user, str(origins[user]), status, tier, now, dry_run=rehearsed)))
+        mark = draw(st.sampled_from(["live", "live", "live", "shadow", "rehearsal"]))
+        log.append((offset, alert(user, str(origins[user]), status, tier, now, mark=mark)))
     return log
 
 

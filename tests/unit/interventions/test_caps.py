@@ -17,7 +17,7 @@ NOW = 1_000 * DAY_MS
 
 
 def _contact(days: float, channel: Channel = "email") -> Contact:
-    return Contact(NOW + int(days * DAY_MS), channel, "", dry_run=False)
+    return Contact(NOW + int(days * DAY_MS), channel, "", mark="live")
 
 
 @pytest.mark.parametrize("days", [-13.9, 0, 13.9])
@@ -53,8 +53,8 @@ def test_a_contact_too_far_before_the_newest_cannot_be_judged():
 
 
 def test_rehearsed_contacts_do_not_push_live_ones_out():
-    live = Contact(NOW, "email", "", dry_run=False)
-    rehearsed = Contact(NOW + 500 * DAY_MS, "email", "", dry_run=True)
+    live = Contact(NOW, "email", "", mark="live")
+    rehearsed = Contact(NOW + 500 * DAY_MS, "email", "", mark="rehearsal")
 
     assert Caps().relevant([live, rehearsed]) == [live, rehearsed]
 
@@ -82,7 +82,7 @@ def test_forgetting_old_contacts_never_admits_one_too_many(
     for step in steps:
         at += step * DAY_MS
         if caps.refusal(kept, "email", 3, at) is None:
-            kept = caps.relevant([*kept, Contact(at, "email", "", dry_run=False)])
+            kept = caps.relevant([*kept, Contact(at, "email", "", mark="live")])
             everything.append(at)
 
     ordered = sorted(everything)

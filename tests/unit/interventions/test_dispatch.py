@@ -19,8 +19,12 @@ def _decided(row: LedgerRow | None = None, share: int = 10**12, **about: Any) ->
     rules = about.pop("rules", policy())
     seen = about.pop("view", view())
     budget = about.pop("budget", DailyBudget())
+    now = about.pop("now", None)
     entry = alert(**about)
-    return decide(Case(entry, seen, row or LedgerRow(), budget, entry.ts // DAY_MS, share, rules))
+    now = entry.ts if now is None else now
+    return decide(
+        Case(entry, seen, row or LedgerRow(), entry.mark, now, budget, entry.ts // DAY_MS, share, rules)
+    )
 
 
 def test_the_most_preferred_action_becomes_a_command():
@@ -29,7 +33,7 @@ def test_the_most_preferred_action_becomes_a_command():
     command = verdict.command
     assert command is not None
     assert (command.channel, command.not_before, command.expires_at) == ("call", NOON, NOON + 3 * DAY_MS)
-    assert command.command_id == verdict.decision.command_id == command_id(command.alert_id, "call")
+    assert command.command_id == verdict.decision.command_id == command_id(command.alert_id, "call", "live")
     assert (verdict.decision.cost, verdict.cost_micros) == (4.0, 4_000_000)
 
 
@@ -55,16 +59,16 @@ def test_an_action_too_dear_for_the_day_gives_way_to_a_cheaper_one():
 
 
 def test_a_recent_contact_withholds_every_action():
-    row = LedgerRow(contacts=[Contact(NOON - DAY_MS, "coupon", "", dry_run=False)])
+    row = LedgerRow(contacts=[Contact(NOON - DAY_MS, "coupon", "", mark="live")])
 
     assert _decided(row).decision.withheld == "cool_down"
 
 
 def test_a_rehearsed_contact_does_not_withhold_a_live_one():
-    row = LedgerRow(contacts=[Contact(NOON - DAY_MS, "coupon", "", dry_run=True)])
+    row = LedgerRow(contacts=[Contact(NOON - DAY_MS, "coupon", "", mark="rehearsal")])
 
     assert _decided(row).command is not None
-    assert _decided(row, dry_run=True).decision.withheld == "cool_down"
+    assert _decided(row, mark="rehearsal").decision.withheld == "cool_down"
 
 
 def test_an_escalation_never_repeats_an_action_of_its_episode():
@@ -83,11 +87,10 @@ def test_a_tier_without_actions_is_withheld_as_such():
 
 
 def test_a_rehearsal_marks_decision_and_command():
-    verdict = _decided(dry_run=True)
+    verdict = _decided(mark="rehearsal")
 
     assert verdict.command is not None
-    assert verdict.command.dry_run
-    assert verdict.decision.dry_run
+    assert verdict.command.mark == verdict.decision.mark == "rehearsal"
 
 
 def test_a_held_out_customer_is_told_apart_but_never_commanded():
@@ -130,8 +133,8 @@ def test_published_json_leaves_out_what_nobody_estimated():
     assert (topic, command_topic) == ("decisions", "commands.email")
     assert "uplift" not in fields
     assert "withheld" not in fields
-    assert fields["dry_run"] is False
-    assert msgspec.json.decode(command)["dry_run"] is False
+    assert fields["mark"] == "live"
+    assert msgspec.json.decode(command)["mark"] == "live"
 
 
 def test_the_gateway_learns_the_customers_language():

@@ -11,7 +11,7 @@ VIEWS = {user: view(user) for user in ("anna", "ben", "dora")}
 
 
 def _ledger() -> LedgerPartition:
-    return LedgerPartition(policy(holdout_share=0.1), 10**12)
+    return LedgerPartition(policy(holdout_share=0.1), 10**12, "live")
 
 
 def test_a_step_counts_commands_and_reasons():
@@ -24,6 +24,7 @@ def test_a_step_counts_commands_and_reasons():
             (3, alert("ben", status="resolved")),
         ],
         VIEWS,
+        NOON,
     )
 
     assert result.commands == {"email": 1}
@@ -35,7 +36,7 @@ def test_a_step_counts_commands_and_reasons():
 def test_a_missing_view_fails_before_anything_changes():
     ledger = _ledger()
     with pytest.raises(KeyError):
-        ledger.step([(0, alert("anna")), (1, alert("emil"))], VIEWS)
+        ledger.step([(0, alert("anna")), (1, alert("emil"))], VIEWS, NOON)
 
     assert ledger.history("anna") is None
     assert ledger.dirty_rows() == []
@@ -44,16 +45,16 @@ def test_a_missing_view_fails_before_anything_changes():
 def test_a_redelivered_alert_is_skipped_even_when_its_decision_is_no_longer_remembered():
     ledger = _ledger()
     log = [(i, alert(origin=str(i), ts=NOON + i * 40 * DAY_MS)) for i in range(REMEMBERED + 3)]
-    ledger.step(log, VIEWS)
+    ledger.step(log, VIEWS, NOON)
 
-    assert ledger.step(log[:1], VIEWS).decided == []
+    assert ledger.step(log[:1], VIEWS, NOON).decided == []
 
 
 def test_an_alert_published_twice_is_decided_once():
     ledger = _ledger()
-    ledger.step([(0, alert())], VIEWS)
+    ledger.step([(0, alert())], VIEWS, NOON)
 
-    assert ledger.step([(1, alert())], VIEWS).skipped == 1
+    assert ledger.step([(1, alert())], VIEWS, NOON).skipped == 1
 
 
 def test_an_escalation_is_a_new_question_at_each_tier():
@@ -64,12 +65,12 @@ def test_an_escalation_is_a_new_question_at_each_tier():
         (2, alert(tier="critical", status="escalated", ts=NOON + 2)),
     ]
 
-    assert len(ledger.step(log, VIEWS).decided) == 3
+    assert len(ledger.step(log, VIEWS, NOON).decided) == 3
 
 
 def test_a_resolved_alert_closes_the_episode_for_whoever_inspects_it():
     ledger = _ledger()
-    result = ledger.step([(0, alert()), (1, alert(status="resolved", ts=NOON + DAY_MS))], VIEWS)
+    result = ledger.step([(0, alert()), (1, alert(status="resolved", ts=NOON + DAY_MS))], VIEWS, NOON)
     row = ledger.history("anna")
 
     assert len(result.decided) == 1
@@ -80,7 +81,7 @@ def test_a_resolved_alert_closes_the_episode_for_whoever_inspects_it():
 
 def test_dirty_rows_come_once_with_the_partition_row_last():
     ledger = _ledger()
-    ledger.step([(0, alert("ben")), (1, alert("anna"))], VIEWS)
+    ledger.step([(0, alert("ben")), (1, alert("anna"))], VIEWS, NOON)
 
     assert [key for key, _ in ledger.dirty_rows()] == [b"uanna", b"uben", STATE_KEY]
     assert ledger.dirty_rows() == []
@@ -89,7 +90,7 @@ def test_dirty_rows_come_once_with_the_partition_row_last():
 
 def test_outputs_come_in_the_order_of_the_alerts():
     ledger = _ledger()
-    ledger.step([(0, alert("ben")), (1, alert("anna"))], VIEWS)
+    ledger.step([(0, alert("ben")), (1, alert("anna"))], VIEWS, NOON)
     ledger.dirty_rows()
 
     assert [(topic, key) for topic, key, _ in ledger.pending()] == [
@@ -102,20 +103,20 @@ def test_outputs_come_in_the_order_of_the_alerts():
 
 def test_a_skipped_alert_still_moves_the_day_when_its_partition_row_was_lost():
     ledger = _ledger()
-    ledger.step([(0, alert())], VIEWS)
+    ledger.step([(0, alert())], VIEWS, NOON)
     recovered = _ledger()
     recovered.restore(*ledger.dirty_rows()[0])
     recovered.finish_recovery()
     recovered.dirty_rows()
 
-    recovered.step([(0, alert())], VIEWS)
+    recovered.step([(0, alert())], VIEWS, NOON)
 
     assert [key for key, _ in recovered.dirty_rows()] == [STATE_KEY]
 
 
 def test_outcomes_are_kept_in_time_order_once_each_and_bounded():
     ledger = _ledger()
-    ledger.step([(0, alert())], VIEWS)
+    ledger.step([(0, alert())], VIEWS, NOON)
     for i in (3, 1, 2, 1, *range(4, 4 + REMEMBERED)):
         assert ledger.outcome("anna", "c", "opened", i)
     row = ledger.history("anna")
@@ -126,7 +127,7 @@ def test_outcomes_are_kept_in_time_order_once_each_and_bounded():
 
 def test_a_repeated_outcome_changes_nothing():
     ledger = _ledger()
-    ledger.step([(0, alert())], VIEWS)
+    ledger.step([(0, alert())], VIEWS, NOON)
     ledger.outcome("anna", "c", "opened", 5)
     ledger.dirty_rows()
     ledger.outcome("anna", "c", "opened", 5)
@@ -143,7 +144,7 @@ def test_an_outcome_of_an_unknown_customer_is_not_noted():
 
 def test_erasure_forgets_the_customer_and_what_was_to_be_published():
     ledger = _ledger()
-    ledger.step([(0, alert())], VIEWS)
+    ledger.step([(0, alert())], VIEWS, NOON)
     ledger.dirty_rows()
     key = ledger.erase("anna", VIEWS["anna"].user_hash, NOON)
 
@@ -155,7 +156,7 @@ def test_erasure_forgets_the_customer_and_what_was_to_be_published():
 
 def test_an_erasure_between_a_step_and_its_write_leaves_nothing_of_the_customer_to_write():
     ledger = _ledger()
-    ledger.step([(0, alert())], VIEWS)
+    ledger.step([(0, alert())], VIEWS, NOON)
     ledger.erase("anna", VIEWS["anna"].user_hash, NOON)
 
     assert b"anna" not in b"".join(key + value for key, value in ledger.dirty_rows())
@@ -170,14 +171,14 @@ def test_an_alert_from_before_the_erasure_does_not_bring_the_customer_back_but_a
         ledger.restore(*row)
     ledger.finish_recovery()
 
-    assert ledger.step([(0, alert())], VIEWS).skipped == 1
+    assert ledger.step([(0, alert())], VIEWS, NOON).skipped == 1
     assert ledger.history("anna") is None
-    assert len(ledger.step([(1, alert(origin="2", ts=NOON + 1))], VIEWS).decided) == 1
+    assert len(ledger.step([(1, alert(origin="2", ts=NOON + 1))], VIEWS, NOON).decided) == 1
 
 
 def test_a_tombstone_clears_a_restored_row():
     ledger = _ledger()
-    ledger.step([(0, alert())], VIEWS)
+    ledger.step([(0, alert())], VIEWS, NOON)
     ledger.dirty_rows()
     ledger.restore(b"uanna", None)
 
@@ -187,7 +188,7 @@ def test_a_tombstone_clears_a_restored_row():
 
 def test_bytes_are_those_of_keys_and_rows():
     ledger = _ledger()
-    ledger.step([(0, alert("anna")), (1, alert("ben"))], VIEWS)
+    ledger.step([(0, alert("anna")), (1, alert("ben"))], VIEWS, NOON)
     rows = ledger.dirty_rows()[:-1]
 
     assert ledger.row_count == 2
@@ -198,7 +199,8 @@ def test_bytes_are_those_of_keys_and_rows():
 def test_a_customers_row_stays_small_however_long_the_story():
     ledger = _ledger()
     for i in range(60):
-        ledger.step([(i, alert(origin=str(i), ts=NOON + i * 15 * DAY_MS))], VIEWS)
+        now = NOON + i * 15 * DAY_MS
+        ledger.step([(i, alert(origin=str(i), ts=now))], VIEWS, now)
         ledger.outcome("anna", "c" * 32, "delivered", NOON + i)
         ledger.dirty_rows()
         ledger.mark_published(ledger.seq)
@@ -208,7 +210,7 @@ def test_a_customers_row_stays_small_however_long_the_story():
 
 def test_a_snapshot_between_a_step_and_its_write_is_refused():
     ledger = _ledger()
-    ledger.step([(0, alert())], VIEWS)
+    ledger.step([(0, alert())], VIEWS, NOON)
 
     with pytest.raises(RuntimeError, match="snapshot"):
         ledger.snapshot()
@@ -223,5 +225,5 @@ def test_a_broken_row_is_refused_and_leaves_the_ledger_as_it_was():
     with pytest.raises(BrokenRowError):
         ledger.restore(b"?", b"?")
     with pytest.raises(BrokenRowError):
-        LedgerPartition.from_snapshot(policy(), 0, b"\xc1")
+        LedgerPartition.from_snapshot(policy(), 0, "live", b"\xc1")
     assert ledger.row_count == 0

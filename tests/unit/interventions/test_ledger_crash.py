@@ -61,12 +61,12 @@ def test_no_alert_is_ever_published_with_two_decisions(
 @examples(30)
 @given(log=alert_logs(max_size=8), seen=views(), config=policies())
 def test_replaying_the_log_twice_sends_once(log: Log, seen: Mapping[str, CustomerView], config: PolicyConfig):
-    ledger = LedgerPartition(config, config.daily_budget_micros)
-    ledger.step(log, seen)
+    ledger = LedgerPartition(config, config.daily_budget_micros, "live")
+    ledger.step(log, seen, NOON)
     waiting = ledger.dirty_rows() and ledger.pending()
 
-    redelivered = ledger.step(log, seen)
-    republished = ledger.step([(offset + len(log), entry) for offset, entry in log], seen)
+    redelivered = ledger.step(log, seen, NOON)
+    republished = ledger.step([(offset + len(log), entry) for offset, entry in log], seen, NOON)
 
     assert not redelivered.decided
     assert not republished.decided
@@ -75,14 +75,14 @@ def test_replaying_the_log_twice_sends_once(log: Log, seen: Mapping[str, Custome
 
 def test_what_a_torn_write_charged_is_charged_again_after_recovery():
     """Two e-mails of 2,000 micros, a budget for one; anna's row is written, the partition row is not."""
-    ledger = LedgerPartition(policy(), 3_000)
-    ledger.step([(0, alert("anna", tier="medium"))], {"anna": view("anna")})
+    ledger = LedgerPartition(policy(), 3_000, "live")
+    ledger.step([(0, alert("anna", tier="medium"))], {"anna": view("anna")}, NOON)
     anna = ledger.dirty_rows()[0]
 
-    recovered = LedgerPartition(policy(), 3_000)
+    recovered = LedgerPartition(policy(), 3_000, "live")
     recovered.restore(*anna)
     recovered.finish_recovery()
-    result = recovered.step([(1, alert("ben", tier="medium"))], {"ben": view("ben", money=0.0)})
+    result = recovered.step([(1, alert("ben", tier="medium"))], {"ben": view("ben", money=0.0)}, NOON)
 
     assert result.withheld == {"budget": 1}
 
@@ -94,25 +94,25 @@ def test_who_is_forgotten_after_a_torn_write_takes_nobodys_decision_along():
         (1, alert("anna", status="resolved", ts=NOON)),
     ]
     seen = {name: view(name) for name in ("anna", "dora")}
-    ledger = LedgerPartition(policy(), 10**9)
-    ledger.step(log, seen)
+    ledger = LedgerPartition(policy(), 10**9, "live")
+    ledger.step(log, seen, NOON)
     anna, *_ = ledger.dirty_rows()
 
-    recovered = LedgerPartition(policy(), 10**9)
+    recovered = LedgerPartition(policy(), 10**9, "live")
     recovered.restore(*anna)
     recovered.finish_recovery()
 
     assert anna[0] == b"uanna"
-    assert len(recovered.step(log, seen).decided) == 1
+    assert len(recovered.step(log, seen, NOON).decided) == 1
 
 
 def test_outputs_of_a_torn_write_wait_for_the_partition_row():
-    ledger = LedgerPartition(policy(), 10**9)
-    ledger.step([(0, alert("anna"))], {"anna": view("anna")})
+    ledger = LedgerPartition(policy(), 10**9, "live")
+    ledger.step([(0, alert("anna"))], {"anna": view("anna")}, NOON)
     anna, state = ledger.dirty_rows()
     expected = ledger.pending()
 
-    recovered = LedgerPartition(policy(), 10**9)
+    recovered = LedgerPartition(policy(), 10**9, "live")
     recovered.restore(*anna)
     recovered.finish_recovery()
 
@@ -122,8 +122,8 @@ def test_outputs_of_a_torn_write_wait_for_the_partition_row():
 
 
 def test_nothing_is_pending_before_its_row_is_handed_out_nor_after_it_is_marked():
-    ledger = LedgerPartition(policy(), 10**9)
-    ledger.step([(0, alert("anna"))], {"anna": view("anna")})
+    ledger = LedgerPartition(policy(), 10**9, "live")
+    ledger.step([(0, alert("anna"))], {"anna": view("anna")}, NOON)
     before = ledger.pending()
     ledger.dirty_rows()
     between = ledger.pending()
@@ -160,7 +160,7 @@ def test_a_snapshot_and_the_changelogs_tail_make_the_same_ledger(
     shell.log = log
     whole = shell.run()
 
-    ledger = LedgerPartition.from_snapshot(config, config.daily_budget_micros, blob)
+    ledger = LedgerPartition.from_snapshot(config, config.daily_budget_micros, "live", blob)
     for key, value in shell.changelog[tail:]:
         ledger.restore(key, value)
     ledger.finish_recovery()

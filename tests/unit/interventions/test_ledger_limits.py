@@ -17,7 +17,6 @@ from interventions.caps import DAY_MS
 from interventions.commands import Command, Decision
 from interventions.holdout import is_held_out
 from interventions.ledger import LedgerPartition
-from interventions.policy import has_consent
 from interventions.rows import MAX_PENDING_BYTES
 from tests.examples import examples
 
@@ -56,11 +55,11 @@ def test_partitions_together_never_exceed_the_daily_budget(
     log: Log, seen: Mapping[str, CustomerView], policy: PolicyConfig, homes: tuple[int, ...], fuses: list[int]
 ):
     home = dict(zip(USERS, homes, strict=True))
-    spent: dict[tuple[int, bool], int] = defaultdict(int)
+    spent: dict[tuple[int, str], int] = defaultdict(int)
     for partition, share in enumerate(largest_remainder(policy.daily_budget_micros, [1, 1, 1])):
         part = [entry for entry in log if home[entry[1].user_id] == partition]
         for decision in _decisions(_played(part, seen, policy, share, fuses)):
-            spent[decision.ts // DAY_MS, decision.dry_run] += round(decision.cost * 1e6)
+            spent[decision.ts // DAY_MS, decision.mark] += round(decision.cost * 1e6)
 
     assert all(micros <= policy.daily_budget_micros for micros in spent.values())
 
@@ -74,7 +73,7 @@ def test_nobody_is_contacted_without_consent_or_in_the_holdout(
 
     for command in shell.commands().values():
         customer = seen[command.user_id]
-        assert has_consent(customer.profile, command.channel)
+        assert policy.has_consent(customer.profile, command.channel)
         assert not is_held_out(customer.user_hash, policy.holdout_share)
 
 
@@ -109,9 +108,9 @@ def _decisions(shell: Shell) -> list[Decision]:
 
 
 def _by_customer(commands: Iterable[Command]) -> Iterable[list[Command]]:
-    books: dict[tuple[str, bool], list[Command]] = defaultdict(list)
+    books: dict[tuple[str, str], list[Command]] = defaultdict(list)
     for command in commands:
-        books[command.user_id, command.dry_run].append(command)
+        books[command.user_id, command.mark].append(command)
     return [sorted(book, key=lambda c: c.not_before) for book in books.values()]
 
 
@@ -131,12 +130,12 @@ def _assert_capped(contacts: list[Command], policy: PolicyConfig) -> None:
 
 def test_of_one_customer_no_more_is_decided_at_once_than_a_row_can_hold():
     """A thousand alerts about one customer, as a ledger that stood still for long may find them."""
-    ledger = LedgerPartition(policy(), 10**12)
+    ledger = LedgerPartition(policy(), 10**12, "live")
     many = 1_000
     log = [(n, alert("anna", str(n), ts=NOON + n * 40 * DAY_MS)) for n in range(many)]
     log.append((many, alert("ben")))
 
-    result = ledger.step(log, {user: view(user) for user in ("anna", "ben")})
+    result = ledger.step(log, {user: view(user) for user in ("anna", "ben")}, NOON)
 
     decided, crowded = [verdict.decision.user_id for verdict in result.decided], result.crowded
     assert decided.count("ben") == 1
@@ -145,4 +144,5 @@ def test_of_one_customer_no_more_is_decided_at_once_than_a_row_can_hold():
     assert result.skipped == 0
     assert max(len(value) for _, value in ledger.dirty_rows()) < 2 * MAX_PENDING_BYTES
     ledger.mark_published(ledger.seq)
-    assert len(ledger.step([(many + 1, alert("anna", "next", ts=NOON))], {"anna": view("anna")}).decided) == 1
+    following = [(many + 1, alert("anna", "next", ts=NOON))]
+    assert len(ledger.step(following, {"anna": view("anna")}, NOON).decided) == 1

@@ -29,10 +29,10 @@ from tests.examples import examples
 FULL = LedgerRow(
     stamp=7,
     episode=Episode("a", "high", 1, ("email",), 2),
-    decided=(Decided("a", "opened", "high", 1, "none", "cool_down", dry_run=True),),
-    contacts=[Contact(5, "sms", "c", dry_run=False)],
+    decided=(Decided("a", "opened", "high", 1, "none", "cool_down", mark="rehearsal"),),
+    contacts=[Contact(5, "sms", "c", mark="live")],
     outcomes=(Outcome(6, "c", "clicked"),),
-    pending=(Pending(3, 7, (("decisions", b"{}"),), 0, 80_000, dry_run=False),),
+    pending=(Pending(3, 7, (("decisions", b"{}"),), 0, 80_000, mark="live"),),
 )
 
 

@@ -9,7 +9,7 @@ from ledger_strategies import NOON, Consents, policy, view
 from features.events import Consent, ProfileChange
 from features.profile import merge
 from interventions.caps import DAY_MS
-from interventions.policy import OFFERINGS, Band, PolicyConfig, Rule, has_consent
+from interventions.policy import OFFERINGS, Band, Plan, PolicyConfig, Rule
 
 if TYPE_CHECKING:
     from models.alerts import Tier
@@ -38,25 +38,46 @@ def test_no_risk_means_no_action():
     assert policy().preferred("none", view()) == []
 
 
-def test_without_a_profile_only_the_on_site_coupon_is_allowed():
-    allowed = [channel for channel in BY_CHANNEL if has_consent(None, channel)]
+def _allowed(profile: Any, **changes: Any) -> list[str]:
+    return [channel for channel in BY_CHANNEL if policy(**changes).has_consent(profile, channel)]
 
-    assert allowed == ["coupon"]
+
+def test_who_was_never_asked_allows_nothing():
+    assert _allowed(None) == []
+    assert _allowed(merge(None, _said(timezone="Asia/Tokyo"))) == []
+
+
+def test_a_shop_may_assume_a_consent_that_nobody_refused():
+    assert _allowed(None, assume_consent=("coupon",)) == ["coupon"]
+    assert _allowed(merge(None, _said(consent=Consent(onsite=False))), assume_consent=("coupon",)) == []
+    assert _allowed(merge(None, _said(consent=Consent(email=True))), assume_consent=()) == ["email"]
+
+
+def _said(**told: Any) -> ProfileChange:
+    return ProfileChange(event_id="e", user_id="anna", ts=1, **told)
 
 
 def test_a_real_profile_says_where_its_customer_may_be_reached():
-    said = ProfileChange(
-        event_id="e", user_id="anna", ts=1, consent=Consent(sms=True, onsite=False), timezone="Asia/Tokyo"
-    )
-    profile = merge(None, said)
+    profile = merge(None, _said(consent=Consent(sms=True, onsite=False), timezone="Asia/Tokyo"))
 
-    assert [channel for channel in BY_CHANNEL if has_consent(profile, channel)] == ["sms"]
-    assert policy().plan(BY_CHANNEL["sms"], view(profile=profile), NOON).at == NOON + 12 * 3_600_000
+    assert _allowed(profile) == ["sms"]
+    assert _plan("sms", profile).at == NOON + 12 * 3_600_000
 
 
-def test_a_profile_speaks_for_itself():
-    assert not has_consent(Consents(frozenset({"sms"})), "coupon")
-    assert has_consent(Consents(frozenset({"sms"})), "sms")
+def _plan(channel: str, profile: Any, now: int = NOON, **changes: Any) -> Plan:
+    plan = policy(**changes).plan(BY_CHANNEL[channel], view(profile=profile), now)
+    assert plan is not None
+    return plan
+
+
+@pytest.mark.parametrize("zone", [None, "", "Mars/Olympus"])
+def test_where_the_customers_zone_is_unknown_the_shops_tells_when_it_is_night(zone: str | None):
+    unknown = Consents(timezone=zone)
+
+    assert _plan("call", unknown, timezone="Asia/Tokyo").timezone == "Asia/Tokyo"
+    assert _plan("call", unknown, timezone="Asia/Tokyo").at == NOON + 12 * 3_600_000
+    assert policy().plan(BY_CHANNEL["call"], view(profile=unknown), NOON) is None
+    assert _plan("email", unknown).at == NOON
 
 
 @pytest.mark.parametrize(
@@ -67,8 +88,8 @@ def test_a_coupon_costs_its_discount_on_a_mean_order(mean: float, micros: int):
 
 
 def test_only_audible_actions_wait_for_the_morning():
-    email = policy().plan(BY_CHANNEL["email"], view(), NIGHT)
-    call = policy().plan(BY_CHANNEL["call"], view(), NIGHT)
+    email = _plan("email", Consents(), NIGHT)
+    call = _plan("call", Consents(), NIGHT)
 
     assert email.at == NIGHT
     assert call.at == NIGHT + 9 * 3_600_000
@@ -76,9 +97,7 @@ def test_only_audible_actions_wait_for_the_morning():
 
 
 def test_the_customers_time_zone_tells_when_it_is_night():
-    plan = policy().plan(BY_CHANNEL["sms"], view(profile=Consents(timezone="America/New_York")), NIGHT)
-
-    assert plan.at == NIGHT  # 19:00 there
+    assert _plan("sms", Consents(timezone="America/New_York"), NIGHT).at == NIGHT  # 19:00 there
 
 
 @pytest.mark.parametrize(
@@ -87,6 +106,7 @@ def test_the_customers_time_zone_tells_when_it_is_night():
         ({"holdout_share": 1.0}, "holdout_share"),
         ({"exploration": -0.1}, "exploration"),
         ({"quiet_end": 24}, "quiet hours"),
+        ({"timezone": "Mars/Olympus"}, "no time zone"),
         ({"daily_budget_micros": -1}, "daily_budget"),
         ({"offerings": OFFERINGS[:1]}, "no offering for email"),
         ({"offerings": OFFERINGS + OFFERINGS[:1]}, "share a channel"),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from features.rejection import Rejected
 from models.alerts import Alert, ModelRef, Reason, alert_id, read_alert
+from models.marks import MARKS
 
 
 def alert(**changes: object) -> Alert:
@@ -21,18 +22,23 @@ def alert(**changes: object) -> Alert:
         "reasons": (Reason(feature="orders", value=None, contribution=0.5, text="few"),),
         "model": ModelRef(name="logistic", version=3),
         "horizon_days": 60,
+        "mark": "live",
     }
     return msgspec.convert(fields | changes, Alert)
 
 
 def test_an_alert_comes_back_from_json():
-    assert msgspec.json.decode(msgspec.json.encode(alert(dry_run=True)), type=Alert) == alert(dry_run=True)
+    assert msgspec.json.decode(msgspec.json.encode(alert(mark="shadow")), type=Alert) == alert(mark="shadow")
 
 
 def test_what_nobody_filled_in_is_absent_from_the_wire():
     keys = msgspec.json.decode(msgspec.json.encode(alert())).keys()
 
-    assert not {"segment", "expected_value", "dry_run"} & keys
+    assert not {"segment", "expected_value"} & keys
+
+
+def test_an_alert_always_says_its_mark():
+    assert msgspec.json.decode(msgspec.json.encode(alert()))["mark"] == "live"
 
 
 def test_texts_in_other_languages_are_on_the_wire_only_if_there_are_any():
@@ -46,7 +52,7 @@ def test_texts_in_other_languages_are_on_the_wire_only_if_there_are_any():
     assert msgspec.json.decode(msgspec.json.encode(both)) == plain | {"texts": {"zh": "很少"}}
 
 
-@pytest.mark.parametrize("bad", [{"tier": "huge"}, {"status": "closed"}, {"kind": "mood"}])
+@pytest.mark.parametrize("bad", [{"tier": "huge"}, {"status": "closed"}, {"kind": "mood"}, {"mark": "dry"}])
 def test_words_outside_the_contract_are_refused(bad: dict[str, str]):
     with pytest.raises(msgspec.ValidationError):
         alert(**bad)
@@ -61,6 +67,13 @@ def test_different_origins_have_different_ids(one: tuple[str, str], other: tuple
     ids = [alert_id(user, "trigger", origin) for user, origin in (one, other)]
 
     assert (ids[0] == ids[1]) == (one == other)
+
+
+def test_one_episode_has_another_id_under_each_mark():
+    ids = {alert_id("anna", "episode", "1", mark) for mark in MARKS}
+
+    assert len(ids) == 3
+    assert alert_id("anna", "episode", "1") == alert_id("anna", "episode", "1", "live")
 
 
 def test_the_kind_is_part_of_the_identity():

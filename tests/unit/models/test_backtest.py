@@ -241,7 +241,7 @@ def test_events_alerts_and_refusals_are_counted_and_reported():
     assert (backtest.events, backtest.late, seen[-1]) == (5, 0, 5)
     alerts = [alert for step in steps for alert in step.alerts]
     assert {alert.kind for alert in alerts} == {"episode", "trigger"}
-    assert all(alert.dry_run for alert in alerts)
+    assert {alert.mark for alert in alerts} == {"rehearsal"}
     assert backtest.core is not None
     assert backtest.core.pending == {}
 

@@ -371,7 +371,7 @@ class TestEviction:
         feed = Feed(target)
         feed.buys("anna", 0.5)
         feed.decide(day(20), MODELS, act=False)
-        target.add_pending("anna", b"{}")
+        target.add_pending("anna", b"{}", 0.9)
         feed.decide(day(22), MODELS, act=False)
         kept = "anna" in target.table.index
         target.pending.clear()

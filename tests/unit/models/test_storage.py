@@ -585,7 +585,7 @@ def test_an_idle_partition_writes_nothing():
     assert round_of_the_engine() == [b"p"]
     assert round_of_the_engine() == []
 
-    target.add_pending("ada", b"an alert")
+    target.add_pending("ada", b"an alert", 0.9)
     target.table.add(["ada"], [7])
     assert round_of_the_engine() == [b"uada", b"p"]
     assert round_of_the_engine() == [b"p"]  # the mark of what was published

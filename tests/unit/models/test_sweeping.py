@@ -74,7 +74,7 @@ def test_an_alert_says_what_the_model_said_and_why():
     assert alert.reasons[0].feature == "no_purchase_probability"
     assert alert.probability == pytest.approx(alert.reasons[0].value, abs=1e-6)
     assert (alert.model.name, alert.model.version) == ("logistic", 0)
-    assert not alert.dry_run
+    assert alert.mark == "live"
 
 
 def test_reasons_are_told_in_the_languages_of_the_settings():
@@ -87,12 +87,12 @@ def test_reasons_are_told_in_the_languages_of_the_settings():
     assert (reason.text, reason.texts) == ("已有 2 天没有下单", {"en": "no order for 2 days"})
 
 
-def test_alerts_from_replayed_history_are_dry_runs():
+def test_alerts_from_replayed_history_are_rehearsed():
     target, feed = customer()
     feed.replayed = True
     feed.decide(day(1), constant_models(0.9))
 
-    assert [alert.dry_run for alert in alerts(target)] == [True]
+    assert [alert.mark for alert in alerts(target)] == ["rehearsal"]
 
 
 def test_what_is_too_old_is_stored_and_learned_but_raises_no_alert():

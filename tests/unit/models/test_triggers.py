@@ -12,6 +12,7 @@ from tests.building import Feed, alerts, config, constant_models, core, day, eve
 
 if TYPE_CHECKING:
     from models.core import PartitionCore
+    from models.marks import Mark, Mode
 
 SURE = constant_models(0.95)
 LONG_AGO = 0
@@ -144,7 +145,7 @@ def test_an_old_trigger_is_stale():
 class TestReplayed:
     """A replayed trigger waits for the next sweep, so that polling cannot change what a replay says."""
 
-    def test_it_is_answered_by_the_next_sweep_as_a_dry_run_of_any_age(self):
+    def test_it_is_answered_by_the_next_sweep_as_a_rehearsal_of_any_age(self):
         target, feed = customer()
         feed.replayed = True
         observed = feed(event("cancel", "anna", day(1)))
@@ -153,7 +154,7 @@ class TestReplayed:
         (alert,) = [alert for alert in alerts(target) if alert.kind == "trigger"]
         assert observed.triggered == []
         assert sweep.triggers == {"alert": 1}
-        assert (alert.ts, alert.dry_run) == (day(1), True)
+        assert (alert.ts, alert.mark) == (day(1), "rehearsal")
 
     def test_it_does_not_see_what_came_at_or_after_the_decision_time(self):
         alone, feed_alone = customer()
@@ -245,11 +246,15 @@ class TestHeldBack:
         assert target.held == {}
 
 
-def test_a_live_trigger_is_no_dry_run():
-    target, feed = customer()
-    answer(target, feed(event("cancel", "anna", day(1))).triggered, SURE, LONG_AGO)
+@pytest.mark.parametrize(("mode", "mark"), [("live", "live"), ("shadow", "shadow"), ("off", "shadow")])
+def test_a_trigger_of_the_present_is_marked_by_the_mode(mode: Mode, mark: Mark):
+    target, feed = customer(mode=mode)
+    cancel = event("cancel", "anna", day(1))
+    answer(target, feed(cancel).triggered, SURE, LONG_AGO)
 
-    assert not alerts(target)[0].dry_run
+    (alert,) = alerts(target)
+    assert alert.mark == mark
+    assert alert.alert_id == alert_id("anna", "trigger", cancel["event_id"], mark)
 
 
 def test_a_retried_trigger_is_none():

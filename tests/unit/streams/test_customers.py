@@ -110,7 +110,7 @@ async def test_a_decision_time_that_is_due_brings_part_scores_and_alerts(shop: S
         ("ada", day(1), 0.95, "critical")
     ]
     (alert,) = shop.alerts
-    assert (alert.user_id, alert.status, alert.ts, alert.dry_run) == ("ada", "opened", day(1), False)
+    assert (alert.user_id, alert.status, alert.ts, alert.mark) == ("ada", "opened", day(1), "live")
     registry = shop.context.metrics.registry
     assert metric(registry, "events_total", topic="orders", fate="accepted") == 1
     assert metric(registry, "alerts_total", kind="episode", status="opened") == 1
@@ -252,7 +252,7 @@ async def test_a_trigger_waits_until_it_is_known_what_the_customer_consents_to(s
     await shop.settle(await shop.send(topic, event(*WORDS[topic], day(0.55))))
 
     (alert,) = shop.alerts
-    assert (waiting, alert.kind, alert.ts, alert.dry_run) == (["ada"], "trigger", day(0.6), False)
+    assert (waiting, alert.kind, alert.ts, alert.mark) == (["ada"], "trigger", day(0.6), "live")
 
 
 async def test_a_trigger_that_waits_is_answered_also_if_nothing_comes_any_more(shop: Shop):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from models.core import PartitionCore
+    from models.marks import Mark
 
 
 class Customers:
@@ -79,7 +80,7 @@ class Desk:
         return [msgspec.json.decode(value or b"", type=Command) for value in found]
 
 
-def alert(user: str = "ada", number: int = 0, *, dry_run: bool = False) -> Alert:
+def alert(user: str = "ada", number: int = 0, mark: Mark = "live") -> Alert:
     return Alert(
         alert_id=f"{number:032x}",
         kind="episode",
@@ -91,7 +92,7 @@ def alert(user: str = "ada", number: int = 0, *, dry_run: bool = False) -> Alert
         reasons=(),
         model=ModelRef(name="logistic", version=1),
         horizon_days=4,
-        dry_run=dry_run,
+        mark=mark,
     )
 
 
@@ -121,7 +122,7 @@ async def test_an_alert_becomes_a_decision_and_a_command_and_is_acknowledged_las
     assert ("commands.coupon", 0) in seen
     registry = desk.context.metrics.registry
     assert metric(registry, "decisions_total", action="coupon", reason="") == 1
-    assert metric(registry, "commands_total", channel="coupon", dry_run="false") == 1
+    assert metric(registry, "commands_total", channel="coupon", mark="live") == 1
     assert metric(registry, "ledger_rows", partition="0") == 1
 
 

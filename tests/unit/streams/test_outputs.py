@@ -33,7 +33,7 @@ def test_headers_follow_the_kafka_binding_of_cloudevents_in_binary_mode(publishe
     assert headers.pop("ce_id")
     assert headers == {
         "ce_specversion": b"1.0",
-        "ce_type": b"churnwatch.alert.v1",
+        "ce_type": b"churnwatch.alert.v2",
         "ce_source": b"/churnwatch/shop",
         "ce_time": b"2023-11-14T22:13:20.123Z",
         "content-type": b"application/json",
@@ -60,12 +60,12 @@ def test_a_command_has_a_type_and_the_time_of_its_alert(publisher: Publisher):
         template="we-miss-you",
         not_before=NOON,
         expires_at=NOON + 1,
-        dry_run=True,
+        mark="live",
     )
 
     headers = dict(publisher.headers(Output("commands.email", b"ada", msgspec.json.encode(command))))
 
-    assert headers["ce_type"] == b"churnwatch.command.v1"
+    assert headers["ce_type"] == b"churnwatch.command.v2"
     assert headers["ce_time"] == b"2023-11-14T22:13:20.123Z"
 
 

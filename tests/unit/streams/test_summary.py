@@ -38,6 +38,7 @@ def tally():
     found.alerts[("01", "opened", "high")] = "ada"
     found.tiers["high"] += 1
     found.commands["c1"] = "email"
+    found.marks.update(["rehearsal"])
     found.decisions.update(["email", "holdout"])
     found.holdout.add("bob")
     found.examples.append(
@@ -52,6 +53,7 @@ def tally():
             reasons=(Reason(feature="f", value=1.0, contribution=0.5, text="bought long ago"),),
             model=ModelRef(name="logistic", version=1),
             horizon_days=90,
+            mark="rehearsal",
         )
     )
     return found
@@ -88,7 +90,7 @@ def test_the_words_say_what_happened_and_that_consents_are_simulated(tally: Tall
         "customer ada: 91.0%",
         "bought long ago",
         "simulated",
-        "dry_run",
+        "1 rehearsal",
     ):
         assert said in text
 

@@ -29,6 +29,7 @@ def alert(number: int, **changes: Any) -> bytes:
         "reasons": (Reason(feature="f", value=1.0, contribution=0.5, text="why"),),
         "model": MODEL,
         "horizon_days": 60,
+        "mark": "rehearsal",
     }
     return msgspec.json.encode(Alert(**fields | changes))
 
@@ -49,7 +50,7 @@ def decision(number: int, **changes: Any) -> bytes:
         "propensity": 1.0,
         "intended": "email",
         "cost": 0.0,
-        "dry_run": True,
+        "mark": "rehearsal",
     }
     return msgspec.json.encode(Decision(**fields | changes))
 
@@ -66,7 +67,7 @@ def command(number: int, channel: Any = "email") -> bytes:
             template="t",
             not_before=1,
             expires_at=2,
-            dry_run=True,
+            mark="rehearsal",
         )
     )
 

@@ -25,7 +25,7 @@ LABELS = {
     "result",
     "record",
     "channel",
-    "dry_run",
+    "mark",
     "tier",
     "feature",
     "measure",
