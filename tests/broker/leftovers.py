@@ -10,6 +10,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from interventions.rows import STATE_KEY, PartitionRow, decode_row
+from models.marks import MARKS
 from models.signing import open_signed
 from models.trainer import Trainer
 from streams.reading import read_core, read_ledger, read_models
@@ -168,7 +169,7 @@ async def _ledger(settings: Settings, partition: int, found: dict[str, Any]) -> 
             }
     value = ledger.value_of(STATE_KEY)
     state = PartitionRow() if value is None else decode_row(value, PartitionRow)
-    found["books"][partition] = msgspec.to_builtins({"live": state.live, "dry": state.dry})
+    found["books"][partition] = msgspec.to_builtins({mark: state.book(mark) for mark in MARKS})
 
 
 def trainer_of(settings: Settings) -> dict[str, Any]:
