@@ -135,7 +135,7 @@ class Backtest:
             yield self._decide(self.core, ts)
 
     def _decide(self, core: PartitionCore, ts: int) -> Step:
-        part = sweeping.mature(core, ts)
+        part = sweeping.mature(core, ts, self._models)
         self.trainer.receive_part(part)
         for _ in self.trainer.learn(ts):
             pass

@@ -1,7 +1,7 @@
 """Thresholds from a capacity: risk tiers begin where so many of the active customers stand above.
 
 A shop can care for so many customers, whatever its churn rate. Where the tiers begin follows from how the
-probabilities of the last sweeps were spread over all partitions.
+probabilities of the last decision times are spread over the shop.
 """
 
 from __future__ import annotations
@@ -11,22 +11,27 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
+from scipy.special import expit
 
 from models.episodes import Thresholds
-from models.levels import CELLS, EDGES
 from models.progressive import GRID
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.levels import Levels
-
-#: After so many days a sweep counts half: thresholds follow the shop within weeks, and no single sweep.
-HALF_LIFE_DAYS: Final = 7.0
+#: After so many days a decision time counts half: thresholds follow the shop, but not every chance of a day.
+HALF_LIFE_DAYS: Final = 3.0
 #: An episode ends below the level above which this many times the capacity of `medium` stands.
 CLOSES_AT: Final = 1.25
 #: Shares are sums of fractions: what differs by less is equal.
 _EQUAL: Final = 1e-9
+
+_ODDS: Final = np.arange(-13.8, 13.81, 0.01)
+#: Where a tier may begin, in whole millionths as probabilities are issued: edges a hundredth apart in
+#: log-odds, and certainty. So how many stand at or above an edge is exact.
+EDGES: Final = np.unique([*np.rint(expit(_ODDS) * GRID).astype(np.int64).tolist(), GRID])
+#: The cell of each number of millionths: at or above edge i - 1, and below edge i.
+_CELL_OF: Final = np.repeat(np.arange(len(EDGES) + 1), np.diff(EDGES, prepend=0, append=GRID + 1))
 
 
 @dataclass(frozen=True)
@@ -46,24 +51,23 @@ class Capacity:
 
 
 class RecentLevels:
-    """How probabilities were spread over the last sweeps, each a share of its own customers."""
+    """How probabilities were spread at the last decision times, each a share of its own customers."""
 
     def __init__(self) -> None:
-        self._mass = np.zeros(CELLS)
+        self._mass = np.zeros(len(EDGES) + 1)
 
-    def see(self, levels: Levels, days: float) -> None:
-        """Take a sweep, `days` after the one before."""
-        if levels.customers:
-            self._mass = self._mass * 0.5 ** (days / HALF_LIFE_DAYS) + levels.shares
+    def see(self, probabilities: NDArray[np.float64], days: float) -> None:
+        """Take the customers (n > 0) of a decision time, `days` after the one before."""
+        points = np.rint(probabilities * GRID).astype(np.int64)
+        counts = np.bincount(_CELL_OF[points], minlength=len(self._mass))
+        self._mass = self._mass * 0.5 ** (days / HALF_LIFE_DAYS) + counts / len(points)
 
-    def thresholds(self, capacity: Capacity) -> Thresholds | None:
-        """Where the tiers begin so that none holds more than its capacity; None before the first sweep.
+    def thresholds(self, capacity: Capacity) -> Thresholds:
+        """Where the tiers begin so that none holds more than its capacity, once a decision time was seen.
 
         Where more customers than that share one level, the tier begins above them: equals are not told
         apart by chance.
         """
-        if not self._mass.any():
-            return None
         above = np.cumsum(self._mass[:0:-1])[::-1] / self._mass.sum()
         medium, high, critical, closes = (
             _level(above, share)
@@ -79,7 +83,7 @@ class RecentLevels:
     def restore(self, state: bytes) -> None:
         """Go on from a `state`; raises msgspec errors or IndexError where it does not fit."""
         cells, mass = msgspec.msgpack.decode(state, type=tuple[list[int], list[float]])
-        self._mass = np.zeros(CELLS)
+        self._mass = np.zeros(len(EDGES) + 1)
         self._mass[cells] = mass
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from features.bitdays import any_between
 from features.layout import DAY_MS
 from models.groups import Groups, GroupsForm
-from models.levels import Levels
 from models.wire import WireError, pack, unpack
 
 if TYPE_CHECKING:
@@ -39,8 +38,7 @@ class Cohort:
     last purchase, the rule to beat; `rhythm` (n, 3) x, t_x and T of BG/NBD in days, by which the return
     probability of then is computed anew when the cohort is learned. It is 0 rows long in what an older
     release stored. `groups` are the members' at the sweep, None unless audits were asked for; no model sees
-    them. `levels` are the probabilities of the whole sweep, not only of those who are learned from; None in
-    what an older release stored.
+    them.
     """
 
     decision_time: int
@@ -52,7 +50,6 @@ class Cohort:
     recency: NDArray[np.uint16]
     rhythm: NDArray[np.uint16] = field(default_factory=lambda: np.zeros((0, 3), np.uint16))
     groups: Groups | None = None
-    levels: Levels | None = None
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -91,7 +88,6 @@ class Cohort:
                 recency=self.recency[part].tobytes(),
                 rhythm=self.rhythm[part].tobytes(),
                 groups=self.groups.form(part) if self.groups is not None else None,
-                levels=self.levels.to_json() if self.levels is not None and part.start == 0 else None,
             )
         )
 
@@ -126,8 +122,6 @@ class _Chunk(msgspec.Struct):
     recency: bytes
     rhythm: bytes = b""
     groups: GroupsForm | None = None
-    #: In the first chunk alone: a cohort has one.
-    levels: dict[str, list[int]] | None = None
 
 
 def read_chunk(value: bytes) -> Cohort:
@@ -147,9 +141,8 @@ def read_chunk(value: bytes) -> Cohort:
             recency=np.frombuffer(chunk.recency, np.uint16).reshape(len(hashes)),
             rhythm=np.frombuffer(chunk.rhythm, np.uint16).reshape(len(hashes) if chunk.rhythm else 0, 3),
             groups=Groups.read(chunk.groups, len(hashes)) if chunk.groups is not None else None,
-            levels=Levels.from_json(chunk.levels) if chunk.levels is not None else None,
         )
-    except (ValueError, KeyError, OverflowError) as error:
+    except ValueError as error:
         raise WireError(f"a cohort chunk whose columns do not fit together: {error}") from error
 
 

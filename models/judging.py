@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from features.catalogue import CATALOGUE, CHUNK, NAMES, model_inputs, raw_features, scale
-from features.view import View
+from features.view import View, rhythm
 from features.wording import LANGUAGES
 from models.alerts import Reason
 from models.versions import COLUMNS
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from features.returns import ReturnModel
     from features.wording import Language
     from models.versions import ModelSet
 
 REASONS: Final = 3
+#: Days of a rhythm beyond which it is cut: 180 years.
+_LONGEST: Final = np.iinfo(np.uint16).max
 #: Chunks from which on starting a second thread pays.
 _WORTH_THREADS: Final = 2
 _threads: Final = ThreadPoolExecutor(2, thread_name_prefix="judging")
@@ -64,9 +67,7 @@ def judge(
 
     def one(chunk: slice) -> None:
         at = ts if isinstance(ts, int) else ts[chunk]
-        view = View(rows, at, horizon_days, models.returns, np.float32, slots[chunk])
-        own = np.zeros((len(COLUMNS), len(view)), np.float32).T
-        scale(raw_features(view, own[:, : len(NAMES)]))
+        own = inputs_of(rows, slots[chunk], at, horizon_days, models.returns)
         for column, p in enumerate(models.probabilities(own)):
             issued[chunk, column] = np.round(p, 6)
         inputs[chunk] = own
@@ -76,6 +77,28 @@ def judge(
     for _ in _threads.map(one, found) if len(found) >= _WORTH_THREADS else map(one, found):
         pass
     return Judgement(inputs, issued, models.contenders.index(models.champion))
+
+
+def inputs_of(
+    rows: NDArray[np.void],
+    slots: NDArray[np.intp],
+    ts: int | NDArray[np.int64],
+    horizon_days: int,
+    returns: ReturnModel,
+) -> NDArray[np.float32]:
+    """Model inputs (n, d) of the records at `slots`, of which there are not many more than CHUNK."""
+    view = View(rows, ts, horizon_days, returns, np.float32, slots)
+    own = np.zeros((len(COLUMNS), len(view)), np.float32).T
+    scale(raw_features(view, own[:, : len(NAMES)]))
+    return own
+
+
+def rhythms(
+    rows: NDArray[np.void], slots: NDArray[np.intp], ts: int | NDArray[np.int64]
+) -> NDArray[np.uint16]:
+    """x, t_x and T of BG/NBD (n, 3) of the records at `slots`, in whole days."""
+    first, last, days = (rows[name][slots] for name in ("first_purchase", "last_purchase", "order_days"))
+    return np.stack(rhythm(first, last, days, ts), axis=1).clip(0, _LONGEST).astype(np.uint16)
 
 
 def chunks(n: int) -> Iterator[slice]:

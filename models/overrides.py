@@ -54,10 +54,9 @@ def overridden(override: Override, newest: ModelSet, pinned: ModelSet | None) ->
     """The models in force under `override`, and what of it cannot be followed; empty if all can.
 
     `pinned` is the set of its number, if that is kept. What cannot be followed is left to the trainer: there
-    are always models in force. Thresholds are the newest in any case: they follow what was really issued.
+    are always models in force.
     """
     models, unheeded = pinned or newest, []
-    models = msgspec.structs.replace(models, thresholds=newest.thresholds)
     if override.number is not None and pinned is None:
         unheeded.append(f"version {override.number} is not kept")
     if override.champion in models.contenders:

@@ -16,7 +16,7 @@ import xxhash
 from features.returns import ReturnHistogram
 from models.cohorts import MILLION, Cohort, chunk_slices, read_chunk
 from models.drift import InputHistogram
-from models.levels import Levels
+from models.panel import Panel, PanelForm
 from models.wire import WireError, pack, unpack
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ class Matured:
 class Part:
     """What one partition knows at decision time `ts`.
 
-    `inputs` are those of the cohort of the decision time before, to watch for drift, and `levels` the
-    probabilities that were issued to all who were active then; None if nobody was.
+    `inputs` are those of the cohort of the decision time before, to watch for drift; None if nobody was
+    active then. `panel` is a sample of those who are active now.
     """
 
     partition: int
@@ -49,19 +49,22 @@ class Part:
     matured: tuple[Matured, ...]
     histogram: ReturnHistogram
     inputs: InputHistogram | None = None
-    levels: Levels | None = None
+    panel: Panel = field(default_factory=Panel.nobody)
 
     def messages(self) -> Iterator[bytes]:
         """The part as `examples` values, deterministic: a repeated part repeats its bytes."""
         histogram = self.histogram.to_json()
         inputs = None if self.inputs is None else self.inputs.to_json()
-        levels = None if self.levels is None else self.levels.to_json()
         labelled = [chunk for matured in self.matured for chunk in _labelled(matured)]
-        content = xxhash.xxh3_64_intdigest(msgspec.msgpack.encode((histogram, inputs, levels, labelled)))
-        head = PartChunk(self.partition, self.ts, content, 0, total=len(labelled) + 1)
-        yield pack(msgspec.structs.replace(head, histogram=histogram, inputs=inputs, levels=levels))
+        panel, active = list(self.panel.forms()), self.panel.active
+        content = msgspec.msgpack.encode((histogram, inputs, labelled, panel, active))
+        total = 1 + len(labelled) + len(panel)
+        head = PartChunk(self.partition, self.ts, xxhash.xxh3_64_intdigest(content), 0, total)
+        yield pack(msgspec.structs.replace(head, histogram=histogram, inputs=inputs, active=active))
         for number, chunk in enumerate(labelled, start=1):
             yield pack(msgspec.structs.replace(head, number=number, labelled=chunk))
+        for number, form in enumerate(panel, start=1 + len(labelled)):
+            yield pack(msgspec.structs.replace(head, number=number, panel=form))
 
 
 def _labelled(matured: Matured) -> Iterator[_Labelled]:
@@ -76,7 +79,7 @@ class _Labelled(msgspec.Struct):
 
 
 class PartChunk(msgspec.Struct):
-    """One message of a part: number 0 carries the histograms, the others labelled cohort chunks.
+    """One message of a part: number 0 carries the histograms, the others labelled cohort chunks or the panel.
 
     `content` is a hash of the whole part: a part that is sent again after a crash may differ from the
     first try (a customer was erased meanwhile), and chunks of two tries must never be mixed.
@@ -90,7 +93,8 @@ class PartChunk(msgspec.Struct):
     histogram: dict[str, list[Any]] | None = None
     labelled: _Labelled | None = None
     inputs: dict[str, Any] | None = None
-    levels: dict[str, Any] | None = None
+    active: int = 0
+    panel: PanelForm | None = None
 
     def cohort(self) -> Cohort | None:
         """The piece of a cohort that it carries, if any; raises WireError."""
@@ -99,14 +103,14 @@ class PartChunk(msgspec.Struct):
     def hollow(self) -> PartChunk:
         """The same message without what it carries: its part is complete without that."""
         histogram: dict[str, list[Any]] | None = None if self.histogram is None else {"cells": [], "sums": []}
-        return msgspec.structs.replace(self, histogram=histogram, labelled=None, inputs=None, levels=None)
+        return msgspec.structs.replace(self, histogram=histogram, labelled=None, inputs=None, panel=None)
 
 
 def read_part_chunk(value: bytes) -> PartChunk:
     """A message of the `examples` topic; raises WireError."""
     chunk = unpack(value, PartChunk)
-    carries = chunk.histogram if chunk.number == 0 else chunk.labelled
-    if not 0 <= chunk.number < chunk.total or carries is None:
+    empty = chunk.histogram is None if chunk.number == 0 else chunk.labelled is None and chunk.panel is None
+    if not 0 <= chunk.number < chunk.total or empty or chunk.active < 0:
         raise WireError(f"chunk {chunk.number} of {chunk.total} does not carry what it should")
     return chunk
 
@@ -127,8 +131,8 @@ def require_learnable(chunk: PartChunk, width: int) -> None:
             raise WireError("a histogram of buying rhythms that counts nobody or less")
     if chunk.inputs is not None:
         _require_inputs(chunk.inputs, width)
-    if chunk.levels is not None:
-        _read(Levels.from_json, chunk.levels, "no histogram of probabilities")
+    if chunk.panel is not None:
+        Panel.read(chunk.panel)
 
 
 def _read(read: Callable[[dict[str, Any]], T], kept: dict[str, Any], otherwise: str) -> T:
@@ -174,13 +178,14 @@ class PartAssembly:
         head = chunks[0]
         assert head.histogram is not None
         labelled = [chunks[n].labelled for n in range(1, head.total)]
+        panel = [Panel.read(chunk.panel) for chunk in chunks.values() if chunk.panel is not None]
         return Part(
             partition=head.partition,
             ts=head.ts,
             matured=tuple(_matured(chunk) for chunk in labelled if chunk is not None),
             histogram=ReturnHistogram.from_json(head.histogram),
             inputs=None if head.inputs is None else InputHistogram.from_json(head.inputs),
-            levels=None if head.levels is None else Levels.from_json(head.levels),
+            panel=Panel.merge([Panel.nobody(head.active), *panel]),
         )
 
 

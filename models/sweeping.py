@@ -11,7 +11,7 @@ import numpy as np
 
 from features.layout import DAY_MS, gather
 from features.returns import ReturnHistogram
-from features.view import return_statistics, rhythm
+from features.view import return_statistics
 from models.alerts import Alert, ModelRef, TierLevels, alert_id
 from models.answering import answer_held
 from models.cohorts import MILLION, Cohort, churned, sample
@@ -20,9 +20,9 @@ from models.episodes import TIERS, tiers_by
 from models.episodes import judge as judge_episodes
 from models.groups import Groups
 from models.handover import end_foreign_episodes
-from models.judging import chunks, judge, reasons
-from models.levels import Levels
+from models.judging import chunks, judge, reasons, rhythms
 from models.marks import CODES, PUBLISHED_AS
+from models.panel import active_at, draw
 from models.parts import Matured, Part
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 
 _BUYING: Final = ("first_purchase", "last_purchase", "order_days")
-#: Days of a rhythm beyond which it is cut: 180 years.
-_LONGEST: Final = np.iinfo(np.uint16).max
 
 
 @dataclass
@@ -62,10 +60,11 @@ class Sweep:
     evicted: int = 0
 
 
-def mature(core: PartitionCore, ts: int) -> Part:
-    """The part of decision time `ts`: cohorts whose labels are known by then, and buying rhythms.
+def mature(core: PartitionCore, ts: int, models: ModelSet) -> Part:
+    """The part of decision time `ts`: cohorts whose labels are known by then, buying rhythms, and the panel.
 
-    May be repeated until `sweep(core, ts, ...)`; equal state gives an equal part.
+    `models` are in force before the version as of `ts` is there. May be repeated until
+    `sweep(core, ts, ...)`; equal state and models give an equal part.
     """
     horizon = core.config.horizon_days
     live = core.table.live_slots()
@@ -79,7 +78,7 @@ def mature(core: PartitionCore, ts: int) -> Part:
     ]
     x, t_x, age = (np.concatenate([each[i] for each in statistics] or [np.zeros(0)]) for i in range(3))
     core.matured = ts
-    # What the last sweep was given and what it issued: of one decision time in all partitions.
+    # What the last sweep was given: of one decision time in all partitions.
     last = None if core.swept is None else core.cohorts.get(core.swept)
     return Part(
         core.partition,
@@ -87,7 +86,7 @@ def mature(core: PartitionCore, ts: int) -> Part:
         matured,
         ReturnHistogram.from_arrays(x, t_x, age),
         inputs=None if last is None else InputHistogram.of(last.inputs),
-        levels=None if last is None else last.levels,
+        panel=draw(core, ts, models),
     )
 
 
@@ -114,11 +113,7 @@ def _matured(core: PartitionCore, cohort: Cohort, live: Slots, as_of: Slots) -> 
 def sweep(core: PartitionCore, ts: int, models: ModelSet, *, act: bool = True) -> Sweep:
     """Judge every active customer as of `ts`; `act` False raises no alert (too old, DESIGN 4.10)."""
     table, config = core.table, core.config
-    live = table.live_slots()
-    as_of = table.as_of(live, ts)
-    last = table.rows["last_purchase"][as_of]
-    active = np.flatnonzero((last >= ts - config.active_within_days * DAY_MS) & (last > 0))
-    slots, as_of = live[active], as_of[active]
+    slots, as_of = active_at(core, ts)
     judgement = judge(table.rows, as_of, ts, config.horizon_days, models)
     _keep_cohort(core, ts, judgement, slots=slots, as_of=as_of, models=models)
     result = Sweep(
@@ -130,7 +125,7 @@ def sweep(core: PartitionCore, ts: int, models: ModelSet, *, act: bool = True) -
         silent="" if act and core.enough_data(models) else ("warming_up" if act else "stale"),
     )
     if not result.silent:
-        _episodes(core, result, as_of, last[active], models)
+        _episodes(core, result, as_of, table.rows["last_purchase"][as_of], models)
     result.triggers = answer_held(core, ts, models)
     result.evicted = _finish(core, ts)
     return result
@@ -150,9 +145,6 @@ def _keep_cohort(
     keep = np.flatnonzero(sample(hashes, core.config.learn_sample))
     keep = keep[np.argsort(hashes[keep], kind="stable")]
     if len(keep):
-        first, last, days = (
-            rows[name][as_of[keep]] for name in ("first_purchase", "last_purchase", "order_days")
-        )
         core.cohorts[ts] = Cohort(
             decision_time=ts,
             contenders=models.contenders,
@@ -160,10 +152,9 @@ def _keep_cohort(
             hashes=hashes[keep],
             inputs=judgement.inputs[keep],
             issued=np.rint(judgement.issued[keep] * MILLION).astype(np.uint32),
-            recency=((ts - last) // DAY_MS).astype(np.uint16),
-            rhythm=np.stack(rhythm(first, last, days, ts), axis=1).clip(0, _LONGEST).astype(np.uint16),
+            recency=((ts - rows["last_purchase"][as_of[keep]]) // DAY_MS).astype(np.uint16),
+            rhythm=rhythms(rows, as_of[keep], ts),
             groups=_groups(core, slots[keep]),
-            levels=Levels.of(judgement.probabilities),
         )
         core.new_cohorts.add(ts)
 

@@ -20,12 +20,13 @@ from models.episodes import Thresholds
 from models.examples import by_decision_time, examples
 from models.leading import Lead, Leads
 from models.learners import StateMismatchError
-from models.levels import Levels
 from models.overrides import Promotion
+from models.panel import Panel
 from models.parts import read_part_chunk, require_learnable
 from models.pool import Pool
 from models.progressive import ScoreCounts
 from models.record import CHAMPION, CohortQuality, Record
+from models.scorers import NonFiniteError
 from models.trainer_config import AUTO, TrainerConfig
 from models.versions import COLUMNS, ModelSet
 from models.waiting import WaitingParts
@@ -70,10 +71,11 @@ class Trainer:
         self.watches = Watches(config.horizon_days, config.every_days, config.min_labels)
         #: Learners that could not be restored, by how many labels others had learned before them.
         self.cold: dict[str, int] = {}
-        #: How the probabilities of the last sweeps were spread.
-        self.levels = RecentLevels()
-        #: Where the risk tiers begin by the capacity; None before the first sweep, and where they are fixed.
-        self.thresholds: Thresholds | None = None
+        #: By contender, how probabilities were spread over the shop at the last decision times.
+        self.levels = {name: RecentLevels() for name in config.names}
+        #: As in `ModelSet`.
+        self.tiers: dict[str, Thresholds] = {}
+        self.panel = 1.0
         self._leads = Leads()
         self._waiting = WaitingParts(config.partitions)
 
@@ -138,17 +140,29 @@ class Trainer:
         inputs = [part.inputs for part in parts if part.inputs is not None]
         self.watches.see_inputs(ts, inputs, self.labels)
         passed = 0 if self.as_of is None else (ts - self.as_of) / DAY_MS
-        self._place_tiers(parts, passed)
         self._forget(passed + self.config.forgets_days * self.watches.loss_rose)
         self.as_of, self.number = ts, self.number + 1
         self._promote()
+        self._look_ahead(Panel.merge(part.panel for part in parts), passed)
         self._waiting.drop(ts)
 
-    def _place_tiers(self, parts: Sequence[Part], days: float) -> None:
-        """Take the last sweep, `days` before this decision time, into the thresholds."""
-        self.levels.see(Levels.merge(part.levels for part in parts if part.levels is not None), days)
-        if self.config.capacity is not None:
-            self.thresholds = self.levels.thresholds(self.config.capacity) or self.thresholds
+    def _look_ahead(self, panel: Panel, days: float) -> None:
+        """Place the tiers by what the new version says of the shop, `days` after the decision time before."""
+        self.panel = panel.share
+        if not len(panel) or self.config.thresholds is not None:
+            return
+        try:
+            issued = panel.probabilities(self.models(), self.config.horizon_days)
+        except NonFiniteError:
+            return  # this version is not published
+        for name, probabilities in issued.items():
+            self.levels[name].see(probabilities, days)
+            self.tiers[name] = self.levels[name].thresholds(self.config.capacity)
+
+    @property
+    def thresholds(self) -> Thresholds | None:
+        """Where the champion's risk tiers begin, fixed or by the capacity; None before anybody was active."""
+        return self.config.thresholds or self.tiers.get(self.champion)
 
     def _learn(self, inputs: NDArray[np.float32], churned: NDArray[np.bool_]) -> Iterator[int]:
         for start in range(0, len(inputs), SLICE):
@@ -203,7 +217,8 @@ class Trainer:
             scorers=self._scorers(),
             returns=self.returns,
             promoted=self.promotions[-1] if self.promotions else None,
-            thresholds=self.thresholds,
+            tiers=dict(self.tiers),
+            panel=self.panel,
         )
 
     def _scorers(self) -> dict[str, Scorer]:
@@ -236,8 +251,8 @@ class Trainer:
         self.returns, self.as_of, self.number = models.returns, models.as_of, models.number
         self.labels = models.labels
         self.promotions = [] if models.promoted is None else [models.promoted]
-        if self.config.capacity is not None:
-            self.thresholds = models.thresholds
+        self.tiers = {name: models.tiers[name] for name in self.config.names if name in models.tiers}
+        self.panel = models.panel
         if self.config.champion == AUTO and models.champion in self.config.names:
             self.champion = models.champion
 
@@ -266,8 +281,9 @@ class Trainer:
                     for name, by_value in self.groups.items()
                 },
                 watches=self.watches.state(),
-                levels=self.levels.state(),
-                thresholds=self.thresholds,
+                levels={name: levels.state() for name, levels in self.levels.items()},
+                tiers=self.tiers,
+                panel=self.panel,
             )
         )
 
@@ -296,10 +312,9 @@ class Trainer:
             for name, by_value in kept.groups.items()
         }
         self.watches.restore(kept.watches)
-        if kept.levels:  # older releases knew of none
-            self.levels.restore(kept.levels)
-        if self.config.capacity is not None:
-            self.thresholds = self.levels.thresholds(self.config.capacity) or kept.thresholds
+        for name, state in kept.levels.items():
+            self.levels[name].restore(state)
+        self.tiers, self.panel = kept.tiers, kept.panel
 
 
 class _Snapshot(msgspec.Struct):
@@ -319,5 +334,6 @@ class _Snapshot(msgspec.Struct):
     quality: list[CohortQuality]
     groups: dict[str, dict[str, dict[str, list[int]]]]
     watches: bytes
-    levels: bytes = b""
-    thresholds: Thresholds | None = None
+    levels: dict[str, bytes] = {}
+    tiers: dict[str, Thresholds] = {}
+    panel: float = 1.0

@@ -15,6 +15,8 @@ from models.versions import ModelSet, initial_models
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from models.episodes import Thresholds
+
 #: The learners that contend unless told otherwise. Each is cheap, and they err in different ways.
 DEFAULT_CONTENDERS: Final = (Additive.name, SecondOrder.name, ReturnProbability.name)
 #: Instead of a champion's name: whoever is best leads.
@@ -32,7 +34,7 @@ class TrainerConfig:
     `every_days` between decision times the scale of drift. Inputs are watched once `min_labels` are learned.
     When the loss drifted, learners forget as if `drift_forgets_days` more had passed, by default a horizon.
     `evaluate_from` (epoch ms) starts a second record of metrics, for comparing with others' test halves.
-    `capacity` says where the risk tiers begin; None where they are fixed.
+    `capacity` says where the risk tiers begin, unless fixed `thresholds` do.
     `settings` are those of learners that are not to be as they are by default: {name: {argument: value}}.
     Raises ValueError for a contender that does not exist or a champion that does not contend.
     """
@@ -48,7 +50,8 @@ class TrainerConfig:
     drift_forgets_days: float | None = None
     evaluate_from: int | None = None
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    capacity: Capacity | None = field(default_factory=Capacity)
+    capacity: Capacity = field(default_factory=Capacity)
+    thresholds: Thresholds | None = None
 
     def __post_init__(self) -> None:
         require_contenders(self.contenders)

@@ -144,7 +144,8 @@ class VersionReader:
             scorers={name: each.scorer for name, each in zip(chosen.contenders, whole, strict=True)},
             returns=chosen.returns,
             promoted=chosen.promoted,
-            thresholds=chosen.thresholds,
+            tiers=chosen.tiers,
+            panel=chosen.panel,
         )
 
 

@@ -53,8 +53,8 @@ class VersionRecord(msgspec.Struct, kw_only=True):
 class ChampionRecord(msgspec.Struct, kw_only=True):
     """Which versions belong together as of a decision time, and who of them raises alerts.
 
-    `promoted` is the last promotion by then, if there was one; `thresholds` as in `ModelSet`. Raises
-    ValueError when the champion does not contend.
+    `promoted` is the last promotion by then, if there was one; `tiers` and `panel` as in `ModelSet`.
+    Raises ValueError when the champion does not contend.
     """
 
     champion: str
@@ -64,7 +64,8 @@ class ChampionRecord(msgspec.Struct, kw_only=True):
     contenders: tuple[str, ...]
     returns: ReturnModel
     promoted: Promotion | None = None
-    thresholds: Thresholds | None = None
+    tiers: dict[str, Thresholds] = {}
+    panel: float = 1.0
 
     def __post_init__(self) -> None:
         if self.champion not in self.contenders:
@@ -85,12 +86,20 @@ class ModelSet(msgspec.Struct, frozen=True, kw_only=True):
     returns: ReturnModel
     #: Who took the lead last, if anybody did.
     promoted: Promotion | None = None
-    #: Where the risk tiers begin by the capacity; None before the first sweep, and where they are fixed.
-    thresholds: Thresholds | None = None
+    #: Where each contender's risk tiers begin by the capacity; empty before anybody was active, and where
+    #: they are fixed.
+    tiers: dict[str, Thresholds] = {}
+    #: From which share of the customers the next panel is drawn.
+    panel: float = 1.0
 
     def __post_init__(self) -> None:
         if self.champion not in self.scorers:
             raise ValueError(f"the champion {self.champion!r} is not among the contenders")
+
+    @property
+    def thresholds(self) -> Thresholds | None:
+        """Where the champion's risk tiers begin, if `tiers` say it."""
+        return self.tiers.get(self.champion)
 
     @property
     def contenders(self) -> tuple[str, ...]:
@@ -164,7 +173,8 @@ def records(models: ModelSet, states: dict[str, bytes]) -> Iterator[tuple[bytes,
             contenders=models.contenders,
             returns=models.returns,
             promoted=models.promoted,
-            thresholds=models.thresholds,
+            tiers=models.tiers,
+            panel=models.panel,
         )
     )
     yield champion_key(models.number), champion

@@ -249,7 +249,7 @@ class CustomerPartition(Partition):
         return True
 
     async def _send_part(self, ts: int) -> None:
-        part = sweeping.mature(self.core, ts)
+        part = sweeping.mature(self.core, ts, self._context.models.current)
         key = str(ts).encode()
         messages = [Message(key, value) for value in part.messages()]
         context = self._context

@@ -122,7 +122,8 @@ class Settings(BaseSettings):
             champion=self.model.champion,
             evaluate_from=None if start is None else _midnight(start),
             settings=self.model.learners.said(),
-            capacity=self.alerting.capacity if self.alerting.thresholds() is None else None,
+            capacity=self.alerting.capacity,
+            thresholds=self.alerting.thresholds(),
         )
 
     def policy(self) -> PolicyConfig:

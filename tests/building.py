@@ -124,7 +124,9 @@ class Feed:
             self.until(ts, replay=self.replayed)
         taken = []
         while (due := self.core.due(ts)) is not None:
-            taken.append((sweeping.mature(self.core, due), sweeping.sweep(self.core, due, models, act=act)))
+            taken.append(
+                (sweeping.mature(self.core, due, models), sweeping.sweep(self.core, due, models, act=act))
+            )
         return taken
 
 

@@ -150,7 +150,8 @@ class Shell:
 
     def _decide(self, ts: int) -> None:
         if self.core.matured is None or self.core.matured < ts:
-            for message in sweeping.mature(self.core, ts).messages():
+            before = self.versions.get(self.core.swept or 0, constant_models(0.7, labels=0))
+            for message in sweeping.mature(self.core, ts, before).messages():
                 self.burn()
                 self._learn(message)
             self._meanwhile()

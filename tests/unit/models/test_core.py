@@ -169,7 +169,7 @@ class Life:
 
     def _decide(self) -> None:
         while (ts := self.core.due(self.core.watermark())) is not None:
-            self.parts[ts] = sweeping.mature(self.core, ts)
+            self.parts[ts] = sweeping.mature(self.core, ts, MODELS)
             sweeping.sweep(self.core, ts, MODELS)
             if ts in self.core.cohorts:
                 self.cohorts[ts] = self.core.cohorts[ts]
@@ -236,7 +236,7 @@ class TestAsOf:
         feed.decide(day(9), MODELS)
 
         assert [int(target.cohorts[day(n)].recency[0]) for n in range(6, 10)] == [0, 0, 0, 1]
-        part = sweeping.mature(target, day(10))
+        part = sweeping.mature(target, day(10), MODELS)
         assert [bool(m.churned[0]) for m in part.matured] == [False]
 
     def test_a_sweep_that_is_not_durable_can_be_repeated_upon_rows_that_are(self):
@@ -465,7 +465,7 @@ def test_a_partition_without_any_event_begins_where_it_is_told_and_takes_part():
     assert empty.due(day(10.6)) is None
     following = empty.due(day(40))
     assert following is not None
-    assert sweeping.mature(empty, following).histogram.customers == 0
+    assert sweeping.mature(empty, following, MODELS).histogram.customers == 0
 
 
 def test_beginning_again_moves_nothing():

@@ -150,8 +150,8 @@ class TestInputs:
         target, feed = customer()
         feed.decide(day(3), constant_models(0.5))
 
-        assert list(sweeping.mature(target, day(4)).messages()) == list(
-            sweeping.mature(target, day(4)).messages()
+        assert list(sweeping.mature(target, day(4), constant_models(0.5)).messages()) == list(
+            sweeping.mature(target, day(4), constant_models(0.5)).messages()
         )
 
 
@@ -207,8 +207,8 @@ class TestPart:
         feed.decide(day(5), constant_models(0.5))
         feed.until(day(6))
 
-        assert list(sweeping.mature(target, day(6)).messages()) == list(
-            sweeping.mature(target, day(6)).messages()
+        assert list(sweeping.mature(target, day(6), constant_models(0.5)).messages()) == list(
+            sweeping.mature(target, day(6), constant_models(0.5)).messages()
         )
 
     def test_the_histogram_counts_every_buyer_as_of_then(self):
@@ -225,7 +225,7 @@ class TestPart:
 def test_the_models_of_a_sweep_are_those_it_is_given():
     target, feed = customer()
     feed.until(day(1))
-    sweeping.mature(target, day(1))
+    sweeping.mature(target, day(1), constant_models(0.5))
     models: ModelSet = constant_models(0.25)
     sweep = sweeping.sweep(target, day(1), models)
 

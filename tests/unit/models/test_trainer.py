@@ -19,15 +19,16 @@ from features.catalogue import OFFSET
 from features.hashing import partition_of
 from features.layout import DAY_MS, TOPICS
 from features.returns import PRIOR, ReturnHistogram, fit
-from models import cohorts, sweeping
+from models import cohorts, panel, sweeping
 from models.capacity import Capacity
 from models.cohorts import Cohort
 from models.contenders import CONTENDERS, new_learner
 from models.drift import LOSS, InputHistogram
+from models.episodes import Thresholds
 from models.groups import UNKNOWN, Groups
 from models.learners import LEARNERS, MissingExtraError, ReturnProbability, StateMismatchError, boosted
-from models.levels import Levels
 from models.overrides import Promotion
+from models.panel import Panel, PanelForm
 from models.parts import Matured, Part, PartChunk, read_part_chunk
 from models.record import CHAMPION
 from models.trainer import SLICE, Trainer
@@ -603,6 +604,7 @@ def trained(partitions: int, found: list[dict[str, object]], rng: random.Random)
     config = log_settings(partitions=partitions, min_labels=10**9)
     cores = [core(config, partition=p) for p in range(partitions)]
     target = trainer(partitions)
+    before = models_by({1: 0.2, 8: 0.7})
     for p, each in enumerate(cores):
         mine = [m for m in found if partition_of(str(m["user_id"]).encode(), partitions) == p]
         for topic in TOPICS:
@@ -615,9 +617,9 @@ def trained(partitions: int, found: list[dict[str, object]], rng: random.Random)
         each = rng.choice(ahead)
         ts = each.due(day(DAYS))
         assert ts is not None
-        for chunk in chunks(sweeping.mature(each, ts)):
+        for chunk in chunks(sweeping.mature(each, ts, before)):
             target.receive(chunk)
-        sweeping.sweep(each, ts, models_by({1: 0.2, 8: 0.7}))
+        sweeping.sweep(each, ts, before)
         while (ready := target.ready()) is not None:
             list(target.learn(ready))
             versions.append(target.models())
@@ -642,56 +644,98 @@ def test_partition_count_and_interleaving_do_not_change_a_single_bit_of_any_vers
         assert trained(count, found, rng) == expected
 
 
-def swept(ts: float, *probabilities: float, partition: int = 0) -> Part:
-    """A part that says what the last sweep issued."""
-    return replace(part(ts, partition=partition), levels=Levels.of(np.array(probabilities)))
+def silent(*days: int, ts: float = 1, partition: int = 0) -> Part:
+    """A part with one active customer for each number of days since the last of two purchases."""
+    rhythm = np.array([(1, 10, 10 + since) for since in days], np.uint16).reshape(-1, 3)
+    inputs = np.zeros((len(days), len(COLUMNS)), np.float32)
+    inputs[:, 1] = days
+    panel = Panel(len(days), inputs, rhythm, np.zeros(len(days), bool))
+    return replace(part(ts, partition=partition), panel=panel)
+
+
+def tiers(target: Trainer, *days: int) -> list[int]:
+    """The tiers of customers as `silent` has them."""
+    models = target.models()
+    assert models.thresholds is not None
+    issued = silent(*days).panel.probabilities(models, target.config.horizon_days)
+    return models.thresholds.tiers(issued[models.champion]).tolist()
 
 
 class TestThresholds:
-    def test_they_come_from_the_last_sweep_of_all_partitions(self):
-        target = trainer(2, capacity=Capacity(critical=0.1, high=0.3, medium=0.5))
-        learn(target, swept(1, 0.9, 0.8, 0.1, 0.2), swept(1, 0.5, 0.3, 0.4, 0.6, partition=1))
+    ALONE = ("return_probability",)
 
-        found = target.models().thresholds
-        assert found is not None
-        assert found.tiers(np.array([0.4, 0.5, 0.7, 0.8, 0.9])).tolist() == [0, 1, 2, 2, 2]
+    @pytest.fixture(autouse=True)
+    def _published_prior(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("models.trainer.fit", lambda _, before: before)
+
+    def test_they_hold_the_capacity_of_all_partitions_at_this_very_decision_time(self):
+        capacity = Capacity(critical=0.1, high=0.3, medium=0.5)
+        target = trainer(2, contenders=self.ALONE, capacity=capacity)
+        learn(target, silent(90, 80, 10, 20), silent(50, 30, 40, 60, partition=1))
+
+        assert tiers(target, 40, 50, 60, 80, 90) == [0, 1, 1, 2, 2]
+
+    def test_every_contender_has_its_own(self):
+        target = trainer(contenders=("logistic", "return_probability"))
+        learn(target, silent(*range(1, 100)))
+
+        models = target.models()
+        assert set(models.tiers) == set(models.contenders)
+        # The untrained logistic regression says the same of everybody but for the return probability.
+        assert models.thresholds == models.tiers[models.champion]
 
     def test_they_stay_while_nobody_is_active(self):
-        target = trainer()
-        learn(target, swept(1, *np.arange(0.01, 1, 0.01)))
+        target = trainer(contenders=self.ALONE)
+        learn(target, silent(*range(1, 100)))
         before = target.models().thresholds
         learn(target, part(2))
 
         assert target.models().thresholds == before
         assert before is not None
 
-    def test_there_are_none_where_they_are_fixed(self):
-        target = trainer(capacity=None)
-        learn(target, swept(1, 0.2, 0.7))
+    def test_there_are_none_in_a_version_where_they_are_fixed(self):
+        fixed = Thresholds(0.1, 0.2, 0.3)
+        target = trainer(contenders=self.ALONE, thresholds=fixed)
+        learn(target, silent(1, 2))
 
         assert target.models().thresholds is None
+        assert target.thresholds == fixed
 
     def test_a_restored_trainer_and_one_that_goes_on_have_them(self):
-        target = trainer()
-        learn(target, swept(1, *np.arange(0.01, 1, 0.01)))
-        restored, successor = trainer(), trainer()
+        target, restored, successor = (trainer(contenders=self.ALONE) for _ in range(3))
+        learn(target, silent(*range(1, 100)))
         restored.restore(target.snapshot())
         successor.go_on_from(target.models(), target.portable_states())
-        learn(target, swept(2, *np.arange(0.01, 0.5, 0.01)))
-        learn(restored, swept(2, *np.arange(0.01, 0.5, 0.01)))
+        assert successor.models().thresholds == target.models().thresholds
 
+        for each in (target, restored):
+            learn(each, silent(*range(1, 50), ts=2))
         assert restored.models().thresholds == target.models().thresholds
-        learn(successor, part(2))
-        assert successor.models().thresholds is not None
 
-    def test_a_histogram_of_probabilities_that_is_none_is_refused(self):
-        target = trainer()
-        (head,) = chunks(swept(1, 0.5))
-        bad = msgspec.structs.replace(head, levels={"cells": [2, 1], "counts": [1, 1]})
+    def test_a_large_shop_is_known_by_a_sample(self):
+        target = trainer(contenders=self.ALONE)
+        crowd = silent(*range(1, 100))
+        learn(target, replace(crowd, panel=replace(crowd.panel, active=100_000)))
 
-        with pytest.raises(WireError, match="no histogram of probabilities"):
-            target.receive(bad)
+        assert target.models().panel == panel.SIZE / 100_000
+
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            PanelForm(b"", b"", bytes(2)),
+            PanelForm(np.full(len(COLUMNS), np.nan, np.float32).tobytes(), bytes(6), bytes(1)),
+        ],
+    )
+    def test_a_panel_that_is_none_is_refused_and_the_rest_of_its_part_is_learned(self, broken: PanelForm):
+        target = trainer(contenders=self.ALONE)
+        head, members = chunks(silent(1, 2, 3))
+        target.receive(head)
+        with pytest.raises(WireError, match="a panel"):
+            target.receive(msgspec.structs.replace(members, panel=broken))
+
         assert target.ready() == day(1)
+        list(target.learn(day(1)))
+        assert target.models().thresholds is None
 
 
 def test_chunks_of_any_size_make_the_same_model(monkeypatch: pytest.MonkeyPatch):

@@ -177,12 +177,17 @@ class TestAnOperatorsWord:
         assert reader.in_force is not None
         assert (reader.in_force.models, reader.in_force.newest) == (models(2), models(4))
 
-    def test_tiers_begin_where_the_newest_version_says_whoever_speaks(self):
-        newest = msgspec.structs.replace(models(4), thresholds=Thresholds(0.3, 0.4, 0.5, 0.01))
-        reader = reading([*THREE, said(number=2), *published(newest)])
+    def test_tiers_begin_where_the_version_and_the_contender_that_speak_have_them(self):
+        low, high = Thresholds(0.3, 0.4, 0.5, 0.01), Thresholds(0.6, 0.7, 0.8, 0.01)
+        newest = msgspec.structs.replace(models(4), tiers={"logistic": low, "additive": high})
+        reader = reading([*THREE, *published(newest)])
+        assert reader.latest == newest
+        assert newest.thresholds == low
 
-        assert reader.latest == msgspec.structs.replace(models(2), thresholds=newest.thresholds)
-        assert reading([RELEASE], reader).latest == newest
+        for word, thresholds in ((said(number=2), None), (said(champion="additive"), high)):
+            found = reading([word], reader).latest
+            assert found is not None
+            assert found.thresholds == thresholds
 
     def test_a_promotion_in_a_version_that_was_rolled_back_to_is_both(self):
         reader = reading([*THREE, said("additive", 1)])

@@ -206,7 +206,7 @@ def test_tiers_follow_a_capacity_unless_a_threshold_is_fixed(file: Path):
     file.write_text("[alerting]\nmedium = 0.5")
     fixed = load(file)
     assert fixed.core().thresholds == Thresholds(0.5, 0.9, 0.95, 0.05)
-    assert fixed.trainer().capacity is None
+    assert fixed.trainer().thresholds == fixed.core().thresholds
 
 
 def test_a_capacity_and_fixed_thresholds_exclude_each_other(file: Path):
