@@ -88,7 +88,8 @@ class Shop:
 
     @property
     def parts(self) -> list[int]:
-        return [read_part_chunk(value or b"").ts for value in self.broker.values("examples")]
+        chunks = [read_part_chunk(value or b"") for value in self.broker.values("examples")]
+        return [chunk.ts for chunk in chunks if chunk.number == 0]
 
 
 @pytest.fixture
