@@ -18,7 +18,8 @@ import numpy as np
 import streams.worker
 from models.alerts import Alert, ModelRef, alert_id
 from models.episodes import TIERS, tiers_by
-from models.judging import judge, reasons
+from models.judging import judge
+from models.reasons import customers, why
 from streams import logs
 from streams.customers import CustomerPartition
 from streams.serving import run_worker
@@ -56,9 +57,9 @@ def score_touched(core: PartitionCore, models: ModelSet) -> None:
     chosen = np.flatnonzero(tiers)
     if not len(chosen):
         return
-    because = reasons(table.rows, slots[chosen], ts, horizon, models, core.config.languages)
+    judged = customers(table.rows, slots[chosen], ts, horizon, models)
     model = ModelRef(name=models.champion, version=models.number)
-    for i, why in zip(chosen.tolist(), because, strict=True):
+    for i, customer in zip(chosen.tolist(), judged, strict=True):
         alert = Alert(
             alert_id=alert_id(users[i], "trigger", str(ts)),
             kind="trigger",
@@ -67,7 +68,7 @@ def score_touched(core: PartitionCore, models: ModelSet) -> None:
             ts=ts,
             probability=float(probabilities[i]),
             tier=TIERS[tiers[i]],
-            reasons=why,
+            reasons=why(customer, core.config.languages),
             model=model,
             horizon_days=horizon,
             mark="live",

@@ -5,6 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from features.feature import Feature, decayed, share, trend
+from features.speaking import (
+    all_of,
+    at_least,
+    at_most,
+    beyond_deviation,
+    falling,
+    fewer_orders,
+    is_known,
+    less_an_order,
+    overdue,
+    rarer_than_usual,
+    spending_falls_faster,
+    widening,
+)
 
 if TYPE_CHECKING:
     from features.view import Floats, View
@@ -30,6 +44,8 @@ BUYING: Final = (
     Feature(
         name="no_purchase_probability",
         theme="rhythm",
+        direction="riskier",
+        speaks=all_of(overdue, at_least("no_purchase_probability", 0.5)),
         unit="probability",
         formula="BG/NBD P(no purchase in the horizon | x, t_x, T)",
         why="buying rhythm alone already tells most of who returns",
@@ -39,7 +55,9 @@ BUYING: Final = (
     ),
     Feature(
         name="days_since_purchase",
-        theme="silence",
+        theme="rhythm",
+        direction="riskier",
+        speaks=overdue,
         unit="days",
         formula="t - last purchase",
         why="the longer the silence, the less likely the return",
@@ -48,7 +66,9 @@ BUYING: Final = (
     ),
     Feature(
         name="overdue_ratio",
-        theme="silence",
+        theme="rhythm",
+        direction="riskier",
+        speaks=all_of(overdue, is_known("gap_mean")),
         unit="ratio",
         formula="days since purchase / (mean gap + 1 day)",
         why="silence weighs by the customer's own rhythm",
@@ -57,7 +77,9 @@ BUYING: Final = (
     ),
     Feature(
         name="overdue_deviations",
-        theme="silence",
+        theme="rhythm",
+        direction="riskier",
+        speaks=all_of(overdue, beyond_deviation),
         unit="deviations",
         formula="(days since purchase - mean gap) / (gap deviation + 7 days)",
         why="late for a regular customer means more than late for an irregular one",
@@ -68,6 +90,7 @@ BUYING: Final = (
     Feature(
         name="gap_mean",
         theme="rhythm",
+        direction="either",
         unit="days",
         formula="(last - first purchase day) / (purchase days - 1)",
         why="slow buyers return later or never",
@@ -77,6 +100,7 @@ BUYING: Final = (
     Feature(
         name="gap_deviation",
         theme="rhythm",
+        direction="either",
         unit="days",
         formula="standard deviation of the last 7 gaps between orders",
         why="irregular buyers are harder to lose and harder to read",
@@ -86,6 +110,8 @@ BUYING: Final = (
     Feature(
         name="last_gap_ratio",
         theme="rhythm",
+        direction="riskier",
+        speaks=widening,
         unit="ratio",
         formula="days between the last two orders / (mean gap + 1 day)",
         why="a widening rhythm precedes leaving",
@@ -94,7 +120,9 @@ BUYING: Final = (
     ),
     Feature(
         name="orders",
-        theme="frequency",
+        theme="rhythm",
+        direction="safer",
+        speaks=all_of(overdue, at_most("orders", 2)),
         unit="orders",
         formula="number of purchases",
         why="habit grows with every order",
@@ -102,7 +130,9 @@ BUYING: Final = (
     ),
     Feature(
         name="order_days",
-        theme="frequency",
+        theme="rhythm",
+        direction="safer",
+        speaks=all_of(overdue, at_most("order_days", 2)),
         unit="days",
         formula="number of distinct purchase days",
         why="separate visits tell habit better than split orders",
@@ -110,7 +140,9 @@ BUYING: Final = (
     ),
     Feature(
         name="order_frequency",
-        theme="frequency",
+        theme="rhythm",
+        direction="safer",
+        speaks=all_of(overdue, rarer_than_usual),
         unit="orders / 30 days",
         formula="30 purchase days / (days since first purchase + 30)",
         why="the plain rate, steadied for new customers",
@@ -118,7 +150,9 @@ BUYING: Final = (
     ),
     Feature(
         name="orders_7d",
-        theme="frequency",
+        theme="rhythm",
+        direction="safer",
+        speaks=all_of(overdue, fewer_orders(7)),
         unit="orders",
         formula="purchases, decayed with a half-life of 7 days",
         why="recent buying against older buying",
@@ -126,7 +160,9 @@ BUYING: Final = (
     ),
     Feature(
         name="orders_30d",
-        theme="frequency",
+        theme="rhythm",
+        direction="safer",
+        speaks=all_of(overdue, fewer_orders(30)),
         unit="orders",
         formula="purchases, decayed with a half-life of 30 days",
         why="recent buying against older buying",
@@ -134,7 +170,9 @@ BUYING: Final = (
     ),
     Feature(
         name="orders_90d",
-        theme="frequency",
+        theme="rhythm",
+        direction="safer",
+        speaks=all_of(overdue, fewer_orders(90)),
         unit="orders",
         formula="purchases, decayed with a half-life of 90 days",
         why="recent buying against older buying",
@@ -142,7 +180,9 @@ BUYING: Final = (
     ),
     Feature(
         name="orders_trend",
-        theme="trend",
+        theme="rhythm",
+        direction="safer",
+        speaks=all_of(overdue, falling("orders_trend")),
         unit="log ratio",
         formula="log of the 7-day order rate against the 90-day one",
         why="a rate that falls below the customer's own",
@@ -152,7 +192,9 @@ BUYING: Final = (
     ),
     Feature(
         name="spend_7d",
-        theme="money",
+        theme="spend",
+        direction="safer",
+        speaks=less_an_order(7),
         unit="currency",
         formula="money spent, decayed with a half-life of 7 days",
         why="falling spend precedes falling frequency",
@@ -160,7 +202,9 @@ BUYING: Final = (
     ),
     Feature(
         name="spend_30d",
-        theme="money",
+        theme="spend",
+        direction="safer",
+        speaks=less_an_order(30),
         unit="currency",
         formula="money spent, decayed with a half-life of 30 days",
         why="falling spend precedes falling frequency",
@@ -168,7 +212,9 @@ BUYING: Final = (
     ),
     Feature(
         name="spend_90d",
-        theme="money",
+        theme="spend",
+        direction="safer",
+        speaks=less_an_order(90),
         unit="currency",
         formula="money spent, decayed with a half-life of 90 days",
         why="falling spend precedes falling frequency",
@@ -176,7 +222,9 @@ BUYING: Final = (
     ),
     Feature(
         name="spend_trend",
-        theme="trend",
+        theme="spend",
+        direction="safer",
+        speaks=all_of(overdue, spending_falls_faster),
         unit="log ratio",
         formula="log of the 30-day spend rate against the 90-day one",
         why="spend that falls below the customer's own",
@@ -186,7 +234,8 @@ BUYING: Final = (
     ),
     Feature(
         name="mean_order_value",
-        theme="money",
+        theme="spend",
+        direction="either",
         unit="currency",
         formula="money spent / purchases",
         why="basket size separates kinds of customers",
@@ -194,7 +243,8 @@ BUYING: Final = (
     ),
     Feature(
         name="max_order_value",
-        theme="money",
+        theme="spend",
+        direction="either",
         unit="currency",
         formula="largest purchase",
         why="one large order may be a one-off",
@@ -202,7 +252,8 @@ BUYING: Final = (
     ),
     Feature(
         name="total_spend",
-        theme="money",
+        theme="spend",
+        direction="either",
         unit="currency",
         formula="money spent so far",
         why="invested customers stay",
@@ -210,7 +261,8 @@ BUYING: Final = (
     ),
     Feature(
         name="items_per_order",
-        theme="money",
+        theme="spend",
+        direction="either",
         unit="items",
         formula="items bought (at most 10,000 an order) / purchases",
         why="stocking up delays the next order",
@@ -219,7 +271,9 @@ BUYING: Final = (
     ),
     Feature(
         name="discount_share",
-        theme="habits",
+        theme="spend",
+        direction="riskier",
+        speaks=at_least("discount_share", 0.5),
         unit="share",
         formula="orders with a coupon / orders",
         why="bought loyalty ends with the discount",
@@ -228,7 +282,8 @@ BUYING: Final = (
     ),
     Feature(
         name="weekend_share",
-        theme="habits",
+        theme="rhythm",
+        direction="either",
         unit="share",
         formula="orders on Saturday or Sunday (UTC) / orders",
         why="habits of the week",
@@ -238,7 +293,8 @@ BUYING: Final = (
     ),
     Feature(
         name="evening_share",
-        theme="habits",
+        theme="rhythm",
+        direction="either",
         unit="share",
         formula="orders from 18:00 UTC / orders",
         why="habits of the day",

@@ -7,6 +7,18 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from features.feature import Feature, decayed, since, trend
+from features.speaking import (
+    all_of,
+    at_least,
+    at_most,
+    browses,
+    falling,
+    fewer_active_days,
+    hardly_any_activity,
+    overdue,
+    unseen,
+    usually_active,
+)
 from features.view import or_nan
 
 if TYPE_CHECKING:
@@ -22,7 +34,9 @@ def _cart_abandonment(view: View) -> Floats:
 ENGAGEMENT: Final = (
     Feature(
         name="tenure_days",
-        theme="tenure",
+        theme="rhythm",
+        direction="safer",
+        speaks=all_of(overdue, at_most("tenure_days", 90)),
         unit="days",
         formula="t - first event",
         why="new customers leave more than old ones",
@@ -30,7 +44,9 @@ ENGAGEMENT: Final = (
     ),
     Feature(
         name="days_since_activity",
-        theme="silence",
+        theme="browsing",
+        direction="riskier",
+        speaks=unseen,
         unit="days",
         formula="t - last event of any kind",
         why="browsing without buying is still interest",
@@ -39,7 +55,9 @@ ENGAGEMENT: Final = (
     ),
     Feature(
         name="activity_7d",
-        theme="frequency",
+        theme="browsing",
+        direction="safer",
+        speaks=hardly_any_activity(7, 90),
         unit="events",
         formula="all events, decayed with a half-life of 7 days",
         why="attention goes before orders do",
@@ -47,7 +65,9 @@ ENGAGEMENT: Final = (
     ),
     Feature(
         name="activity_30d",
-        theme="frequency",
+        theme="browsing",
+        direction="safer",
+        speaks=hardly_any_activity(30, 90),
         unit="events",
         formula="all events, decayed with a half-life of 30 days",
         why="attention goes before orders do",
@@ -55,7 +75,9 @@ ENGAGEMENT: Final = (
     ),
     Feature(
         name="activity_90d",
-        theme="frequency",
+        theme="browsing",
+        direction="safer",
+        speaks=all_of(browses, at_most("activity_90d", 0.5)),
         unit="events",
         formula="all events, decayed with a half-life of 90 days",
         why="attention goes before orders do",
@@ -63,7 +85,9 @@ ENGAGEMENT: Final = (
     ),
     Feature(
         name="activity_trend",
-        theme="trend",
+        theme="browsing",
+        direction="safer",
+        speaks=all_of(falling("activity_trend"), usually_active),
         unit="log ratio",
         formula="log of the 7-day activity rate against the 30-day one",
         why="attention that falls below the customer's own",
@@ -73,7 +97,9 @@ ENGAGEMENT: Final = (
     ),
     Feature(
         name="active_days_30d",
-        theme="frequency",
+        theme="browsing",
+        direction="safer",
+        speaks=fewer_active_days,
         unit="days",
         formula="days with any event among the last 30",
         why="coming often is a habit",
@@ -81,7 +107,9 @@ ENGAGEMENT: Final = (
     ),
     Feature(
         name="active_days_90d",
-        theme="frequency",
+        theme="browsing",
+        direction="safer",
+        speaks=all_of(browses, at_most("active_days_90d", 0)),
         unit="days",
         formula="days with any event among the last 90",
         why="coming often is a habit",
@@ -89,7 +117,9 @@ ENGAGEMENT: Final = (
     ),
     Feature(
         name="views_30d",
-        theme="interest",
+        theme="browsing",
+        direction="safer",
+        speaks=all_of(browses, at_most("views_30d", 0.5)),
         unit="events",
         formula="item views, decayed with a half-life of 30 days",
         why="looking at products is the nearest thing to buying",
@@ -97,7 +127,8 @@ ENGAGEMENT: Final = (
     ),
     Feature(
         name="searches",
-        theme="interest",
+        theme="browsing",
+        direction="either",
         unit="events",
         formula="number of searches",
         why="searching without finding tires",
@@ -105,7 +136,9 @@ ENGAGEMENT: Final = (
     ),
     Feature(
         name="carts_30d",
-        theme="interest",
+        theme="browsing",
+        direction="safer",
+        speaks=all_of(browses, at_most("carts_30d", 0.5)),
         unit="events",
         formula="cart additions, decayed with a half-life of 30 days",
         why="intent that was nearly an order",
@@ -113,7 +146,9 @@ ENGAGEMENT: Final = (
     ),
     Feature(
         name="cart_abandonment",
-        theme="interest",
+        theme="browsing",
+        direction="riskier",
+        speaks=all_of(at_least("carts_30d", 0.5), at_least("cart_abandonment", 0.5)),
         unit="share",
         formula="1 - orders / cart additions, both decayed over 30 days, at least 0",
         why="intent that fails is a complaint nobody files",
@@ -123,7 +158,9 @@ ENGAGEMENT: Final = (
     ),
     Feature(
         name="category_breadth",
-        theme="interest",
+        theme="browsing",
+        direction="safer",
+        speaks=all_of(browses, at_least("category_breadth", 1), at_most("category_breadth", 1)),
         unit="categories",
         formula="distinct categories seen (64 hash buckets)",
         why="who uses more of the shop has more reasons to return",

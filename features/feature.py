@@ -10,28 +10,20 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from features.speaking import Rule
     from features.view import Floats, View
 
 #: How a raw value becomes a model input. `log`: log(1 + value) tames outliers and turns ratios into
 #: differences; `logit`: the log-odds of a probability; `linear`: as it is.
 Scale = Literal["log", "linear", "logit"]
 
-#: What a feature is about. An alert gives at most one reason of each theme: two features that say nearly
-#: the same are one reason to a person.
-Theme = Literal[
-    "rhythm",
-    "silence",
-    "frequency",
-    "trend",
-    "money",
-    "habits",
-    "tenure",
-    "interest",
-    "returns",
-    "delivery",
-    "opinion",
-    "support",
-]
+#: What a feature is about. Features of one theme say nearly the same, some of it twice: the shares of a theme
+#: are added up, and an alert gives at most one reason of each.
+Theme = Literal["rhythm", "spend", "browsing", "service", "satisfaction"]
+
+#: What common sense says of more of it: the customer is likelier to leave, or likelier to stay. `either` is
+#: what reads neither way; a model may go by it, but it is told to nobody as a reason.
+Direction = Literal["riskier", "safer", "either"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +32,14 @@ class Feature:
 
     `compute` gives raw values (n,), NaN = missing. Its model input takes the raw value `fill` for a missing
     one, is bounded by `high` against outliers (from 0 up; from -`high` if `linear`), and scaled by `scale`.
-    What is said of it to people stands in `features.wording`.
+    What is said of it to people stands in `features.wording`; `speaks` says when that speaks for leaving,
+    which is in `direction` and by the customer's own numbers (`features.speaking`), never if it is None.
+    Raises ValueError unless exactly the features with a direction have such a rule.
     """
 
     name: str
     theme: Theme
+    direction: Direction
     unit: str
     formula: str
     why: str
@@ -52,6 +47,11 @@ class Feature:
     scale: Scale = "log"
     fill: float = 0.0
     high: float = 1e7
+    speaks: Rule | None = None
+
+    def __post_init__(self) -> None:
+        if (self.direction == "either") != (self.speaks is None):
+            raise ValueError(f"{self.name}: a direction, and when it speaks for leaving, go together")
 
     @property
     def low(self) -> float:

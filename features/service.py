@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from features.feature import Feature, share, since
+from features.speaking import at_least, at_most
 from features.view import or_nan
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ def _refunded_value(view: View) -> Floats:
 SERVICE: Final = (
     Feature(
         name="refund_share",
-        theme="returns",
+        theme="service",
+        direction="riskier",
+        speaks=at_least("refund_share", 0.1),
         unit="share",
         formula="refunds / orders",
         why="what goes back takes trust with it",
@@ -31,7 +34,9 @@ SERVICE: Final = (
     ),
     Feature(
         name="refunded_value_share",
-        theme="returns",
+        theme="service",
+        direction="riskier",
+        speaks=at_least("refunded_value_share", 0.1),
         unit="share",
         formula="refunded money / money spent, at most 1",
         why="large returns weigh more than small ones",
@@ -40,7 +45,9 @@ SERVICE: Final = (
     ),
     Feature(
         name="cancel_share",
-        theme="returns",
+        theme="service",
+        direction="riskier",
+        speaks=at_least("cancel_share", 0.1),
         unit="share",
         formula="cancelled orders / orders",
         why="a cancelled order is a second thought",
@@ -50,7 +57,9 @@ SERVICE: Final = (
     ),
     Feature(
         name="late_delivery_share",
-        theme="delivery",
+        theme="service",
+        direction="riskier",
+        speaks=at_least("late_delivery_share", 0.1),
         unit="share",
         formula="late deliveries / deliveries",
         why="waiting is a reason to try another shop",
@@ -60,7 +69,9 @@ SERVICE: Final = (
     ),
     Feature(
         name="mean_rating",
-        theme="opinion",
+        theme="satisfaction",
+        direction="safer",
+        speaks=at_most("mean_rating", 3),
         unit="points",
         formula="sum of ratings (to hundredths) / ratings",
         why="what customers say of products, they think of the shop",
@@ -70,7 +81,9 @@ SERVICE: Final = (
     ),
     Feature(
         name="low_rating_share",
-        theme="opinion",
+        theme="satisfaction",
+        direction="riskier",
+        speaks=at_least("low_rating_share", 0.25),
         unit="share",
         formula="ratings of 2 or less / ratings",
         why="one bad surprise outweighs many good ones",
@@ -79,7 +92,9 @@ SERVICE: Final = (
     ),
     Feature(
         name="satisfaction",
-        theme="opinion",
+        theme="satisfaction",
+        direction="safer",
+        speaks=at_most("satisfaction", 6),
         unit="points",
         formula="sum of survey scores (to hundredths) / surveys",
         why="said in words, not yet in deeds",
@@ -89,7 +104,9 @@ SERVICE: Final = (
     ),
     Feature(
         name="support_contacts",
-        theme="support",
+        theme="service",
+        direction="riskier",
+        speaks=at_most("days_since_support", 90),
         unit="contacts",
         formula="number of support contacts",
         why="who needs help has trouble",
@@ -97,7 +114,9 @@ SERVICE: Final = (
     ),
     Feature(
         name="days_since_support",
-        theme="support",
+        theme="service",
+        direction="safer",
+        speaks=at_most("days_since_support", 90),
         unit="days",
         formula="t - last support contact",
         why="fresh trouble counts more",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 import xxhash
 
+from features.feature import Theme
 from features.fields import EARLIEST, LATEST
 from features.rejection import Rejected
 from models.marks import Mark
@@ -25,16 +26,26 @@ Tier = Literal["none", "medium", "high", "critical"]
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One feature's exact share in the champion's log-odds, in words for people at the shop."""
+    """Why the customer is likely to leave, in words for people; of a resolved alert, why it ended.
 
+    Features of one theme say nearly the same, so their shares are added up, and the theme is told by the
+    feature with the largest share among those whose value speaks for leaving by common sense.
+    """
+
+    #: Name of a feature; or `trigger`, an event by which the customer showed dissatisfaction; or `forecast`,
+    #: the forecast itself.
     feature: str
-    #: The feature's raw value in its catalogue unit; null when the customer has none.
+    #: The feature's raw value in its catalogue unit; null when the customer has none. Days since it for
+    #: `trigger`, the probability for `forecast`.
     value: float | None
-    #: Additive share of the log-odds relative to the average customer; never 0. A negative one lowers the
-    #: risk, and is given only when nothing raises it.
+    #: What the features of the theme add together to the model's log-odds, relative to the average customer;
+    #: 0 for `trigger` and `forecast`. Above 0, unless it is the only reason and no theme that the model goes
+    #: by can be told by a value that speaks for leaving.
     contribution: float
     #: The reason as a sentence, in the first of the configured languages (`alerting.languages`).
     text: str
+    #: What it is about.
+    theme: Theme | None = None
     #: The same sentence in the other configured languages, by BCP 47 tag; absent when there are none.
     texts: dict[str, str] = {}
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from models.alerts import Alert, ModelRef, TierLevels, alert_id
 from models.episodes import TIERS
-from models.judging import judge, reasons
+from models.judging import judge
 from models.marks import PUBLISHED_AS, operation
+from models.reasons import customers, why
 from models.triggers import MAX_HELD, Trigger
 
 if TYPE_CHECKING:
@@ -115,8 +116,9 @@ def _judge(
     raised = np.flatnonzero(tiers)
     if len(raised):
         as_of = ts if isinstance(ts, int) else ts[raised]
-        because = reasons(rows, slots[raised], as_of, horizon, models, core.config.languages)
-        for i, why in zip(raised.tolist(), because, strict=True):
+        signals = np.array([found[i].ts for i in raised.tolist()], np.int64)
+        judged = customers(rows, slots[raised], as_of, horizon, models, signals)
+        for i, customer in zip(raised.tolist(), judged, strict=True):
             mark = PUBLISHED_AS[operation(core.config.mode, replaying=found[i].replayed)]
             alert = Alert(
                 alert_id=alert_id(found[i].user, "trigger", found[i].event_id, mark),
@@ -126,7 +128,7 @@ def _judge(
                 ts=found[i].ts,
                 probability=float(probabilities[i]),
                 tier=TIERS[tiers[i]],
-                reasons=why,
+                reasons=why(customer, core.config.languages),
                 model=ModelRef(name=models.champion, version=models.number),
                 horizon_days=horizon,
                 thresholds=TierLevels.of(thresholds),

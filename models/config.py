@@ -23,9 +23,10 @@ class CoreConfig:
 
     `thresholds` are fixed ones; None: those that the trainer takes from a capacity. `learn_sample` bounds
     the members of a cohort per partition; `min_labels` is how many labels a model needs before it may raise
-    alerts; `salt` keys every hash of a customer. Only `languages`, in which reasons are told, the first one
-    foremost, `audit`, the profile attributes by which forecasts are audited, and `mode`, what alerts of the
-    present are raised for, may change at any time.
+    alerts; with `only_overdue` an episode opens only for who is late by their own rhythm, or showed
+    dissatisfaction since the last order; `salt` keys every hash of a customer. Only `languages`, in which
+    reasons are told, the first one foremost, `audit`, the profile attributes by which forecasts are audited,
+    and `mode`, what alerts of the present are raised for, may change at any time.
     Raises ValueError where the parts do not fit together.
     """
 
@@ -42,6 +43,7 @@ class CoreConfig:
     trigger_cooldown_ms: int = 7 * DAY_MS
     low_rating: float = LOW_RATING
     low_survey: float = 3.0
+    only_overdue: bool = True
     languages: tuple[Language, ...] = ("en",)
     audit: tuple[str, ...] = ()
     mode: Mode = "shadow"

@@ -1,30 +1,25 @@
-"""Scoring records as of a time, and saying why: shared by sweeps, triggers, backtest and inspection."""
+"""Scoring records as of a time: shared by sweeps, triggers, backtest and inspection."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from features.catalogue import CATALOGUE, CHUNK, NAMES, model_inputs, raw_features, scale
+from features.catalogue import CHUNK, NAMES, raw_features, scale
 from features.view import View, rhythm
-from features.wording import LANGUAGES
-from models.alerts import Reason
 from models.versions import COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     from features.returns import ReturnModel
-    from features.wording import Language
     from models.versions import ModelSet
 
-REASONS: Final = 3
 #: Days of a rhythm beyond which it is cut: 180 years.
 _LONGEST: Final = np.iinfo(np.uint16).max
 #: Chunks from which on starting a second thread pays.
@@ -104,58 +99,3 @@ def rhythms(
 def chunks(n: int) -> Iterator[slice]:
     """Slices of at most CHUNK rows that cover n."""
     return (slice(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK))
-
-
-def reasons(
-    rows: NDArray[np.void],
-    slots: NDArray[np.intp],
-    ts: int | NDArray[np.int64],
-    horizon_days: int,
-    models: ModelSet,
-    languages: Sequence[Language] = ("en",),
-) -> list[tuple[Reason, ...]]:
-    """The strongest reasons for churn of the records at `slots`, by exact share in the champion's log-odds.
-
-    At most one of each theme: what says nearly the same as a stronger one is left out. If nothing raises a
-    customer's risk, what lowers it most, and says so; none at all if every share is zero. Texts are in the
-    first of `languages`, and besides in the others.
-    """
-    raw = raw_features(View(rows, ts, horizon_days, models.returns, slots=slots))
-    inputs = np.zeros((len(slots), len(COLUMNS)), np.float32)
-    inputs[:, : len(NAMES)] = model_inputs(raw)
-    shares = models.scorers[models.champion].contributions(inputs)[:, : len(NAMES)]
-    # As published: a share that rounds to nothing is no reason.
-    shares = np.round(shares, 6)
-    order = np.argsort(-shares, axis=1, kind="stable")
-    found = []
-    for values, own, columns in zip(raw.tolist(), shares.tolist(), order.tolist(), strict=True):
-        known = dict(zip(NAMES, values, strict=True))
-        found.append(tuple(_reason(NAMES[j], known, own[j], languages) for j in _strongest(columns, own)))
-    return found
-
-
-def _strongest(columns: list[int], shares: list[float]) -> list[int]:
-    """The first REASONS of `columns`, in falling order of shares, that are for churn; else the last against.
-
-    Each has a theme of its own.
-    """
-    chosen: dict[str, int] = {}
-    sign = 1 if shares[columns[0]] > 0 else -1
-    for column in columns[::sign]:
-        if sign * shares[column] <= 0 or len(chosen) == REASONS:
-            break
-        chosen.setdefault(CATALOGUE[column].theme, column)
-    return list(chosen.values())
-
-
-def _reason(feature: str, raw: Mapping[str, float], share: float, languages: Sequence[Language]) -> Reason:
-    texts: dict[str, str] = {
-        language: LANGUAGES[language].tell(feature, raw, lowers=share < 0) for language in languages
-    }
-    return Reason(
-        feature=feature,
-        value=round(raw[feature], 6) if isfinite(raw[feature]) else None,
-        contribution=share,
-        text=texts.pop(languages[0]),
-        texts=texts,
-    )

@@ -20,10 +20,12 @@ from models.episodes import TIERS, tiers_by
 from models.episodes import judge as judge_episodes
 from models.groups import Groups
 from models.handover import end_foreign_episodes
-from models.judging import chunks, judge, reasons, rhythms
+from models.judging import chunks, judge, rhythms
 from models.marks import CODES, PUBLISHED_AS
 from models.panel import active_at, draw
 from models.parts import Matured, Part
+from models.reasons import customers, why, why_ended
+from models.rhythm import last_signal, not_overdue
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,6 +52,8 @@ class Sweep:
     probabilities: NDArray[np.float64]
     tiers: NDArray[np.uint8]
     alerts: Counter[str]
+    #: Customers above the threshold for whom no episode was opened, by why: `not_overdue`.
+    withheld: Counter[str] = field(default_factory=Counter)
     #: Why no alert was raised although customers were above the threshold: `warming_up`, `stale`, or "".
     silent: str = ""
     #: Held triggers by what became of them.
@@ -180,16 +184,30 @@ def _episodes(
     moves = judge_episodes(thresholds, result.probabilities, since, tier, last_purchase)
     # A row may be durable although the sweep that changed it is not: what this decision time did stays done.
     undecided = rows["judged_at"][slots] < ts
+    opened = moves.opened & undecided
+    if core.config.only_overdue:
+        above = np.flatnonzero(opened)
+        early = above[not_overdue(rows, slots[above], as_of[above], ts, models.rhythm)]
+        opened[early] = False
+        result.withheld += Counter(not_overdue=len(early))
+    masks = (opened, moves.escalated & undecided, moves.resolved & undecided)
     statuses: tuple[Status, ...] = ("opened", "escalated", "resolved")
-    for status, mask in zip(statuses, (moves.opened, moves.escalated, moves.resolved), strict=True):
-        chosen = np.flatnonzero(mask & undecided)
+    for status, mask in zip(statuses, masks, strict=True):
+        chosen = np.flatnonzero(mask)
         if not len(chosen):
             continue
         moved = slots[chosen]
         if status == "opened":
             rows["episode_start"][moved] = ts
             rows["episode_mark"][moved] = CODES[core.operation]
-        because = reasons(rows, as_of[chosen], ts, core.config.horizon_days, models, core.config.languages)
+        signals = last_signal(rows, moved, ts)
+        judged = customers(rows, as_of[chosen], ts, core.config.horizon_days, models, signals)
+        languages = core.config.languages
+        if status == "resolved":
+            bought = (last_purchase >= since)[chosen].tolist()
+            because = [why_ended(c, languages, bought=b) for c, b in zip(judged, bought, strict=True)]
+        else:
+            because = [why(customer, languages) for customer in judged]
         _raise(core, result, chosen, status, because=because, models=models)
         rows["tier"][moved] = 0 if status == "resolved" else result.tiers[chosen]
         rows["judged_at"][moved] = ts
@@ -210,7 +228,7 @@ def _raise(
 ) -> None:
     thresholds = TierLevels.of(core.thresholds(models))
     model, mark = ModelRef(name=models.champion, version=models.number), PUBLISHED_AS[core.operation]
-    for i, why in zip(chosen.tolist(), because, strict=True):
+    for i, told in zip(chosen.tolist(), because, strict=True):
         slot = int(result.slots[i])
         user = core.table.name(slot)
         alert = Alert(
@@ -221,7 +239,7 @@ def _raise(
             ts=result.ts,
             probability=float(result.probabilities[i]),
             tier=TIERS[result.tiers[i]],
-            reasons=why,
+            reasons=told,
             model=model,
             horizon_days=core.config.horizon_days,
             thresholds=thresholds,

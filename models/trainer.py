@@ -26,6 +26,7 @@ from models.parts import read_part_chunk, require_learnable
 from models.pool import Pool
 from models.progressive import ScoreCounts
 from models.record import CHAMPION, CohortQuality, Record
+from models.rhythm import ShopRhythm
 from models.scorers import NonFiniteError
 from models.trainer_config import AUTO, TrainerConfig
 from models.versions import COLUMNS, ModelSet
@@ -55,6 +56,8 @@ class Trainer:
         self.config = config
         self.learners = {name: make(name, **config.settings.get(name, {})) for name in config.contenders}
         self.returns: ReturnModel = PRIOR
+        #: How often the customers of all partitions order.
+        self.rhythm: ShopRhythm | None = None
         self.as_of: int | None = None
         self.number = 0
         self.labels = 0
@@ -132,7 +135,9 @@ class Trainer:
         which only a `restore` makes this trainer whole.
         """
         parts = self._waiting.whole(ts)
-        self.returns = fit(ReturnHistogram.merge(part.histogram for part in parts), self.returns)
+        histogram = ReturnHistogram.merge(part.histogram for part in parts)
+        self.returns = fit(histogram, self.returns)
+        self.rhythm = ShopRhythm.of(histogram, self.config.horizon_days) or self.rhythm
         self.watches.turn()
         for decision_time, group in by_decision_time(each for part in parts for each in part.matured):
             self._judge(decision_time, group)
@@ -219,6 +224,7 @@ class Trainer:
             promoted=self.promotions[-1] if self.promotions else None,
             tiers=dict(self.tiers),
             panel=self.panel,
+            rhythm=self.rhythm,
         )
 
     def _scorers(self) -> dict[str, Scorer]:
@@ -249,7 +255,7 @@ class Trainer:
             self.calibrator.restore(states[Calibrator.name])
         self.cold = {name: models.labels for name in self.learners if name not in states}
         self.returns, self.as_of, self.number = models.returns, models.as_of, models.number
-        self.labels = models.labels
+        self.labels, self.rhythm = models.labels, models.rhythm
         self.promotions = [] if models.promoted is None else [models.promoted]
         self.tiers = {name: models.tiers[name] for name in self.config.names if name in models.tiers}
         self.panel = models.panel
@@ -284,6 +290,7 @@ class Trainer:
                 levels={name: levels.state() for name, levels in self.levels.items()},
                 tiers=self.tiers,
                 panel=self.panel,
+                rhythm=self.rhythm,
             )
         )
 
@@ -302,7 +309,7 @@ class Trainer:
         self.pool.restore(kept.pool)
         self.calibrator.restore(kept.calibrator)
         self.returns, self.as_of, self.number = kept.returns, kept.as_of, kept.number
-        self.labels, self.cold = kept.total, kept.cold
+        self.labels, self.cold, self.rhythm = kept.total, kept.cold, kept.rhythm
         if self.config.champion == AUTO:
             self.champion, self._leads, self.promotions = kept.champion, Leads(kept.leads), kept.promotions
         self.record, self.record_from = (Record.from_json(each) for each in kept.records)
@@ -337,3 +344,4 @@ class _Snapshot(msgspec.Struct):
     levels: dict[str, bytes] = {}
     tiers: dict[str, Thresholds] = {}
     panel: float = 1.0
+    rhythm: ShopRhythm | None = None

@@ -143,6 +143,7 @@ class VersionReader:
             labels=chosen.labels,
             scorers={name: each.scorer for name, each in zip(chosen.contenders, whole, strict=True)},
             returns=chosen.returns,
+            rhythm=chosen.rhythm,
             promoted=chosen.promoted,
             tiers=chosen.tiers,
             panel=chosen.panel,

@@ -17,6 +17,7 @@ from features.catalogue import NAMES, OFFSET
 from features.returns import PRIOR, ReturnModel
 from models.episodes import Thresholds
 from models.overrides import Promotion
+from models.rhythm import ShopRhythm
 from models.scorers import LinearScorer, PoolScorer, Scorer
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class VersionRecord(msgspec.Struct, kw_only=True):
 class ChampionRecord(msgspec.Struct, kw_only=True):
     """Which versions belong together as of a decision time, and who of them raises alerts.
 
-    `promoted` is the last promotion by then, if there was one; `tiers` and `panel` as in `ModelSet`.
+    `promoted` is the last promotion by then, if there was one; `tiers`, `panel`, `rhythm` as in `ModelSet`.
     Raises ValueError when the champion does not contend.
     """
 
@@ -66,6 +67,7 @@ class ChampionRecord(msgspec.Struct, kw_only=True):
     promoted: Promotion | None = None
     tiers: dict[str, Thresholds] = {}
     panel: float = 1.0
+    rhythm: ShopRhythm | None = None
 
     def __post_init__(self) -> None:
         if self.champion not in self.contenders:
@@ -91,6 +93,8 @@ class ModelSet(msgspec.Struct, frozen=True, kw_only=True):
     tiers: dict[str, Thresholds] = {}
     #: From which share of the customers the next panel is drawn.
     panel: float = 1.0
+    #: How often customers of the shop order, over all partitions; None while nobody came a second time.
+    rhythm: ShopRhythm | None = None
 
     def __post_init__(self) -> None:
         if self.champion not in self.scorers:
@@ -175,6 +179,7 @@ def records(models: ModelSet, states: dict[str, bytes]) -> Iterator[tuple[bytes,
             promoted=models.promoted,
             tiers=models.tiers,
             panel=models.panel,
+            rhythm=models.rhythm,
         )
     )
     yield champion_key(models.number), champion

@@ -269,6 +269,8 @@ class CustomerPartition(Partition):
             metrics.threshold.labels(tier).set(level)
         if sweep.silent:
             metrics.silent.labels(sweep.silent).inc()
+        for reason, count in sweep.withheld.items():
+            metrics.withheld.labels(reason).inc(count)
         for status, count in sweep.alerts.items():
             metrics.alerts.labels("episode", status).inc(count)
         for result, count in sweep.triggers.items():

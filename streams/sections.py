@@ -151,6 +151,9 @@ class Alerting(_Part):
     #: A decision time or trigger older than this raises no alert in live operation; by default one grid step
     #: and the allowed lateness.
     act_within_days: float | None = Field(default=None, gt=0)
+    #: Episodes open only for customers whose next order is late by their own rhythm (by the shop's, where
+    #: there was one order), or who showed dissatisfaction since the last one.
+    only_overdue: bool = True
     #: In which reasons are told. The `text` of a reason is in the first; the others stand in its `texts`.
     languages: tuple[Language, ...] = ("en",)
 

@@ -104,6 +104,7 @@ class Settings(BaseSettings):
             trigger_cooldown_ms=round(alerting.trigger_cooldown_days * DAY_MS),
             low_rating=alerting.low_rating,
             low_survey=alerting.low_survey,
+            only_overdue=alerting.only_overdue,
             languages=alerting.languages,
             audit=model.audit,
             mode=self.interventions.mode,

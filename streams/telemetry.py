@@ -100,6 +100,11 @@ class Metrics:
         self.silent = self._counter(
             "silent_sweeps", "Sweeps that raised no alert: warming_up or stale.", "reason"
         )
+        self.withheld = self._counter(
+            "alerts_withheld",
+            "Customers above the threshold who got no episode, at each decision time: not_overdue.",
+            "reason",
+        )
         self.triggers = self._counter("triggers", "Trigger events by what became of them.", "result")
         self._add_learning()
         # -- acting

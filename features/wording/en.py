@@ -40,9 +40,13 @@ _SENTENCES: Final = {
         _NO_ORDER,
         zero="customers with this rhythm return in time",
         habit=", usually one {gap_mean:every}",
+        shop="; customers of this shop usually order {shop_gap:every}",
     ),
     "days_since_purchase": Sentence(
-        "no order for {days_since_purchase:days}", _NO_ORDER, habit="; usually one {gap_mean:every}"
+        "no order for {days_since_purchase:days}",
+        _NO_ORDER,
+        habit="; usually one {gap_mean:every}",
+        shop="; customers of this shop usually order {shop_gap:every}",
     ),
     "overdue_ratio": Sentence(
         "{days_since_purchase:days} without an order, where one {gap_mean:every} is usual", _NO_RHYTHM
@@ -65,16 +69,19 @@ _SENTENCES: Final = {
         "{orders:order|orders} so far",
         "number of orders not known",
         zero=_NO_ORDER,
-        habit="; a customer for {tenure_days:days}",
+        habit=", the last {days_since_purchase:days} ago",
     ),
     "order_days": Sentence(
         "ordered on {order_days:day|days} so far",
         "number of orders not known",
         zero=_NO_ORDER,
-        habit="; a customer for {tenure_days:days}",
+        habit=", the last {days_since_purchase:days} ago",
     ),
     "order_frequency": Sentence(
-        "orders about {orders_a_year:time|times} a year", _NO_ORDER, zero="hardly ever orders"
+        "orders about {orders_a_year:time|times} a year",
+        _NO_ORDER,
+        zero="hardly ever orders",
+        shop="; customers of this shop usually order {shop_gap:every}",
     ),
     "orders_7d": Sentence(
         "about {orders_7d:order|orders} in recent days",
@@ -103,19 +110,19 @@ _SENTENCES: Final = {
         "about {spend_7d:whole} spent in recent days, on about {orders_7d:order|orders}",
         "recent spending not known",
         zero="hardly any money spent in recent days",
-        habit="; {total_spend} in all",
+        habit="; usually {mean_order_value} an order",
     ),
     "spend_30d": Sentence(
         "about {spend_30d:whole} spent in recent weeks, on about {orders_30d:order|orders}",
         "recent spending not known",
         zero="hardly any money spent in recent weeks",
-        habit="; {total_spend} in all",
+        habit="; usually {mean_order_value} an order",
     ),
     "spend_90d": Sentence(
         "about {spend_90d:whole} spent in recent months, on about {orders_90d:order|orders}",
         "recent spending not known",
         zero="hardly any money spent in recent months",
-        habit="; {total_spend} in all",
+        habit="; usually {mean_order_value} an order",
     ),
     "spend_trend": Sentence(
         "spending is at {spend_rate:times} the usual rate",
@@ -152,7 +159,11 @@ _SENTENCES: Final = {
         "{evening_share} of orders came in the evening", _NO_ORDER, zero="no order came in the evening"
     ),
     # -- engagement
-    "tenure_days": Sentence("a customer for {tenure_days:days}", "nothing seen of the customer yet"),
+    "tenure_days": Sentence(
+        "a customer for {tenure_days:days}",
+        "nothing seen of the customer yet",
+        habit="; the last order {days_since_purchase:days} ago",
+    ),
     "days_since_activity": Sentence(
         "last seen {days_since_activity:days} ago", "nothing seen of the customer yet"
     ),
@@ -301,17 +312,10 @@ _NAMES: Final = {
 
 _THEMES: Final[dict[Theme, str]] = {
     "rhythm": "buying rhythm",
-    "silence": "silence",
-    "frequency": "how often they come",
-    "trend": "recent trend",
-    "money": "money",
-    "habits": "buying habits",
-    "tenure": "time as a customer",
-    "interest": "interest in products",
-    "returns": "refunds and cancellations",
-    "delivery": "deliveries",
-    "opinion": "ratings and satisfaction",
-    "support": "contacts with support",
+    "spend": "spending",
+    "browsing": "browsing",
+    "service": "service: returns, deliveries, support",
+    "satisfaction": "ratings and satisfaction",
 }
 
 ENGLISH: Final = Wording(
@@ -319,5 +323,19 @@ ENGLISH: Final = Wording(
     names=_NAMES,
     themes=_THEMES,
     forms={"days": _days, "every": _every, "times": _times, "whole": whole},
-    lowers="speaks for staying: {}",
+    occasions={
+        "trigger": Sentence(
+            "showed dissatisfaction {signal_days:days} ago (a bad rating, refund, cancellation, complaint or "
+            "unsubscription)",
+            "showed dissatisfaction",
+        ),
+        "forecast": Sentence(
+            "of customers whom the model judges alike, {p_churn} do not order within {horizon_days:days}",
+            "the forecast is not known",
+        ),
+        "ordered_again": Sentence("ordered again {days_since_purchase:days} ago", "ordered again"),
+        "below_threshold": Sentence(
+            "the forecast has fallen to {p_churn}", "the forecast has fallen below the threshold"
+        ),
+    },
 )

@@ -73,7 +73,7 @@ class Told:
 
     def value(self, raw: Mapping[str, float]) -> float | None:
         """The number for raw values by feature; None if one of them is missing."""
-        values = [raw[name] for name in self.features]
+        values = [raw.get(name, math.nan) for name in self.features]
         return self.make(*values) if all(map(math.isfinite, values)) else None
 
 
@@ -99,6 +99,10 @@ TOLD: Final[Mapping[str, Told]] = MappingProxyType(
         "orders_rate": Told(("orders_trend",), _rate, number),
         "spend_rate": Told(("spend_trend",), _rate, number),
         "activity_rate": Told(("activity_trend",), _rate, number),
+        # Not features: what customers of the shop let pass between orders, days since a trigger event, and
+        # the forecast with the days that it looks ahead.
+        **{name: Told((name,), float, whole) for name in ("shop_gap", "signal_days", "horizon_days")},
+        "p_churn": Told(("p_churn",), float, percent),
         "orders_a_year": Told(("order_frequency",), lambda monthly: 365 / 30 * monthly, whole),
         # The ratio adds a day to the usual gap, which a sentence had better not.
         "last_gap": Told(("last_gap_ratio", "gap_mean"), lambda ratio, usual: ratio * (usual + 1), whole),

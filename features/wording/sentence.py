@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from string import Formatter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from features.wording.numbers import TOLD, shows_zero
 
@@ -19,45 +19,61 @@ if TYPE_CHECKING:
     from features.feature import Theme
 
 
+#: What is said where no feature says it: a trigger event, what customers judged alike do, and why an episode
+#: ended (an order, or a lower forecast).
+Occasion = Literal["trigger", "forecast", "ordered_again", "below_threshold"]
+
+
 @dataclass(frozen=True)
 class Sentence:
     """What is said of one feature.
 
     `text` is told if all its numbers are known, `missing` if not, and `zero`, if there is one, instead of a
     `text` in which a number would read as zero: nobody says "0 orders". `habit` compares with what is usual
-    for the customer; it follows where that is known and not zero.
+    for the customer; it follows where that is known and not zero. `shop` compares with what is usual in the
+    shop, where there is no habit of the customer's to compare with.
     """
 
     text: str
     missing: str
     zero: str = ""
     habit: str = ""
+    shop: str = ""
 
 
 @dataclass(frozen=True)
 class Wording:
     """A language: a sentence and a name for every feature, a name for every theme, its forms of numbers.
 
-    `lowers` frames a sentence about what lowers the risk. Names stand where many customers are spoken of.
+    `occasions` has what is said where no feature says it. Names stand where many customers are spoken of.
     """
 
     sentences: Mapping[str, Sentence]
     names: Mapping[str, str]
     themes: Mapping[Theme, str]
     forms: Mapping[str, Callable[[float], str]]
-    lowers: str
+    occasions: Mapping[Occasion, Sentence]
 
-    def tell(self, feature: str, raw: Mapping[str, float], *, lowers: bool = False) -> str:
-        """The sentence about `feature` of a customer with `raw` values by feature; NaN = missing."""
-        sentence = self.sentences[feature]
+    def tell(self, feature: str, raw: Mapping[str, float]) -> str:
+        """The sentence about `feature` of a customer with `raw` values by feature; NaN = missing.
+
+        `raw` may hold more than features (`features.speaking.facts`), and sentences tell it.
+        """
+        return self._say(self.sentences[feature], raw)
+
+    def occasion(self, name: Occasion, known: Mapping[str, float]) -> str:
+        """What is said of an occasion, with the numbers that are `known`."""
+        return self._say(self.occasions[name], known)
+
+    def _say(self, sentence: Sentence, raw: Mapping[str, float]) -> str:
         said, has_zero = self._fill(sentence.text, raw)
         if said is None:
-            said = sentence.missing
-        else:
-            habit, no_habit = self._fill(sentence.habit, raw)
-            said = sentence.zero if has_zero and sentence.zero else said
-            said += "" if habit is None or no_habit else habit
-        return self.lowers.format(said) if lowers else said
+            return sentence.missing
+        said = sentence.zero if has_zero and sentence.zero else said
+        habit, no_habit = self._fill(sentence.habit, raw)
+        if sentence.shop and not habit:
+            habit, no_habit = self._fill(sentence.shop, raw)
+        return said if habit is None or no_habit else said + habit
 
     def _fill(self, template: str, raw: Mapping[str, float]) -> tuple[str | None, bool]:
         """The filled template, None if one of its numbers is missing; and whether one of them shows zero."""

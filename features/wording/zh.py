@@ -41,9 +41,13 @@ _SENTENCES: Final = {
         _NO_ORDER,
         zero="这种购买节奏的顾客在预测期内都会回购",
         habit="，平时{gap_mean:every}一单",
+        shop="；本店顾客通常{shop_gap:every}一单",
     ),
     "days_since_purchase": Sentence(
-        "已有{days_since_purchase:days}没有下单", _NO_ORDER, habit="；平时{gap_mean:every}一单"
+        "已有{days_since_purchase:days}没有下单",
+        _NO_ORDER,
+        habit="；平时{gap_mean:every}一单",
+        shop="；本店顾客通常{shop_gap:every}一单",
     ),
     "overdue_ratio": Sentence("有{days_since_purchase:days}没有下单，而平时{gap_mean:every}一单", _NO_RHYTHM),
     "overdue_deviations": Sentence(
@@ -56,15 +60,20 @@ _SENTENCES: Final = {
         "最近两次下单相隔{last_gap:days}", _NO_RHYTHM, habit="；平时{gap_mean:every}一单"
     ),
     "orders": Sentence(
-        "至今共 {orders} 单", "订单数未知", zero=_NO_ORDER, habit="；成为顾客已有{tenure_days:days}"
+        "至今共 {orders} 单", "订单数未知", zero=_NO_ORDER, habit="，最近一单在{days_since_purchase:days}前"
     ),
     "order_days": Sentence(
         "至今有 {order_days} 天下过单",
         "订单数未知",
         zero=_NO_ORDER,
-        habit="；成为顾客已有{tenure_days:days}",
+        habit="，最近一单在{days_since_purchase:days}前",
     ),
-    "order_frequency": Sentence("每年约下单 {orders_a_year} 次", _NO_ORDER, zero="很少下单"),
+    "order_frequency": Sentence(
+        "每年约下单 {orders_a_year} 次",
+        _NO_ORDER,
+        zero="很少下单",
+        shop="；本店顾客通常{shop_gap:every}一单",
+    ),
     "orders_7d": Sentence(
         "最近几天约下单 {orders_7d} 次",
         "近期订单未知",
@@ -88,19 +97,19 @@ _SENTENCES: Final = {
         "最近几天约消费 {spend_7d:whole}，约 {orders_7d} 单",
         "近期消费未知",
         zero="最近几天几乎没有消费",
-        habit="；累计消费 {total_spend}",
+        habit="；平时每单 {mean_order_value}",
     ),
     "spend_30d": Sentence(
         "最近几周约消费 {spend_30d:whole}，约 {orders_30d} 单",
         "近期消费未知",
         zero="最近几周几乎没有消费",
-        habit="；累计消费 {total_spend}",
+        habit="；平时每单 {mean_order_value}",
     ),
     "spend_90d": Sentence(
         "最近几个月约消费 {spend_90d:whole}，约 {orders_90d} 单",
         "近期消费未知",
         zero="最近几个月几乎没有消费",
-        habit="；累计消费 {total_spend}",
+        habit="；平时每单 {mean_order_value}",
     ),
     "spend_trend": Sentence("消费力度{spend_rate:times}", "消费趋势未知", zero="几乎不再消费"),
     "mean_order_value": Sentence("平均每单消费 {mean_order_value}", _NO_ORDER, zero="订单没有消费金额"),
@@ -118,7 +127,9 @@ _SENTENCES: Final = {
     "weekend_share": Sentence("{weekend_share} 的订单在周末下单", _NO_ORDER, zero="从未在周末下单"),
     "evening_share": Sentence("{evening_share} 的订单在晚上下单", _NO_ORDER, zero="从未在晚上下单"),
     # -- engagement
-    "tenure_days": Sentence("成为顾客已有{tenure_days:days}", "还没有任何记录"),
+    "tenure_days": Sentence(
+        "成为顾客已有{tenure_days:days}", "还没有任何记录", habit="；最近一单在{days_since_purchase:days}前"
+    ),
     "days_since_activity": Sentence("上次出现在{days_since_activity:days}前", "还没有任何记录"),
     "activity_7d": Sentence(
         "最近几天约有 {activity_7d} 次访问、下单等活动",
@@ -235,17 +246,10 @@ _NAMES: Final = {
 
 _THEMES: Final[dict[Theme, str]] = {
     "rhythm": "购买节奏",
-    "silence": "沉默时间",
-    "frequency": "光顾频率",
-    "trend": "近期趋势",
-    "money": "消费金额",
-    "habits": "购买习惯",
-    "tenure": "顾客年限",
-    "interest": "商品兴趣",
-    "returns": "退款与取消",
-    "delivery": "配送",
-    "opinion": "评分与满意度",
-    "support": "客服联系",
+    "spend": "消费",
+    "browsing": "浏览",
+    "service": "服务：退货、配送、客服",
+    "satisfaction": "评分与满意度",
 }
 
 CHINESE: Final = Wording(
@@ -253,5 +257,14 @@ CHINESE: Final = Wording(
     names=_NAMES,
     themes=_THEMES,
     forms={"days": _days, "every": _every, "times": _times, "whole": whole},
-    lowers="有利于留存：{}",
+    occasions={
+        "trigger": Sentence(
+            "顾客{signal_days:days}前表示过不满（差评、退款、取消订单、投诉或退订）", "表示过不满"
+        ),
+        "forecast": Sentence(
+            "模型判断相近的顾客中，有 {p_churn} 在{horizon_days:days}内不会下单", "预测未知"
+        ),
+        "ordered_again": Sentence("顾客{days_since_purchase:days}前又下了单", "又下了单"),
+        "below_threshold": Sentence("预测已降到 {p_churn}", "预测已降到预警线以下"),
+    },
 )

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from features import events as e
-from features.catalogue import NAMES
+from features.catalogue import BY_NAME, NAMES
 from features.inputs import EVENT_TYPES
 from features.wording import LANGUAGES
 from interventions.commands import Command, Decision, command_id
@@ -98,7 +98,7 @@ _EVENTS: Final[tuple[e.Event, ...]] = (
 _RAW: Final = dict.fromkeys(NAMES, math.nan) | {
     "days_since_purchase": 94.0,
     "gap_mean": 30.0,
-    "orders_trend": -1.23787,
+    "spend_trend": -1.23787,
     "late_delivery_share": 0.5,
 }
 
@@ -109,6 +109,7 @@ def _reason(feature: str, contribution: float) -> Reason:
         feature=feature,
         value=_RAW[feature],
         contribution=contribution,
+        theme=BY_NAME[feature].theme,
         text=english,
         texts={"zh": chinese},
     )
@@ -124,7 +125,7 @@ _ALERTS: Final = Alert(
     tier="high",
     reasons=(
         _reason("days_since_purchase", 0.84),
-        _reason("orders_trend", 0.52),
+        _reason("spend_trend", 0.52),
         _reason("late_delivery_share", 0.13),
     ),
     model=_MODEL,

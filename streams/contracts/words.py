@@ -53,6 +53,7 @@ GLOSSARY: Final = {
     "segment": "the customer's segment",
     "expected_value": "what keeping the customer is worth, currency units",
     "feature": "name in the feature catalogue",
+    "theme": "what a reason is about",
     "name": "name of the model",
     "version": "number of the version",
     "arm": "treated by the policy, or held out for comparison",

@@ -17,7 +17,7 @@ from features.catalogue import CATALOGUE, NAMES
 from features.feature import Theme
 from features.wording import LANGUAGES, Language, numbers
 from features.wording.numbers import TOLD
-from features.wording.sentence import parts
+from features.wording.sentence import Occasion, parts
 from tests.examples import examples
 
 if TYPE_CHECKING:
@@ -63,13 +63,13 @@ raw_values = st.builds(
 )
 
 
-def tell(language: Language, name: str, *, lowers: bool = False, **raw: float) -> str:
+def tell(language: Language, name: str, **raw: float) -> str:
     """The sentence about the feature `name` of a customer of whom nothing but `raw` is known."""
-    return LANGUAGES[language].tell(name, UNKNOWN | raw, lowers=lowers)
+    return LANGUAGES[language].tell(name, UNKNOWN | raw)
 
 
 def templates(sentence: Sentence) -> list[str]:
-    return [sentence.text, sentence.zero, sentence.habit, sentence.missing]
+    return [sentence.text, sentence.zero, sentence.habit, sentence.shop, sentence.missing]
 
 
 class TestEveryLanguage:
@@ -79,7 +79,7 @@ class TestEveryLanguage:
     @pytest.mark.parametrize("wording", LANGUAGES.values(), ids=LANGUAGES)
     def test_has_one_sentence_for_each_feature_and_no_other(self, wording: Wording):
         assert list(wording.sentences) == list(NAMES)
-        assert wording.lowers.count("{}") == 1
+        assert list(wording.occasions) == list(get_args(Occasion))
 
     @pytest.mark.parametrize("wording", LANGUAGES.values(), ids=LANGUAGES)
     def test_has_one_name_for_each_feature_and_each_theme(self, wording: Wording):
@@ -172,7 +172,18 @@ def test_whatever_is_known_of_a_customer_is_told_in_numbers_that_people_write(ra
         ({"orders_30d": 1.3, "order_frequency": 0.01}, "about 1 order in recent weeks",
          "最近几周约下单 1 次"),
         ({"spend_30d": 3.2, "orders_30d": 0.04, "total_spend": 1234.5},
-         "hardly any money spent in recent weeks; 1,234 in all", "最近几周几乎没有消费；累计消费 1,234"),
+         "hardly any money spent in recent weeks", "最近几周几乎没有消费"),
+        ({"spend_30d": 30.2, "orders_30d": 2.04, "mean_order_value": 50.0},
+         "about 30 spent in recent weeks, on about 2 orders; usually 50 an order",
+         "最近几周约消费 30，约 2 单；平时每单 50"),
+        ({"days_since_purchase": 47.2, "shop_gap": 30.0},
+         "no order for 47 days; customers of this shop usually order every 30 days",
+         "已有 47 天没有下单；本店顾客通常每 30 天一单"),
+        ({"days_since_purchase": 47.2, "gap_mean": 18.4, "shop_gap": 30.0},
+         "no order for 47 days; usually one every 18 days", "已有 47 天没有下单；平时每 18 天一单"),
+        ({"order_frequency": 0.3, "shop_gap": 30.0},
+         "orders about 4 times a year; customers of this shop usually order every 30 days",
+         "每年约下单 4 次；本店顾客通常每 30 天一单"),
         ({"mean_order_value": 74.9}, "spends 74.90 an order on average", "平均每单消费 74.90"),
         ({"items_per_order": 2.5}, "buys 2.5 items an order on average", "平均每单 2.5 件商品"),
         ({"refund_share": 1.5}, "100% of orders were refunded", "100% 的订单退了款"),
@@ -197,9 +208,36 @@ def test_a_habit_that_is_not_known_is_not_told():
     assert tell("en", "orders_7d", orders_7d=2.0) == "about 2 orders in recent days"
 
 
-def test_what_lowers_the_risk_says_so():
-    assert tell("en", "orders", orders=12.0, lowers=True) == "speaks for staying: 12 orders so far"
-    assert tell("zh", "orders", orders=12.0, lowers=True) == "有利于留存：至今共 12 单"
+@pytest.mark.parametrize(
+    ("occasion", "known", "english", "chinese"),
+    [
+        ("trigger", {"signal_days": 1.2},
+         "showed dissatisfaction 1 day ago (a bad rating, refund, cancellation, complaint or unsubscription)",
+         "顾客 1 天前表示过不满（差评、退款、取消订单、投诉或退订）"),
+        ("trigger", {}, "showed dissatisfaction", "表示过不满"),
+        ("forecast", {"p_churn": 0.914, "horizon_days": 60},
+         "of customers whom the model judges alike, 91% do not order within 60 days",
+         "模型判断相近的顾客中，有 91% 在 60 天内不会下单"),
+        ("ordered_again", {"days_since_purchase": 2.1}, "ordered again 2 days ago", "顾客 2 天前又下了单"),
+        ("below_threshold", {"p_churn": 0.41}, "the forecast has fallen to 41%", "预测已降到 41%"),
+    ],
+)  # fmt: skip
+def test_an_occasion_is_told_with_the_numbers_that_are_known(
+    occasion: Occasion, known: dict[str, float], english: str, chinese: str
+):
+    assert LANGUAGES["en"].occasion(occasion, known) == english
+    assert LANGUAGES["zh"].occasion(occasion, known) == chinese
+
+
+@pytest.mark.parametrize("occasion", get_args(Occasion))
+def test_an_occasion_tells_the_same_numbers_in_every_language(occasion: Occasion):
+    told = [
+        {name for each in templates(wording.occasions[occasion]) for _, name, _ in parts(each)}
+        for wording in LANGUAGES.values()
+    ]
+
+    assert all(each == told[0] for each in told)
+    assert told[0] - {None} <= set(TOLD)
 
 
 def test_the_examples_in_the_docstrings_hold():

@@ -118,7 +118,7 @@ class TestImportance:
 
         first, *rest = importance(self.SCORER, inputs)
 
-        assert first.theme == "silence"
+        assert first.theme == "rhythm"
         assert first.features[0].name == "days_since_purchase"
         assert first.features[0].weight == pytest.approx(np.abs(shares).mean())
         assert first.weight == pytest.approx(first.features[0].weight)
@@ -147,8 +147,8 @@ class TestImportance:
 
         by_theme = {each.theme: each for each in importance(Contrary(), self.vectors(0, 1))}  # type: ignore[arg-type]
 
-        assert by_theme["frequency"].weight == 0
-        assert [each.weight for each in by_theme["frequency"].features[:2]] == [1, 1]
+        assert by_theme["rhythm"].weight == 0
+        assert [each.weight for each in by_theme["rhythm"].features[:2]] == [1, 1]
 
     def test_of_nobody_is_nothing(self):
         assert importance(self.SCORER, self.vectors()) == ()

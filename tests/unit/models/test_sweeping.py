@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -11,11 +12,13 @@ from features.layout import DAY_MS
 from models import sweeping
 from models.alerts import Alert, alert_id
 from models.drift import InputHistogram
+from models.rhythm import ShopRhythm
 from models.versions import ModelSet, initial_models
 from tests.building import START, Feed, alerts, config, constant_models, core, day, event, members, models_by
 
 if TYPE_CHECKING:
     from models.core import PartitionCore
+    from models.sweeping import Sweep
 
 
 def customer(**changes: object) -> tuple[PartitionCore, Feed]:
@@ -231,3 +234,74 @@ def test_the_models_of_a_sweep_are_those_it_is_given():
 
     assert sweep.probabilities.tolist() == [0.25]
     assert target.swept == day(1)
+
+
+class TestOverdue:
+    """Who is not late is not alarmed."""
+
+    SHOP = ShopRhythm(customers=9, usual_gap=30.0, beyond_horizon=0.2, suggested_horizon=42)
+
+    def judged(
+        self, *bought: float, at: int, signal: float | None = None, **changes: object
+    ) -> tuple[list[Alert], Sweep]:
+        """Alerts about one who bought on these days, at the sweep `at` days after START; all are at 0.9."""
+        target = core(config(active_within_days=400, evict_after_days=800, **changes))
+        feed = Feed(target)
+        feed.buys("anna", *bought)
+        if signal is not None:
+            target.table.rows["triggered_at"][0] = day(signal)
+        models = msgspec.structs.replace(constant_models(0.9), rhythm=self.SHOP)
+        target.swept = day(at - 1)
+        ((_, sweep),) = feed.decide(day(at), models)
+        return alerts(target), sweep
+
+    def test_a_customer_six_days_after_an_order_with_a_usual_gap_of_144_opens_no_episode(self):
+        raised, sweep = self.judged(0.5, 144.5, at=150)
+
+        assert raised == []
+        assert (sweep.alerts, sweep.withheld) == ({}, {"not_overdue": 1})
+
+    def test_one_who_is_late_does_and_is_told_so(self):
+        raised, sweep = self.judged(0.5, 20.5, 40.5, at=90)
+
+        assert [alert.reasons[0].text for alert in raised] == [
+            "no order for 50 days; usually one every 20 days"
+        ]
+        assert sweep.withheld == {}
+
+    def test_after_one_order_the_shop_s_rhythm_decides(self):
+        assert self.judged(0.5, at=20)[0] == []
+        assert len(self.judged(0.5, at=40)[0]) == 1
+
+    def test_one_who_showed_dissatisfaction_since_the_last_order_need_not_be_late(self):
+        (alert,), _ = self.judged(0.5, 144.5, at=150, signal=146)
+
+        assert alert.reasons[0].text.startswith("showed dissatisfaction 4 days ago")
+        assert self.judged(0.5, 144.5, at=150, signal=140)[0] == []
+
+    def test_a_trigger_event_behind_the_decision_time_is_not_known_yet(self):
+        assert self.judged(0.5, 144.5, at=150, signal=150.5)[0] == []
+
+    def test_it_can_be_switched_off(self):
+        (alert,), sweep = self.judged(0.5, 144.5, at=150, only_overdue=False)
+
+        assert alert.status == "opened"
+        assert alert.reasons[0].text.startswith("of customers whom the model judges alike, 90%")
+        assert sweep.withheld == {}
+
+    def test_what_was_opened_escalates_and_ends_as_ever(self):
+        target, feed = customer(active_within_days=30, evict_after_days=90)
+        for number, probability in enumerate((0.65, 0.95, 0.2), start=1):
+            feed.decide(day(number), constant_models(probability))
+
+        assert [(a.status, a.reasons[0].text) for a in alerts(target)] == [
+            ("opened", "no order for less than a day"),
+            ("escalated", "no order for 2 days"),
+            ("resolved", "the forecast has fallen to 20%"),
+        ]
+
+    def test_an_order_ends_an_episode_and_is_the_reason(self):
+        opened, resolved, *_ = lived(0.9, 0.9, bought=(1.4,))
+
+        assert opened.status == "opened"
+        assert resolved.reasons[0].text == "ordered again 1 day ago"

@@ -281,6 +281,27 @@ class TestLearning:
 
         assert together.returns == alone.returns != PRIOR
 
+    def test_the_rhythm_of_the_shop_is_that_of_all_partitions_and_travels_with_the_version(self):
+        slow, fast = (ReturnHistogram.from_arrays([4] * 9, [4 * gap] * 9, [400] * 9) for gap in (20, 50))
+        target = trainer(2)
+        learn(target, Part(0, day(1), (), slow), Part(1, day(1), (), fast))
+        other = trainer(2)
+        other.go_on_from(target.models(), target.portable_states())
+        restored = trainer(2)
+        restored.restore(target.snapshot())
+
+        found = target.models().rhythm
+        assert found is not None
+        assert (found.customers, found.usual_gap) == (18, 20.0)
+        assert found == other.models().rhythm == restored.models().rhythm
+
+    def test_a_rhythm_that_was_known_is_not_forgotten_where_a_part_tells_none(self):
+        target = trainer()
+        learn(target, Part(0, day(1), (), ReturnHistogram.from_arrays([4], [80], [400])))
+        learn(target, part(2))
+
+        assert target.models().rhythm is not None
+
     @pytest.mark.parametrize("fault", ["vector", "width", "probability", "labels"])
     def test_a_message_that_cannot_be_learned_is_refused_and_the_rest_of_its_part_is_learned(
         self, fault: str

@@ -46,6 +46,15 @@ def test_a_champion_who_does_not_contend_is_refused():
         ChampionRecord(champion="x", number=1, as_of=1, labels=1, contenders=("logistic",), returns=PRIOR)
 
 
+def test_a_champion_of_before_the_shop_s_rhythm_was_told_is_read():
+    *_, (key, value) = records(constant_models(0.3), {})
+    told = msgspec.json.decode(value)
+    del told["rhythm"]
+
+    assert key == CHAMPION_KEY
+    assert msgspec.json.decode(msgspec.json.encode(told), type=ChampionRecord).rhythm is None
+
+
 def test_portable_states_travel_with_their_version():
     (_, value), *_ = records(constant_models(0.3), {"logistic": b'{"a":1}'})
 

@@ -66,9 +66,9 @@ async def test_one_customer_is_shown_with_features_risk_and_history(settings: Se
 @pytest.mark.parametrize(
     ("configured", "asked", "said"),
     [
-        (["en"], None, "; a customer for less than a day"),
+        (["en"], None, "a customer for less than a day; the last order less than a day ago"),
         (["zh", "en"], None, "成为顾客已有不到 1 天"),
-        (["zh", "en"], "en", "; a customer for less than a day"),
+        (["zh", "en"], "en", "a customer for less than a day; the last order less than a day ago"),
         (["en"], "zh", "成为顾客已有不到 1 天"),
     ],
 )
