@@ -65,6 +65,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: What may follow from it: nothing from `shadow` and `rehearsal`.
     mark: Mark
     withheld: Withheld | None = None
+    #: When an alert that the budget had nothing left for is decided again: the later decision time, whose day
+    #: pays for it, epoch milliseconds. Absent from the first decision about an alert.
+    retried_at: int | None = None
     #: The command that carries the action out.
     command_id: str | None = None
     #: P(churn | untreated) - P(churn | treated); absent while nothing estimates it.

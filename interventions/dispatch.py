@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from interventions.caps import Contact
+from interventions.caps import DAY_MS, Contact
 from interventions.commands import Action, Command, Decision, Withheld, command_id, command_topic
 from interventions.holdout import Choice, choose, exploration_draw, is_held_out
-from interventions.rows import REMEMBERED, Decided, Episode
+from interventions.rows import REMEMBERED, Decided, Episode, Waiting
 
 if TYPE_CHECKING:
     from features.fields import Channel
@@ -38,6 +38,8 @@ class Case(NamedTuple):
     #: The partition's share of the daily budget, micros.
     share: int
     policy: PolicyConfig
+    #: The later decision time at which the alert is decided again; None for the first time.
+    retried_at: int | None = None
 
 
 class Verdict(NamedTuple):
@@ -49,6 +51,8 @@ class Verdict(NamedTuple):
     contact: Plan | None
     #: What the day is charged; 0 without a command.
     cost_micros: int
+    #: Whether nothing could be done for want of budget alone.
+    short: bool = False
 
     def outputs(self) -> tuple[tuple[str, bytes], ...]:
         """What is to be published, complete: (logical topic, JSON)."""
@@ -60,7 +64,7 @@ class Verdict(NamedTuple):
 
 def decide(case: Case) -> Verdict:
     """Choose one action among those that consent, caps and budget admit, or none."""
-    admitted, refused = _admit(case)
+    admitted, refusals = _admit(case)
     intended: Action = next(iter(admitted), "none")
     held_out = is_held_out(case.view.user_hash, case.policy.holdout_share)
     # A held-out customer's "none" is certain: the draw of the arm is `holdout_share`'s part.
@@ -68,12 +72,13 @@ def decide(case: Case) -> Verdict:
     plan = None if choice.action == "none" else admitted[choice.action]
     withheld: Withheld | None = None
     if plan is None:
-        withheld = "holdout" if held_out else "explored" if admitted else refused
+        withheld = "holdout" if held_out else "explored" if admitted else next(iter(refusals), "no_action")
     command = None if plan is None else _command(case, plan)
     decision = _decision(case, choice, plan, intended=intended, withheld=withheld)
     would_reach = None if intended == "none" else admitted[intended]
     contact = would_reach if held_out else plan
-    return Verdict(decision, command, contact, 0 if plan is None else plan.cost_micros)
+    cost = 0 if plan is None else plan.cost_micros
+    return Verdict(decision, command, contact, cost, short=not admitted and "budget" in refusals)
 
 
 def remember(row: LedgerRow, alert: Alert, verdict: Verdict, policy: PolicyConfig) -> None:
@@ -87,16 +92,26 @@ def remember(row: LedgerRow, alert: Alert, verdict: Verdict, policy: PolicyConfi
         row.contacts = policy.caps.relevant([*row.contacts, contact])
     if alert.kind == "episode":
         row.episode = _continued(row.episode, alert, made)
+        row.waiting = _waiting(alert, verdict, policy)
 
 
 def close(row: LedgerRow, alert: Alert) -> None:
     """Note that an episode is over: what a resolved alert says."""
     if row.episode is not None and row.episode.alert_id == alert.alert_id:
         row.episode = msgspec.structs.replace(row.episode, closed_at=alert.ts)
+        row.waiting = None
 
 
-def _admit(case: Case) -> tuple[dict[Channel, Plan], Withheld]:
-    """The admitted plans, most preferred first, and why the most preferred of all was refused."""
+def _waiting(alert: Alert, verdict: Verdict, policy: PolicyConfig) -> Waiting | None:
+    """What is kept of an alert to decide it again; nothing of a rehearsal, which ends the same each time."""
+    mark, until = verdict.decision.mark, alert.ts + policy.retry_days * DAY_MS
+    if not verdict.short or mark == "rehearsal" or until <= alert.ts:
+        return None
+    return Waiting(msgspec.structs.replace(alert, reasons=()), mark, until)
+
+
+def _admit(case: Case) -> tuple[dict[Channel, Plan], list[Withheld]]:
+    """The admitted plans and why the others were refused, both beginning with the most preferred."""
     admitted: dict[Channel, Plan] = {}
     refusals: list[Withheld] = []
     for offering in case.policy.preferred(case.alert.tier, case.view):
@@ -106,7 +121,7 @@ def _admit(case: Case) -> tuple[dict[Channel, Plan], Withheld]:
             admitted[offering.channel] = plan
         elif refusal is not None:
             refusals.append(refusal)
-    return admitted, next(iter(refusals), "no_action")
+    return admitted, refusals
 
 
 def _refusal(case: Case, offering: Offering, plan: Plan | None) -> Withheld | None:
@@ -163,6 +178,7 @@ def _decision(
         cost=0.0 if plan is None else plan.cost_micros / 1e6,
         mark=case.mark,
         withheld=withheld,
+        retried_at=case.retried_at,
         command_id=None if plan is None else command_id(alert.alert_id, plan.offering.channel, case.mark),
     )
 

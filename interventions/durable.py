@@ -44,6 +44,8 @@ class DurableRows:
         self._dirty: set[bytes] = set()
         #: Unpublished decisions, by key of the row that carries them.
         self._outbox: dict[bytes, tuple[Pending, ...]] = {}
+        #: Alerts to be decided again, as (-probability, time), by key of the row that carries them.
+        self._waiting: dict[bytes, tuple[float, int]] = {}
         self._bytes = 0
 
     def dirty_rows(self) -> list[tuple[bytes, bytes]]:
@@ -66,7 +68,7 @@ class DurableRows:
         ]
         return [
             Output(topic, key[1:], value)
-            for _, _, key, outputs in sorted(waiting)
+            for _, _, key, outputs in sorted(waiting, key=lambda entry: entry[:3])
             for topic, value in outputs
         ]
 
@@ -107,7 +109,9 @@ class DurableRows:
         elif key == STATE_KEY:
             self._state = decode_row(value, PartitionRow)
         elif key[:1] == b"u":
-            self._outbox[key] = decode_row(value, LedgerRow).pending
+            row = decode_row(value, LedgerRow)
+            self._outbox[key] = row.pending
+            self._note_waiting(key, row)
             self._store(key, value)
         elif key[:1] == b"e":
             decode_row(value, ErasedRow)
@@ -180,6 +184,11 @@ class DurableRows:
         return self._state.offset
 
     @property
+    def waiting_count(self) -> int:
+        """Alerts that the budget had nothing left for, and that are to be decided again."""
+        return len(self._waiting)
+
+    @property
     def row_count(self) -> int:
         """Customers and erasures held."""
         return len(self._rows)
@@ -202,7 +211,13 @@ class DurableRows:
         self._outbox.pop(key, None)
         if row.pending:
             self._outbox[key] = row.pending
+        self._note_waiting(key, row)
         self._store(key, encode_row(row))
+
+    def _note_waiting(self, key: bytes, row: LedgerRow) -> None:
+        self._waiting.pop(key, None)
+        if row.waiting is not None:
+            self._waiting[key] = (-row.waiting.alert.probability, row.waiting.alert.ts)
 
     def _store(self, key: bytes, value: bytes) -> None:
         self._bytes += len(value) - len(self._rows.get(key, b"")) + (0 if key in self._rows else len(key))
@@ -211,4 +226,5 @@ class DurableRows:
     def _drop(self, key: bytes) -> None:
         value = self._rows.pop(key, None)
         self._outbox.pop(key, None)
+        self._waiting.pop(key, None)
         self._bytes -= 0 if value is None else len(key) + len(value)

@@ -99,6 +99,49 @@ class LedgerPartition(DurableRows):
             crowded=self._crowded,
         )
 
+    @property
+    def retried(self) -> int:
+        """The last decision time given to `again`, epoch ms; 0 before the first."""
+        return self._state.retried
+
+    def waiting(self, ts: int) -> list[str]:
+        """Customers about whom `again` has to decide at decision time `ts`, those most at risk first."""
+        if self._mode == "off" or ts <= self._state.retried:
+            return []
+        due = sorted((*place, key) for key, place in self._waiting.items() if place[1] < ts)
+        return [key[1:].decode() for *_, key in due]
+
+    def again(self, ts: int, views: Mapping[str, CustomerView], now: int) -> list[Verdict]:
+        """Decide at `now` (epoch ms) about the customers `waiting(ts)`, out of the budget of that day.
+
+        To be called when the alerts of `ts` itself are decided. `views` holds each of them; KeyError, and
+        nothing changed, otherwise. Not among the verdicts are those who still wait, or have waited too long.
+        """
+        cases = [(user_key(user), views[user]) for user in self.waiting(ts)]
+        verdicts = [self._retry(key, view, ts, now) for key, view in cases]
+        self._state.retried = max(ts, self._state.retried)
+        if cases:
+            self._dirty.add(STATE_KEY)
+        return [verdict for verdict in verdicts if verdict is not None]
+
+    def _retry(self, key: bytes, view: CustomerView, ts: int, now: int) -> Verdict | None:
+        row = self._row(key)
+        waiting = row.waiting
+        assert waiting is not None, "the index of those who wait knows better"
+        if ts >= waiting.until or self._mark(waiting.alert) != waiting.mark:
+            row.waiting = None
+            self._put(key, row)
+            return None
+        book, day = self._state.book(waiting.mark), ts // DAY_MS
+        book.advance(day)
+        case = Case(waiting.alert, view, row, waiting.mark, now, book, day, self._share, self._policy, ts)
+        verdict = decide(case)
+        if verdict.short or row.crowded:
+            return None
+        self._note(case, verdict, self._state.offset)
+        self._put(key, row)
+        return verdict
+
     def outcome(self, user_id: str, command_id: str, kind: str, ts: int) -> bool:
         """Note what became of a command; the latest few are kept, in whatever order they arrive.
 
@@ -191,16 +234,21 @@ class LedgerPartition(DurableRows):
         book, day = self._state.book(mark), alert.ts // DAY_MS
         # A rehearsal plays what would have been done then.
         moment = alert.ts if mark == "rehearsal" else now
-        verdict = decide(Case(alert, view, row, mark, moment, book, day, self._share, self._policy))
+        case = Case(alert, view, row, mark, moment, book, day, self._share, self._policy)
+        verdict = decide(case)
+        self._note(case, verdict, offset)
+        return verdict
+
+    def _note(self, case: Case, verdict: Verdict, offset: int) -> None:
+        """Make a verdict part of its customer's row, and charge it."""
+        row, mark, cost = case.row, case.mark, verdict.cost_micros
         if verdict.command is not None:
-            book.charge(day, verdict.cost_micros, self._share)
-        remember(row, alert, verdict, self._policy)
+            case.budget.charge(case.day, cost, case.share)
+        remember(row, case.alert, verdict, case.policy)
         outputs = verdict.outputs()
         if mark == "rehearsal" and not self._publish_rehearsals:
             outputs = outputs[:1]
-        pending = Pending(self._state.seq + 1, offset, outputs, day, verdict.cost_micros, mark)
-        row.pending = (*row.pending, pending)
-        return verdict
+        row.pending = (*row.pending, Pending(self._state.seq + 1, offset, outputs, case.day, cost, mark))
 
     def _is_erased(self, view: CustomerView, ts: int) -> bool:
         if view.erased_at is not None and ts <= view.erased_at:

@@ -134,6 +134,8 @@ class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
     assume_consent: tuple[Channel, ...] = ()
     #: Cost of all commands of a UTC day over all partitions, micros.
     daily_budget_micros: int = 500_000_000
+    #: Days for which an alert that the budget had nothing left for is decided again at each decision time.
+    retry_days: int = 14
     #: Days after which the ledger forgets a customer of whom it heard nothing.
     forget_after_days: int = 730
 
@@ -143,6 +145,7 @@ class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
         _require(0 <= self.quiet_start < 24 and 0 <= self.quiet_end < 24, "quiet hours lie outside 0-23")
         _require(self.daily_budget_micros >= 0, "daily_budget_micros is negative")
         _require(self.forget_after_days >= 0, "forget_after_days is negative")
+        _require(self.retry_days >= 0, "retry_days is negative")
         _require(self.timezone is None or is_zone(self.timezone), f"{self.timezone} is no time zone")
         known = [offering.channel for offering in self.offerings]
         _require(len(known) == len(set(known)), "two offerings share a channel")

@@ -105,6 +105,17 @@ class Pending(msgspec.Struct, frozen=True, array_like=True):
     mark: Mark
 
 
+class Waiting(msgspec.Struct, frozen=True, array_like=True):
+    """An alert that the budget had nothing left for, without its reasons.
+
+    It is decided again at later decision times, before `until` (epoch ms), as long as its mark is today's.
+    """
+
+    alert: Alert
+    mark: Mark
+    until: int
+
+
 class LedgerRow(msgspec.Struct, array_like=True):
     """One customer: what was decided, sent and heard back."""
 
@@ -117,6 +128,7 @@ class LedgerRow(msgspec.Struct, array_like=True):
     #: The last `REMEMBERED` outcomes, oldest first.
     outcomes: tuple[Outcome, ...] = ()
     pending: tuple[Pending, ...] = ()
+    waiting: Waiting | None = None
 
     @property
     def crowded(self) -> bool:
@@ -145,6 +157,8 @@ class PartitionRow(msgspec.Struct, array_like=True):
     #: Offset up to which every alert was decided, its customer forgotten or not.
     forgotten: int = -1
     shadow: DailyBudget = msgspec.field(default_factory=DailyBudget)
+    #: The last decision time (epoch ms) at which waiting alerts were decided again.
+    retried: int = 0
 
     def book(self, mark: Mark) -> DailyBudget:
         """The budget that pays for the decisions of a mark: each mark has its own."""

@@ -78,6 +78,13 @@ class CustomerPartition(Partition):
         self.core = PartitionCore(self.number, settings.core(), settings.decoders(), money)
         return self._new_engine(context, "customers", CustomersState(self.core))
 
+    @property
+    def announced(self) -> tuple[int, int] | None:
+        """The last decision time whose alerts all stand on their topic, and the end of that topic then."""
+        if self._announced is None:
+            return None
+        return self._announced, self.engine.ends.get("churn-alerts", 0)
+
     async def settled(self) -> None:
         """See `Partition`; raises InputTopicError.
 

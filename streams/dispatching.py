@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from features.observing import RecordLike
+    from interventions.dispatch import Verdict
     from models.core import PartitionCore
     from streams.context import Context
     from streams.customers import CustomerPartition
@@ -135,13 +136,39 @@ class DispatchPartition(Partition):
             for record in event.value
             if record.offset in result.crowded
         ]
-        metrics = self._context.metrics
-        for reason, count in result.withheld.items():
-            metrics.decisions.labels("none", reason).inc(count)
-        for verdict in result.decided:
-            if verdict.command is not None:
-                metrics.decisions.labels(verdict.command.channel, "").inc()
+        self._count(result.decided)
         self._next_alert = event.value[-1].offset + 1
+
+    def _count(self, decided: Sequence[Verdict]) -> None:
+        for verdict in decided:
+            made = verdict.decision
+            self._context.metrics.decisions.labels(made.action, made.withheld or "").inc()
+
+    @property
+    def retry_due(self) -> int | None:
+        """The decision time at which alerts that the budget withheld are due to be decided again, if any.
+
+        Its own alerts come first. In a replay, and when it is too old to act upon, nothing is.
+        """
+        customers, context = self._customers(), self._context
+        announced = customers.announced
+        if announced is None or not self.ledger.waiting_count or customers.core.replaying:
+            return None
+        ts, end = announced
+        if (
+            ts <= self.ledger.retried
+            or self._next_alert < end
+            or ts < context.now() - context.settings.act_within_ms
+        ):
+            return None
+        return ts
+
+    def _decide_again(self) -> None:
+        ts = self.retry_due
+        if ts is not None:
+            core = self._customers().core
+            views = {user: view_of(core, user, ts) for user in self.ledger.waiting(ts)}
+            self._count(self.ledger.again(ts, views, self._context.now()))
 
     async def erase(self, customers: Sequence[tuple[str, int]]) -> None:
         """Forget customers, given as (user, ts), and wait until that is durable. Raises RevokedError."""
@@ -185,7 +212,10 @@ class DispatchPartition(Partition):
     async def round(self) -> None:
         """See `Partition`."""
         decided = self._next_alert
+        if self.ready.is_set() and self._customers().ready.is_set():
+            self._decide_again()
         await self.flush()
+        self._context.metrics.waiting.labels(str(self.number)).set(self.ledger.waiting_count)
         self._context.metrics.ledger_rows.labels(str(self.number)).set(self.ledger.row_count)
         await self._context.announce(Progress("decided", self.number, decided))
 

@@ -187,6 +187,8 @@ class Interventions(_Part):
     exploration: float = Field(default=0.0, ge=0, le=1)
     high_value: float = Field(default=200.0, ge=0)
     daily_budget: float = Field(default=500.0, ge=0)
+    #: Days for which an alert that the budget had nothing left for is decided again at each decision time.
+    retry_days: int = Field(default=14, ge=0)
     #: `off` raises alerts and decides nothing, `shadow` decides everything and sends nothing, `live` has
     #: commands carried out.
     mode: Mode = "shadow"

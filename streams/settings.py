@@ -135,6 +135,7 @@ class Settings(BaseSettings):
             high_value=self.interventions.high_value,
             daily_budget_micros=round(self.interventions.daily_budget * 1e6),
             forget_after_days=self.model.evict_after_days,
+            retry_days=self.interventions.retry_days,
             assume_consent=self.interventions.assume_consent,
             timezone=self.interventions.timezone,
         )
@@ -172,13 +173,13 @@ class Settings(BaseSettings):
 
 
 def _require_lasting_commands(policy: PolicyConfig) -> None:
-    """Raise ValueError if a topic would drop commands that are valid still."""
+    """Raise ValueError if a topic may drop commands that are valid still."""
     for offering in policy.offerings:
         topic = CATALOGUE[command_topic(offering.channel, "live")]
-        if (life := policy.longest_life_ms(offering)) >= topic.retention_ms:
+        if (life := policy.longest_life_ms(offering)) > topic.least_retention_ms:
             raise ValueError(
-                f"{offering.channel} commands are valid for up to {life / DAY_MS:g} days, and {topic.name} "
-                f"keeps them for {topic.retention_ms / DAY_MS:g}"
+                f"interventions: {offering.channel} commands would be valid for up to {life / DAY_MS:g} days, "
+                f"and {topic.name} is sure to keep them for {topic.least_retention_ms / DAY_MS:g}"
             )
 
 

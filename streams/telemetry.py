@@ -114,6 +114,11 @@ class Metrics:
         self.commands = self._counter(
             "commands", "Commands that stand on their topics, repetitions included.", "channel", "mark"
         )
+        self.waiting = self._gauge(
+            "alerts_waiting",
+            "Alerts without budget so far, to be decided again later.",
+            "partition",
+        )
         self.send_seconds = self._histogram(
             "send_seconds", "Time until outputs were confirmed.", _FAST, "topic"
         )

@@ -161,6 +161,11 @@ def _compare_configs(
                 f"topic {name} has message.timestamp.type={stamped} instead of LogAppendTime: records whose "
                 "producer's clock runs more than ten minutes ahead are refused"
             )
+        if topic.least_retention_ms and 0 <= int(configs["retention.ms"]) < topic.least_retention_ms:
+            findings.problems.append(
+                f"topic {name} has retention.ms={configs['retention.ms']}, and what it holds is valid for up to "
+                f"{topic.least_retention_ms}: set {topic.retention_ms}"
+            )
         if int(configs["min.compaction.lag.ms"]) < topic.min_compaction_lag_ms:
             findings.problems.append(
                 f"topic {name} has min.compaction.lag.ms={configs['min.compaction.lag.ms']}, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
@@ -18,8 +18,10 @@ _DAY_MS: Final = 24 * _HOUR_MS
 #: Kafka's own word for "never deleted by age".
 FOREVER: Final = -1
 
-#: Commands stay longer than the longest of them is valid, so that a gateway that was down finds them.
+#: Commands stay longer than they are valid, so that a gateway that was down finds them: this is how long they
+#: are kept, and how long they may be valid.
 COMMAND_DAYS: Final = 30
+VALID_DAYS: Final = 16
 
 #: Commands that gateways carry out, and beside them those that nobody may carry out.
 LIVE_COMMANDS: Final = ("commands.coupon", "commands.email", "commands.sms", "commands.call")
@@ -47,6 +49,8 @@ class Topic:
     cleanup: Cleanup = "delete"
     #: Age at which records go; without meaning when compacted.
     retention_ms: int = FOREVER
+    #: Age before which they must not go.
+    least_retention_ms: int = 0
     #: A record younger than this is not compacted away: what recovery may still need in order (§7).
     min_compaction_lag_ms: int = 0
 
@@ -93,7 +97,10 @@ _CATALOGUE: Final = (
     Topic(name="scores", role="output", writer="scorer", cleanup="compact"),
     # Decisions are the data of every later estimate of effect: as long as the outcomes.
     _output("decisions", "dispatcher", 730),
-    *(_output(name, "dispatcher", COMMAND_DAYS) for name in (*LIVE_COMMANDS, *SHADOW_COMMANDS)),
+    *(
+        replace(_output(name, "dispatcher", COMMAND_DAYS), least_retention_ms=VALID_DAYS * _DAY_MS)
+        for name in (*LIVE_COMMANDS, *SHADOW_COMMANDS)
+    ),
     Topic(name="examples", role="output", writer="trainer", key="decision time", per_user=False),
     Topic(
         name="models",

@@ -252,6 +252,9 @@ class Worker:
         for partition in self.customers.values():
             if partition.ready.is_set():
                 partition.wake()
+        for ledger in self.ledgers.values():
+            if ledger.ready.is_set() and ledger.retry_due is not None:
+                ledger.wake()
 
     async def heartbeat(self, seconds: float = 1.0) -> None:
         """Let time pass where no events come; runs until cancelled."""

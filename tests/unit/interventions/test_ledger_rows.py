@@ -55,6 +55,29 @@ def test_a_row_that_ends_early_reads_as_one_of_an_older_version():
     assert decode_row(older, LedgerRow) == LedgerRow(stamp=42)
 
 
+def test_a_row_of_the_first_version_says_dry_run_where_its_entries_have_a_mark_now():
+    fields = msgspec.to_builtins(FULL, builtin_types=(bytes,))
+    decided, contacts, pending = fields[2], fields[3], fields[5]
+    decided[0][6], contacts[0][3], pending[0][5] = True, False, False
+    older = b"u\x01" + msgspec.msgpack.encode(fields[:6])
+
+    assert decode_row(older, LedgerRow) == FULL
+
+
+def test_the_books_of_an_older_partition_row_are_those_of_live_and_rehearsed_alerts():
+    book = [20_000, {20_000: [10, 4]}]
+    older = b"p\x01" + msgspec.msgpack.encode([4, 3, 99, book, [1, {}], 7])
+
+    row = decode_row(older, PartitionRow)
+
+    spent = DailyBudget(20_000, {20_000: DaySpend(10, 4)})
+    assert (row.book("live"), row.book("rehearsal"), row.book("shadow")) == (
+        spent,
+        DailyBudget(1),
+        DailyBudget(),
+    )
+
+
 def test_a_row_of_a_newer_version_is_refused_by_its_number():
     newer = encode_row(FULL)[:1] + bytes([VERSION + 1]) + encode_row(FULL)[2:]
 

@@ -37,6 +37,12 @@ class Customers:
         self.recovered.set()
         self.gone = False
         self.engine = SimpleNamespace(next_offset=0)
+        #: The last decision time whose alerts are all on their topic, and its end then.
+        self.announced: tuple[int, int] | None = None
+
+    @property
+    def ready(self) -> asyncio.Event:
+        return self.recovered
 
     async def whole(self) -> bool:
         await self.recovered.wait()
@@ -124,6 +130,28 @@ async def test_an_alert_becomes_a_decision_and_a_command_and_is_acknowledged_las
     assert metric(registry, "decisions_total", action="coupon", reason="") == 1
     assert metric(registry, "commands_total", channel="coupon", mark="live") == 1
     assert metric(registry, "ledger_rows", partition="0") == 1
+
+
+async def test_what_the_budget_has_nothing_left_for_is_decided_again_behind_later_alerts(
+    broker: FakeBroker, tmp_path: Path
+):
+    poor = {"mode": "live", "holdout_share": 0.0, "daily_budget": 50.0, "assume_consent": ["coupon"]}
+    desk = Desk(broker, tmp_path, interventions=poor)
+    buys = [event("purchase", user, day(0.5), value=400.0) for user in ("ada", "bob")]
+    Feed(desk.customers.core)(*buys)
+    await desk.partition.start()
+    await desk.settle(await desk.send(alert("ada"), alert("bob", 1)))
+    assert [command.user_id for command in desk.commands] == ["ada"]
+
+    desk.customers.announced = day(2), 3
+    assert desk.partition.retry_due is None, "an alert of that decision time is still to come"
+    await desk.settle(await desk.send(msgspec.structs.replace(alert("ada", 2), ts=day(2), status="resolved")))
+    assert desk.partition.retry_due is None, "its round has decided them again"
+
+    assert [command.user_id for command in desk.commands] == ["ada", "bob"]
+    assert desk.decisions[-1].retried_at == day(2)
+    assert metric(desk.context.metrics.registry, "alerts_waiting", partition="0") == 0
+    await desk.partition.give_up()
 
 
 async def test_an_alert_that_comes_again_is_decided_once(desk: Desk):

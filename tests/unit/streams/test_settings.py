@@ -6,14 +6,17 @@ import os
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from pydantic import ValidationError
 
 from deploy.kafka import Authority
 from features.layout import DAY_MS
+from interventions.policy import OFFERINGS, PolicyConfig
 from models.capacity import Capacity
 from models.episodes import Thresholds
-from streams.settings import SettingsError, load
+from streams.settings import Settings, SettingsError, load
+from streams.topics import VALID_DAYS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -343,3 +346,37 @@ def test_drift_and_audits_are_set_under_model(monkeypatch: pytest.MonkeyPatch):
     assert load(None).core().audit == ("age_band", "gender")
     assert (unset.every_days, unset.min_labels, unset.forgets_days) == (7, 5, 30)
     assert load(None, model={"drift_forgets_days": 0}).trainer().forgets_days == 0
+
+
+def test_a_command_that_its_topic_may_drop_before_it_expires_is_refused(monkeypatch: pytest.MonkeyPatch):
+    coupon, *others = OFFERINGS
+    lasting = msgspec.structs.replace(coupon, ttl_days=VALID_DAYS + 1)
+    monkeypatch.setattr(Settings, "policy", lambda _: PolicyConfig(offerings=(lasting, *others)))
+
+    with pytest.raises(SettingsError, match=r"coupon commands would be valid for up to 17 days"):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ({"timezone": "Mars/Olympus"}, "no time zone"),
+        ({"assume_consent": ["pigeon"]}, "assume_consent"),
+        ({"mode": "dry"}, "mode"),
+        ({"live_commands": True}, "live_commands"),
+    ],
+)
+def test_an_intervention_that_cannot_be_meant_is_refused(said: dict[str, Any], fault: str):
+    with pytest.raises(SettingsError, match=fault):
+        load(interventions=said)
+
+
+def test_nothing_is_sent_and_no_consent_assumed_unless_somebody_says_so():
+    settings = load()
+
+    assert settings.core().mode == settings.interventions.mode == "shadow"
+    assert settings.policy().assume_consent == ()
+    assert load(interventions={"assume_consent": ["onsite", "email"]}).policy().assume_consent == (
+        "coupon",
+        "email",
+    )

@@ -220,6 +220,16 @@ def test_a_ledger_without_its_partition_row_or_with_rows_of_a_newer_version_is_r
 # -- customers
 
 
+def test_of_one_write_the_alerts_of_those_most_at_risk_are_published_first():
+    target = core()
+    for number, (user, probability) in enumerate([("anna", 0.7), ("ben", 0.95), ("cleo", 0.8)]):
+        target.add_pending(user, b"%d" % number, probability)
+    state = CustomersState(target)
+    state.take()
+
+    assert [output.key for output in state.outputs()] == [b"ben", b"cleo", b"anna"]
+
+
 def customers_with_an_alert() -> CustomersState:
     target = core()
     Feed(target).buys(USER, 0.5)

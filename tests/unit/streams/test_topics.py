@@ -108,6 +108,8 @@ def test_topics_as_created_pass_the_check():
     [
         ("churnwatch-customers-changelog", "cleanup.policy", "compact,delete"),
         ("churnwatch-customers-changelog", "min.compaction.lag.ms", "0"),
+        # Valid commands would go before a gateway has read them.
+        ("commands.coupon", "retention.ms", "1209600000"),
         # Per-field profile changes would be lost.
         ("customers", "cleanup.policy", "compact"),
     ],
