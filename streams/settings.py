@@ -178,7 +178,7 @@ def _require_lasting_commands(policy: PolicyConfig) -> None:
         topic = CATALOGUE[command_topic(offering.channel, "live")]
         if (life := policy.longest_life_ms(offering)) > topic.least_retention_ms:
             raise ValueError(
-                f"interventions: {offering.channel} commands would be valid for up to {life / DAY_MS:g} days, "
+                f"interventions: {offering.channel} commands are valid for up to {life / DAY_MS:g} days, "
                 f"and {topic.name} is sure to keep them for {topic.least_retention_ms / DAY_MS:g}"
             )
 

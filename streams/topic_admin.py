@@ -163,7 +163,7 @@ def _compare_configs(
             )
         if topic.least_retention_ms and 0 <= int(configs["retention.ms"]) < topic.least_retention_ms:
             findings.problems.append(
-                f"topic {name} has retention.ms={configs['retention.ms']}, and what it holds is valid for up to "
+                f"topic {name} has retention.ms={configs['retention.ms']}, and its messages are valid for "
                 f"{topic.least_retention_ms}: set {topic.retention_ms}"
             )
         if int(configs["min.compaction.lag.ms"]) < topic.min_compaction_lag_ms:

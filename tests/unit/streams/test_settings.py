@@ -353,7 +353,7 @@ def test_a_command_that_its_topic_may_drop_before_it_expires_is_refused(monkeypa
     lasting = msgspec.structs.replace(coupon, ttl_days=VALID_DAYS + 1)
     monkeypatch.setattr(Settings, "policy", lambda _: PolicyConfig(offerings=(lasting, *others)))
 
-    with pytest.raises(SettingsError, match=r"coupon commands would be valid for up to 17 days"):
+    with pytest.raises(SettingsError, match=r"coupon commands are valid for up to 17 days"):
         load()
 
 
