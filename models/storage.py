@@ -213,6 +213,7 @@ class Storage:
         """
         self._stored_chunks, self._due = self._restorer.finish()
         self.mark_published(self.core.published_seq)
+        self.core.newest = int(self.core.table.rows["last_ts"].max())
         if (swept := settled_sweep(self.core)) is not None:
             self.core.swept_durably(swept)
             sweeping.evict(self.core, swept)

@@ -21,6 +21,8 @@ from streams.logs import logger
 from streams.membership import FencedError
 from streams.model_store import FrozenModels, ModelStore
 from streams.outputs import Publisher
+from streams.querying.desk import Desk
+from streams.querying.service import QueryService
 from streams.rights import WORKER
 from streams.sending import Sender, new_producer
 from streams.stopping import cancelled
@@ -136,11 +138,19 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
             await connected.wait()
             await context.models.follow(context.patience)
 
+        async def answer_queries() -> None:
+            await connected.wait()
+            desk = Desk(
+                worker.customers, worker.ledgers, lambda: context.models.current, settings.kafka.partitions
+            )
+            await QueryService(context, desk).follow()
+
         tasks = (
             follow_models(),
             worker.heartbeat(),
             keep_greeting(options),
             context.inputs.watch(),
+            answer_queries(),
         )
         for task in tasks:
             stack.push_async_callback(cancelled, _watched(task, worker))

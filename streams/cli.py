@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from streams import logs
+from streams.cli_customers import features, inspect
 from streams.cli_history import backtest, replay
 from streams.cli_models import models
 from streams.cli_report import report
@@ -17,7 +18,6 @@ from streams.cli_shared import PROBLEMS, run, settings_of, settings_on_kafka, se
 from streams.cli_tune import tune
 
 if TYPE_CHECKING:
-    from features.wording import Language
     from streams.sections import Kafka
 
 
@@ -46,7 +46,7 @@ def worker(file: Path | None, *, check: bool, model: Path | None, no_learning: b
     With kafka.instance_id a worker that stops keeps its partitions until kafka.session_timeout_seconds are
     over, so that a restart disturbs nobody. If it stopped for good, --leave with its settings removes it.
     """
-    settings = settings_on_kafka(file)
+    settings = settings_on_kafka(file, waiting=not (check or leave))
     logs.configure(settings.worker.log_level)
     if check:
         from streams.checking import check_worker  # noqa: PLC0415
@@ -150,35 +150,8 @@ main.add_command(replay)
 main.add_command(models)
 main.add_command(tune)
 main.add_command(report)
-
-
-@main.command()
-@settings_option
-@click.argument("user")
-@click.option(
-    "--language",
-    type=click.Choice(["en", "zh"]),
-    help="Tell the features in this language; default: the first of alerting.languages.",
-)
-def inspect(file: Path | None, user: str, language: Language | None) -> None:
-    """Show one customer: profile, features, risk, history of alerts and decisions."""
-    from rich.console import Console  # noqa: PLC0415
-
-    from streams.inspecting import inspect as show  # noqa: PLC0415
-
-    run(show(settings_on_kafka(file), user, Console(), language))
-
-
-@main.command()
-@settings_option
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write.")
-def features(file: Path | None, out: Path) -> None:
-    """Write the features and risk of every customer to a Parquet file."""
-    from rich.console import Console  # noqa: PLC0415
-
-    from streams.inspecting import write_features  # noqa: PLC0415
-
-    run(write_features(settings_on_kafka(file), out, Console()))
+main.add_command(inspect)
+main.add_command(features)
 
 
 @main.command()

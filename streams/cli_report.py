@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from streams.cli_recorded import backtest_settings, grid_options, log_options, source_of, test_from_option
-from streams.cli_shared import run, settings_of, settings_on_kafka, settings_option
+from streams.cli_shared import run, settings_of, settings_of_deployment, settings_option
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -67,7 +67,7 @@ def report(
             raise click.UsageError(
                 "--live has the log and the grid of the running system: leave the others out"
             )
-        figures = run(live_figures(settings_on_kafka(file), console))
+        figures = run(live_figures(settings_of_deployment(file), console))
     else:
         source = source_of(files, data, mappings)
         settings = backtest_settings(file, source, horizon, every, active_within, test_from)

@@ -48,16 +48,36 @@ def settings_of(file: Path | None, **overrides: Any) -> Settings:
         raise click.UsageError(str(error)) from error
 
 
-def settings_on_kafka(file: Path | None) -> Settings:
-    """The settings of a command that works on Kafka, which is greeted: what keeps it out is one line."""
+def settings_on_kafka(file: Path | None, *, waiting: bool = False) -> Settings:
+    """The settings of a command that works on Kafka, which is greeted: what keeps it out is one line.
+
+    With `waiting` it need not be there yet.
+    """
     settings = settings_of(file)
 
-    async def greeted() -> None:
+    async def greeted() -> bool:
         from streams.greeting import greet  # noqa: PLC0415
 
-        await greet(settings.kafka.client_options())
+        return await greet(settings.kafka.client_options())
 
-    run(greeted())
+    if not run(greeted()) and not waiting:
+        raise click.ClickException(
+            f"no broker answers at {settings.kafka.bootstrap_servers}: start it, or say where it is "
+            "(CHURNWATCH_KAFKA__BOOTSTRAP_SERVERS)"
+        )
+    return settings
+
+
+def settings_of_deployment(file: Path | None) -> Settings:
+    """The settings of a command that reads the state of a deployment, whose topics must be as they say."""
+    settings = settings_on_kafka(file)
+
+    async def checked() -> None:
+        from streams.topic_admin import require_partitions  # noqa: PLC0415
+
+        await require_partitions(settings.kafka.topics(), settings.kafka.client_options())
+
+    run(checked())
     return settings
 
 

@@ -33,8 +33,8 @@ class RefusedError(RuntimeError):
     """Client and broker do not agree about encryption or identity, and trying again will not help."""
 
 
-async def greet(options: ClientOptions) -> None:
-    """Connect to a bootstrap server, then to every broker that it names.
+async def greet(options: ClientOptions) -> bool:
+    """Connect to a bootstrap server, then to every broker that it names; False if no server answered.
 
     Raises RefusedError for what only other settings, certificates or users can mend. A broker that is merely
     not there, or does not answer, is left to the clients.
@@ -49,9 +49,10 @@ async def greet(options: ClientOptions) -> None:
             if brokers is not None:
                 others = brokers - {(host, port)}
                 await asyncio.gather(*(_meet(*other, options) for other in others))
-                return
+                return True
     if refused is not None:
         raise refused
+    return False
 
 
 async def keep_greeting(options: ClientOptions, seconds: float = 30.0) -> None:

@@ -29,8 +29,12 @@ class StuckError(RuntimeError):
 
 
 @asynccontextmanager
-async def reader(options: dict[str, Any], *tps: TopicPartition) -> AsyncIterator[AIOKafkaConsumer]:
+async def reader(
+    options: dict[str, Any], *tps: TopicPartition, fetch_wait_ms: int = 20
+) -> AsyncIterator[AIOKafkaConsumer]:
     """A plain consumer of these partitions; seek before reading.
+
+    A fetch waits `fetch_wait_ms` for the first record: longer costs less where nothing comes.
 
     Raises KafkaError: UnknownTopicOrPartitionError at once if a topic is not there.
     """
@@ -38,7 +42,7 @@ async def reader(options: dict[str, Any], *tps: TopicPartition) -> AsyncIterator
         **options,
         enable_auto_commit=False,
         auto_offset_reset="none",
-        fetch_max_wait_ms=20,
+        fetch_max_wait_ms=fetch_wait_ms,
         max_partition_fetch_bytes=8 << 20,
     )
     try:

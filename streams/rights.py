@@ -58,6 +58,10 @@ _OUTCOMES: Final = "outcomes"
 #: What a worker reads again: its state, and what one part of it tells another.
 _READ_AGAIN: Final = ("churn-alerts", "examples", "models", "customers-changelog", "ledger-changelog")
 
+#: Questions about customers, and what workers say to them: the business of nobody else.
+_QUERIES: Final = "queries"
+_ANSWERS: Final = "answers"
+
 #: What keeping topics takes, and looking into them.
 _KEEPING: Final[tuple[Operation, ...]] = (
     "Create",
@@ -80,9 +84,9 @@ ROLES: Final = (
         name="worker",
         who="`churnwatch worker`",
         topics={
-            **_each(INPUTS, "Read", "DescribeConfigs"),
+            **_each((*INPUTS, _QUERIES), "Read", "DescribeConfigs"),
             **_each(
-                (name for name in CATALOGUE if name not in {*INPUTS, *_READ_AGAIN}),
+                (name for name in CATALOGUE if name not in {*INPUTS, *_READ_AGAIN, _QUERIES}),
                 "Write",
                 "DescribeConfigs",
             ),
@@ -114,14 +118,20 @@ ROLES: Final = (
     ),
     Role(
         name="operator",
-        who="`churnwatch topics`, `models`, `inspect`, `features`, `report --live`; and dead letters",
+        who="`churnwatch topics`, `models`, `features`, `inspect --offline`, `report --live`; dead letters",
         topics={
             **_each(CATALOGUE, *_KEEPING),
+            **_each((_QUERIES, _ANSWERS), *(each for each in _KEEPING if each != "Read")),
             # Where an override of the trainer stands.
             "models": (*_KEEPING, "Write"),
         },
         group=("Describe", "Read", "Delete"),
         own_groups=True,
+    ),
+    Role(
+        name="inspector",
+        who="`churnwatch inspect`: asks workers about customers, and hears all answers",
+        topics={_QUERIES: ("Write",), _ANSWERS: ("Read",)},
     ),
     Role(
         name="monitoring",
@@ -133,3 +143,4 @@ ROLES: Final = (
 
 BY_NAME: Final[Mapping[str, Role]] = {role.name: role for role in ROLES}
 WORKER: Final = BY_NAME["worker"]
+INSPECTOR: Final = BY_NAME["inspector"]

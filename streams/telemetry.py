@@ -125,6 +125,13 @@ class Metrics:
         self.alert_delay = self._histogram(
             "alert_delay_seconds", "From reading a record to its alert being confirmed on its topic.", _FAST
         )
+        # -- answering
+        self.queries = self._counter("queries", "Queries by kind and what became of them.", "kind", "result")
+        self.query_seconds = self._histogram(
+            "query_seconds",
+            "Time to look an answer up, or to see that another worker has it.",
+            _FAST,
+        )
         # -- the process
         self.ready = self._gauge("ready", "1 when everything is recovered and assigned.")
         self.assigned = self._gauge("assigned_partitions", "Partitions of per-user topics this worker owns.")

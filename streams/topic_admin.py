@@ -112,6 +112,15 @@ async def require_topics(topics: Topics, client_options: ClientOptions) -> None:
         raise TopicsError(problems[0] + more)
 
 
+async def require_partitions(topics: Topics, client_options: ClientOptions) -> None:
+    """Raise `TopicsError` unless every topic is there with its partitions: reading others would hang."""
+    findings = Findings([], [])
+    async with _admin(client_options) as admin:
+        _compare_counts(topics, await _partition_counts(admin), findings)
+    if findings.problems:
+        raise TopicsError(findings.problems[0])
+
+
 async def _compare_rights(
     admin: AIOKafkaAdminClient, role: Role, topics: Topics, findings: Findings
 ) -> set[str]:
@@ -137,9 +146,8 @@ def _compare_counts(
         elif isinstance(found, str):
             findings.problems.append(f"topic {name} cannot be described: {found}")
         elif found != wanted:
-            findings.problems.append(
-                f"topic {name} has {found} partitions instead of {wanted}: recreate it, or set the count"
-            )
+            way_out = "recreate it" if wanted == 1 else f"recreate it, or set kafka.partitions to {found}"
+            findings.problems.append(f"topic {name} has {found} partitions instead of {wanted}: {way_out}")
 
 
 def _compare_configs(

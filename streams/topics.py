@@ -28,7 +28,9 @@ LIVE_COMMANDS: Final = ("commands.coupon", "commands.email", "commands.sms", "co
 SHADOW_COMMANDS: Final = tuple(f"{name}.shadow" for name in LIVE_COMMANDS)
 
 #: Topics that belong to one consumer group; their names carry the group.
-_OF_THE_GROUP: Final = frozenset({"customers-changelog", "ledger-changelog", "progress"})
+_OF_THE_GROUP: Final = frozenset(
+    {"customers-changelog", "ledger-changelog", "progress", "queries", "answers"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +53,10 @@ class Topic:
     retention_ms: int = FOREVER
     #: Age before which they must not go.
     least_retention_ms: int = 0
+    #: Age at which a segment is closed, so that it can go; Kafka's own default (a week) where that is None.
+    segment_ms: int | None = None
     #: A record younger than this is not compacted away: what recovery may still need in order (§7).
     min_compaction_lag_ms: int = 0
-
     #: Records bear the broker's clock, whatever their producer says: it bounds what they promise.
     stamped_by_broker: bool = False
 
@@ -61,7 +64,8 @@ class Topic:
         """Kafka topic settings that make it so."""
         stamped = {"message.timestamp.type": "LogAppendTime"} if self.stamped_by_broker else {}
         if self.cleanup == "delete":
-            return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms), **stamped}
+            segment = {} if self.segment_ms is None else {"segment.ms": str(self.segment_ms)}
+            return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms), **segment, **stamped}
         lag = {"min.compaction.lag.ms": str(self.min_compaction_lag_ms)}
         return {"cleanup.policy": "compact", **lag, **stamped}
 
@@ -83,6 +87,18 @@ def _changelog(name: str) -> Topic:
         key="kind and user_id",
         cleanup="compact",
         min_compaction_lag_ms=_HOUR_MS,
+    )
+
+
+def _passing(name: str, writer: str) -> Topic:
+    return Topic(
+        name=name,
+        role="internal",
+        writer=writer,
+        key="request id",
+        per_user=False,
+        retention_ms=_HOUR_MS,
+        segment_ms=_HOUR_MS,
     )
 
 
@@ -121,6 +137,9 @@ _CATALOGUE: Final = (
         per_user=False,
         cleanup="compact",
     ),
+    # Nobody waits longer than seconds for an answer, and it tells of a customer: gone within two hours.
+    _passing("queries", "inspectors"),
+    _passing("answers", "owner of the partition"),
 )
 
 #: Every topic by its logical name.

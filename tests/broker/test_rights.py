@@ -69,7 +69,7 @@ async def test_the_check_names_each_right_of_a_worker_that_is_taken_away(
         await eventually(problems, [told(right)])
         secured.grant("worker", [right])
         await eventually(problems, [])
-    assert len(each) == 24
+    assert len(each) == 26
 
 
 async def test_a_group_that_may_be_seen_and_not_used_is_told_apart(
@@ -101,15 +101,18 @@ async def test_each_role_can_do_its_work_with_its_rights_and_not_the_work_of_oth
     await process.start()
     await process.ready(90)
     replayed = await churnwatch(as_user(worker, "replayer"), "replay", str(history))
-    inspected = await churnwatch(as_user(worker, "operator"), "inspect", events[0].user_id)
+    inspected = await churnwatch(as_user(worker, "inspector"), "inspect", events[0].user_id)
+    recovered = await churnwatch(as_user(worker, "operator"), "inspect", events[0].user_id, "--offline")
     exported = await churnwatch(
         as_user(worker, "operator"), "features", "--out", str(tmp_path / "out.parquet")
     )
     not_mine = await churnwatch(as_user(worker, "shop"), "inspect", events[0].user_id)
 
-    assert [each.code for each in (made, replayed, inspected, exported)] == [0] * 4, inspected.said
+    did = (made, replayed, inspected, recovered, exported)
+    assert [each.code for each in did] == [0] * 5, [each.said for each in did]
     assert await process.stop() == 0
     assert not_mine.code == 1
+    assert f"lacks the right Write on topic {topics['queries']}" in not_mine.said
     await writes(as_user(worker, "shop"), topics["orders"])
     await writes(as_user(worker, "marketing"), topics["outcomes"])
     assert await reads(

@@ -41,10 +41,20 @@ def test_only_the_operator_changes_topics(operation: str):
 def test_nobody_outside_reads_state_or_what_a_worker_tells_itself():
     internal = {name for name, topic in CATALOGUE.items() if topic.role == "internal"}
 
-    readers = {role.name for role in ROLES if may(role, "Read") & (internal - {"progress"})}
+    apart = {"progress", "queries", "answers"}
+
+    readers = {role.name for role in ROLES if may(role, "Read") & (internal - apart)}
 
     assert readers == {"worker", "operator"}
     assert may(BY_NAME["shop"], "Read") == set()
+
+
+def test_only_an_inspector_asks_about_customers_and_hears_the_answers():
+    def who(operation: str, topic: str) -> list[str]:
+        return [role.name for role in ROLES if topic in may(role, operation)]
+
+    assert (who("Write", "queries"), who("Read", "queries")) == (["inspector"], ["worker"])
+    assert (who("Write", "answers"), who("Read", "answers")) == (["worker"], ["inspector"])
 
 
 def test_rights_carry_the_names_of_the_deployment():

@@ -63,8 +63,20 @@ def test_per_user_topics_are_partitioned_alike_and_the_others_not_at_all():
         "examples",
         "models",
         "churnwatch-progress",
+        "churnwatch-queries",
+        "churnwatch-answers",
     }
     assert set(counts.values()) == {1, 6}
+
+
+def test_questions_and_answers_about_customers_are_gone_within_hours_also_from_a_busy_topic():
+    """The segment that is written to is never deleted, so that it must not be written to for a week."""
+    for name in ("queries", "answers"):
+        assert CATALOGUE[name].configs() == {
+            "cleanup.policy": "delete",
+            "retention.ms": "3600000",
+            "segment.ms": "3600000",
+        }
 
 
 def test_changelogs_are_only_compacted_and_not_within_the_hour():

@@ -1,0 +1,77 @@
+"""What is told of one customer: risk only of who is judged, and the newest decisions."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from ledger_strategies import NOON, alert, policy, view
+
+from interventions.customer_report import CustomerReport, UnknownCustomerError, report
+from interventions.ledger import LedgerPartition
+from tests.building import Feed, constant_models, core, day, event
+
+MODELS = constant_models(0.97)
+
+
+def test_who_bought_too_long_ago_or_never_is_not_judged():
+    target = core()
+    feed = Feed(target)
+    feed.buys("anna", 0.5)
+    feed(event("view_item", "bert", day(0.5)))
+    feed.decide(day(1), MODELS)
+    feed.buys("cleo", 20)
+
+    risks = {user: report(target, None, MODELS, user).risk for user in ("anna", "bert", "cleo")}
+
+    assert [user for user, risk in risks.items() if risk is not None] == ["cleo"]
+
+
+def test_the_probability_of_now_stands_beside_what_the_last_decision_said():
+    target = core()
+    feed = Feed(target)
+    feed.buys("anna", 0.5)
+    feed.decide(day(1), MODELS)
+    feed.buys("anna", 1.5)
+
+    found = report(target, None, constant_models(0.2), "anna")
+
+    assert found.live
+    assert found.risk is not None
+    assert (found.risk.probability, found.risk.tier) == (pytest.approx(0.2), "none")
+    assert found.decided is not None
+    assert (found.decided.ts, found.decided.probability) == (day(1), 0.97)
+    assert found.episode is not None
+    assert (found.episode.since, found.episode.tier) == (day(1), "critical")
+
+
+def test_the_newest_decisions_outcomes_and_contacts_are_told_oldest_first():
+    ledger = LedgerPartition(policy(holdout_share=0.0), 10**12)
+    log = [(0, alert(tier="medium")), (1, alert(tier="high", status="escalated", ts=NOON + 1))]
+    decided = ledger.step(log, {"anna": view("anna")}).decided
+    ledger.outcome("anna", "c1", "delivered", NOON + 5)
+    target = core()
+    Feed(target).buys("anna", 0.5)
+
+    history = report(target, ledger, MODELS, "anna").history
+
+    assert [(each.ts, each.status, each.tier) for each in history.decisions] == [
+        (NOON, "opened", "medium"),
+        (NOON + 1, "escalated", "high"),
+    ]
+    assert [each.action for each in history.decisions] == [each.decision.action for each in decided]
+    assert [(each.ts, each.kind) for each in history.outcomes] == [(NOON + 5, "delivered")]
+    assert len(history.contacts) == sum(each.command is not None for each in decided) == 1
+
+
+def test_a_report_survives_its_way_in_json_with_what_is_missing():
+    target = core()
+    Feed(target).buys("anna", 0.5)
+    found = report(target, None, MODELS, "anna")
+
+    assert msgspec.json.decode(msgspec.json.encode(found), type=CustomerReport) == found
+    assert found.features["gap_mean"] is None
+
+
+def test_nothing_is_known_of_a_stranger():
+    with pytest.raises(UnknownCustomerError, match="nothing is known of customer 'anna'"):
+        report(core(), None, MODELS, "anna")
