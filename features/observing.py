@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 
+from features.clock import BEGINNING
 from features.columns import Columns, columns
 from features.decoding import EventDecoder, Headers, check_key
 from features.events import Tick, ts_ms
@@ -82,7 +83,8 @@ class Judged:
     """One poll of a topic partition, judged.
 
     `batch` holds its valid events, `late` (n,) which come too late, `replayed` (n,) which are a replay's;
-    `ticks` are in log order; `skipped` counts records that were processed before.
+    `ticks` are in log order; `skipped` counts records that were processed before. `reached` is how far event
+    time has come by its events, each of which says no more than the time of its record (epoch ms).
     """
 
     batch: Columns
@@ -91,6 +93,7 @@ class Judged:
     ticks: list[Tick] = field(default_factory=list)
     rejected: list[tuple[RecordLike, Rejected]] = field(default_factory=list)
     skipped: int = 0
+    reached: int = BEGINNING
 
 
 def judge(
@@ -148,12 +151,14 @@ def judge(
         stamps.append(stamp if stamp > 0 else _ANY_TIME)
         replayed.append(from_replay)
     batch = columns(decoder.topic, events, offsets)
-    promises = np.minimum(batch.times, np.array(stamps, np.int64)) - lateness_ms
-    bounds = _bounds(promises, places, [ts_ms(tick) for tick in ticks], clock)
+    times = np.minimum(batch.times, np.array(stamps, np.int64))
+    bounds = _bounds(times - lateness_ms, places, [ts_ms(tick) for tick in ticks], clock)
     if unseen:
         clock.offset = unseen[-1].offset
     skipped = len(records) - len(unseen)
-    return Judged(batch, batch.times < bounds, np.array(replayed, bool), ticks, rejected, skipped)
+    reached = int(times.max()) if len(times) else BEGINNING
+    late = batch.times < bounds
+    return Judged(batch, late, np.array(replayed, bool), ticks, rejected, skipped, reached)
 
 
 def _check_stamp(record: RecordLike, latest: int) -> None:

@@ -15,6 +15,7 @@ from models import known
 from models.alerts import Status, Tier
 from models.episodes import TIERS, tiers_by
 from models.judging import judge
+from models.marks import CODES, PUBLISHED_AS, Mark
 
 if TYPE_CHECKING:
     from features.table import Slots
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from models.core import PartitionCore
     from models.versions import ModelSet
 
+#: The mark of an open episode, by the code of the operation that opened it.
+_MARKS: Final = {CODES[operation]: mark for operation, mark in PUBLISHED_AS.items()}
 #: Contacts that are told, the newest ones.
 MAX_CONTACTS: Final = 8
 
@@ -40,8 +43,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     tier: Tier
     action: Action
     withheld: Withheld | None = None
-    #: Made from replayed history.
-    dry_run: bool = False
+    mark: Mark
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,21 +69,22 @@ class Issued(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
-    """The alert that is open, and the highest tier that it came to."""
+    """The alert that is open, the highest tier that it came to, and under which mark it was opened."""
 
     since: int
     tier: Tier
+    mark: Mark | None
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
     """The newest decisions about a customer and outcomes, oldest first.
 
-    `contacts` are (time, channel) of what was or is planned.
+    `contacts` are (time, channel, mark) of what was or is planned.
     """
 
     decisions: tuple[Decision, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
-    contacts: tuple[tuple[int, str], ...] = ()
+    contacts: tuple[tuple[int, str, Mark], ...] = ()
 
 
 class CustomerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,7 +182,9 @@ def _issued(core: PartitionCore, slot: int) -> Issued | None:
 def _episode(core: PartitionCore, slot: int) -> Episode | None:
     row = core.table.rows[slot]
     since = int(row["episode_start"])
-    return Episode(since=since, tier=TIERS[int(row["tier"])]) if since else None
+    if not since:
+        return None
+    return Episode(since=since, tier=TIERS[int(row["tier"])], mark=_MARKS.get(int(row["episode_mark"])))
 
 
 def _history(ledger: LedgerPartition | None, user: str) -> History:
@@ -194,11 +199,11 @@ def _history(ledger: LedgerPartition | None, user: str) -> History:
             tier=each.tier,
             action=each.action,
             withheld=each.withheld,
-            dry_run=each.dry_run,
+            mark=each.mark,
         )
         for each in row.decided
     )
-    contacts = sorted((each.at, each.channel) for each in row.contacts if each.command_id)
+    contacts = sorted((each.at, each.channel, each.mark) for each in row.contacts if each.command_id)
     return History(
         decisions=tuple(decisions),
         outcomes=tuple(Outcome(ts=o.ts, command_id=o.command_id, kind=o.kind) for o in row.outcomes),

@@ -104,7 +104,7 @@ class PartitionCore:
         #: The decision time up to which forks are no longer needed, because its sweep is durable.
         self.durable_swept = BEGINNING
         self.replaying = False
-        #: The newest event time read so far, of whichever topic.
+        #: How far event time has come by the events read so far, of whichever topic.
         self.newest = BEGINNING
         self.cohorts: dict[int, Cohort] = {}
         self.erased: dict[int, Erased] = {}
@@ -138,7 +138,7 @@ class PartitionCore:
             self.replaying = tick.replay and not tick.live
         if len(judged.batch):
             observed.newest = int(judged.batch.times.max())
-            self.newest = max(self.newest, observed.newest)
+            self.newest = max(self.newest, judged.reached)
             self._take(judged, observed)
         return observed
 

@@ -35,6 +35,12 @@ def reached(core: PartitionCore) -> int:
     return max(core.newest + 1, core.swept or 0, *(clock.bound for clock in core.clocks.values()), 0)
 
 
+def newest(core: PartitionCore) -> int:
+    """How far event time has come, from the stored state: nobody's clock counts beyond the partition's."""
+    latest = max(clock.bound for clock in core.clocks.values()) + core.config.lateness_ms
+    return min(int(core.table.rows["last_ts"].max()), latest)
+
+
 def now(core: PartitionCore, slots: Slots) -> NDArray[np.int64]:
     """As of when the records at live `slots` (n,) are to be read (epoch ms): they hold every event so far."""
     newest: NDArray[np.int64] = core.table.rows["last_ts"][slots]

@@ -14,7 +14,7 @@ import numpy as np
 
 from features import rowcodec
 from features.layout import gather, rolling
-from models import rows, sweeping
+from models import known, rows, sweeping
 from models.core import Overgrown
 from models.restoring import Restorer, settled_sweep
 from models.rows import PARTITION_KEY, PartitionRow, Row, Tail
@@ -213,7 +213,7 @@ class Storage:
         """
         self._stored_chunks, self._due = self._restorer.finish()
         self.mark_published(self.core.published_seq)
-        self.core.newest = int(self.core.table.rows["last_ts"].max())
+        self.core.newest = known.newest(self.core)
         if (swept := settled_sweep(self.core)) is not None:
             self.core.swept_durably(swept)
             sweeping.evict(self.core, swept)

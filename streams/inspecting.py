@@ -47,7 +47,7 @@ async def inspect(
         console.print(line, highlight=False, markup=False)
     console.print(_features(found, language or settings.alerting.languages[0]))
     console.print(_decisions(found))
-    planned = ", ".join(f"{channel} {moment(at)}" for at, channel in found.history.contacts)
+    planned = ", ".join(f"{channel} {moment(at)} ({mark})" for at, channel, mark in found.history.contacts)
     console.print(f"contacts: {planned or 'none'}", highlight=False)
 
 
@@ -85,7 +85,8 @@ def _head(found: CustomerReport) -> Iterator[str]:
         said = "not judged" if found.decided.probability is None else f"{found.decided.probability:.1%}"
         yield f"at the last decision time, {moment(found.decided.ts)}: {said}"
     if found.episode is not None:
-        yield f"alert open since {moment(found.episode.since)}, tier {found.episode.tier}"
+        mark = "" if found.episode.mark is None else f", mark {found.episode.mark}"
+        yield f"alert open since {moment(found.episode.since)}, tier {found.episode.tier}{mark}"
     yield "profile: " + (", ".join(f"{name} {_word(each)}" for name, each in found.profile.items()) or "none")
 
 
@@ -105,14 +106,13 @@ def _features(found: CustomerReport, language: Language) -> Table:
 
 def _decisions(found: CustomerReport) -> Table:
     table = Table(title="newest decisions", title_justify="left")
-    for column in ("when", "alert", "tier", "decision", "outcome"):
+    for column in ("when", "alert", "tier", "mark", "decision", "outcome"):
         table.add_column(column)
     for each in found.history.decisions:
         said = f"none: {each.withheld}" if each.withheld else each.action
-        rehearsed = " (from history)" if each.dry_run else ""
-        table.add_row(moment(each.ts), each.status, each.tier, said + rehearsed, "")
+        table.add_row(moment(each.ts), each.status, each.tier, each.mark, said, "")
     for outcome in found.history.outcomes:
-        table.add_row(moment(outcome.ts), "", "", "", outcome.kind)
+        table.add_row(moment(outcome.ts), "", "", "", "", outcome.kind)
     return table
 
 

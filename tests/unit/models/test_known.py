@@ -16,7 +16,7 @@ from features.returns import PRIOR
 from features.view import View
 from models import known
 from models.known import NotKeptError
-from tests.building import Feed, constant_models, core, day, event, tick
+from tests.building import Feed, constant_models, core, day, event, record, tick
 
 if TYPE_CHECKING:
     from models.core import PartitionCore
@@ -45,6 +45,16 @@ def test_now_is_the_same_for_everybody_up_to_which_events_were_read():
     feed.buys("bert", 2.5)
 
     assert known.now(target, target.table.live_slots()).tolist() == [day(2.5) + 1] * 2
+
+
+def test_a_clock_that_runs_ahead_moves_nobody_s_present_but_its_own():
+    target = core()
+    ahead = record(0, event("purchase", "anna", day(0.9)))._replace(timestamp=day(0.5))
+    target.observe("orders", [ahead, record(1, event("purchase", "bert", day(0.5)))])
+
+    anna, bert = known.now(target, target.table.live_slots()).tolist()
+
+    assert (anna, bert) == (day(0.9) + 1, day(0.5) + 1)
 
 
 def test_time_passes_where_nothing_happens():
