@@ -45,9 +45,9 @@ def test_the_probability_of_now_stands_beside_what_the_last_decision_said():
 
 
 def test_the_newest_decisions_outcomes_and_contacts_are_told_oldest_first():
-    ledger = LedgerPartition(policy(holdout_share=0.0), 10**12)
+    ledger = LedgerPartition(policy(holdout_share=0.0), 10**12, "live")
     log = [(0, alert(tier="medium")), (1, alert(tier="high", status="escalated", ts=NOON + 1))]
-    decided = ledger.step(log, {"anna": view("anna")}).decided
+    decided = ledger.step(log, {"anna": view("anna")}, NOON).decided
     ledger.outcome("anna", "c1", "delivered", NOON + 5)
     target = core()
     Feed(target).buys("anna", 0.5)
