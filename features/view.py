@@ -208,7 +208,7 @@ def _gap_deviation(*purchases: NDArray[np.int64]) -> Floats:
     return np.asarray(np.sqrt(gaps.sum(axis=0) / (n - 1)))
 
 
-def return_statistics(rows: NDArray[np.void], ts: int) -> tuple[Floats, Floats, Floats]:
+def return_statistics(rows: NDArray[np.void], ts: int | NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
     """(x, t_x, T) of BG/NBD per record: repeat purchase days, days first → last, days first → `ts`.
 
     Source: Fader, Hardie & Lee (2005), "Counting Your Customers the Easy Way". Records without a

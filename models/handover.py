@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.marks import CODES
+from models.marks import CODES, DROPPED
 
 if TYPE_CHECKING:
     from features.table import Slots
@@ -18,7 +18,8 @@ def end_foreign_episodes(core: PartitionCore, slots: Slots) -> int:
     alert under today's mark: what was rehearsed, or raised in shadow, was never acted upon.
     """
     rows = core.table.rows
-    foreign = (rows["episode_start"][slots] > 0) & (rows["episode_mark"][slots] != CODES[core.operation])
+    mark = rows["episode_mark"][slots]
+    foreign = (rows["episode_start"][slots] > 0) & (mark != CODES[core.operation]) & (mark != DROPPED)
     ended = slots[foreign]
     for name in ("episode_start", "episode_mark", "tier"):
         rows[name][ended] = 0

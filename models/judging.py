@@ -10,6 +10,7 @@ import numpy as np
 
 from features.catalogue import CHUNK, NAMES, raw_features, scale
 from features.view import View, rhythm
+from models.closings import open_time
 from models.versions import COLUMNS
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from features.returns import ReturnModel
     from models.versions import ModelSet
 
 #: Days of a rhythm beyond which it is cut: 180 years.
@@ -62,7 +62,7 @@ def judge(
 
     def one(chunk: slice) -> None:
         at = ts if isinstance(ts, int) else ts[chunk]
-        own = inputs_of(rows, slots[chunk], at, horizon_days, models.returns)
+        own = inputs_of(rows, slots[chunk], at, horizon_days, models)
         for column, p in enumerate(models.probabilities(own)):
             issued[chunk, column] = np.round(p, 6)
         inputs[chunk] = own
@@ -79,21 +79,24 @@ def inputs_of(
     slots: NDArray[np.intp],
     ts: int | NDArray[np.int64],
     horizon_days: int,
-    returns: ReturnModel,
+    models: ModelSet,
 ) -> NDArray[np.float32]:
-    """Model inputs (n, d) of the records at `slots`, of which there are not many more than CHUNK."""
-    view = View(rows, ts, horizon_days, returns, np.float32, slots)
+    """Model inputs (n, d) of the records at `slots`, of which there are not many more than CHUNK.
+
+    The clock stands still while the shop is closed.
+    """
+    at = open_time(rows["last_ts"][slots], ts, models.closed)
+    view = View(rows, at, horizon_days, models.returns, np.float32, slots)
     own = np.zeros((len(COLUMNS), len(view)), np.float32).T
     scale(raw_features(view, own[:, : len(NAMES)]))
     return own
 
 
-def rhythms(
-    rows: NDArray[np.void], slots: NDArray[np.intp], ts: int | NDArray[np.int64]
-) -> NDArray[np.uint16]:
-    """x, t_x and T of BG/NBD (n, 3) of the records at `slots`, in whole days."""
+def rhythms(rows: NDArray[np.void], slots: NDArray[np.intp], ts: int, models: ModelSet) -> NDArray[np.uint16]:
+    """x, t_x and T of BG/NBD (n, 3) of the records at `slots`, in whole days on which the shop was open."""
     first, last, days = (rows[name][slots] for name in ("first_purchase", "last_purchase", "order_days"))
-    return np.stack(rhythm(first, last, days, ts), axis=1).clip(0, _LONGEST).astype(np.uint16)
+    at = open_time(rows["last_ts"][slots], ts, models.closed)
+    return np.stack(rhythm(first, last, days, at), axis=1).clip(0, _LONGEST).astype(np.uint16)
 
 
 def chunks(n: int) -> Iterator[slice]:

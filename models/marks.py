@@ -47,6 +47,8 @@ PUBLISHED_AS: Final[Mapping[Operation, Mark]] = {
 
 #: How a customer's record stores the operation of an open episode. 0: a release that knew none opened it.
 CODES: Final[Mapping[Operation, int]] = {"live": 1, "shadow": 2, "rehearsal": 3, "off": 4}
+#: The same of an episode that never raised an alert, because an operator dropped it.
+DROPPED: Final = 5
 
 
 def operation(mode: Mode, *, replaying: bool) -> Operation:

@@ -53,10 +53,11 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def overridden(override: Override, newest: ModelSet, pinned: ModelSet | None) -> tuple[ModelSet, str]:
     """The models in force under `override`, and what of it cannot be followed; empty if all can.
 
-    `pinned` is the set of its number, if that is kept. What cannot be followed is left to the trainer: there
-    are always models in force.
+    `pinned` is the set of its number, if that is kept; what is known of the shop is the newest. What cannot
+    be followed is left to the trainer: there are always models in force.
     """
     models, unheeded = pinned or newest, []
+    models = msgspec.structs.replace(models, panel=newest.panel, closed=newest.closed, hold=newest.hold)
     if override.number is not None and pinned is None:
         unheeded.append(f"version {override.number} is not kept")
     if override.champion in models.contenders:

@@ -130,8 +130,7 @@ def draw(core: PartitionCore, ts: int, models: ModelSet) -> Panel:
     if not len(slots):
         return Panel.nobody(active)
     parts = [
-        inputs_of(rows, as_of[chunk], ts, core.config.horizon_days, models.returns)
-        for chunk in chunks(len(as_of))
+        inputs_of(rows, as_of[chunk], ts, core.config.horizon_days, models) for chunk in chunks(len(as_of))
     ]
     inside = rows["episode_start"][slots] > 0
-    return Panel(active, np.concatenate(parts), rhythms(rows, as_of, ts), inside)
+    return Panel(active, np.concatenate(parts), rhythms(rows, as_of, ts, models), inside)

@@ -14,6 +14,7 @@ import numpy as np
 import xxhash
 
 from features.returns import ReturnHistogram
+from models.closings import MEMORY_DAYS
 from models.cohorts import MILLION, Cohort, chunk_slices, read_chunk
 from models.drift import InputHistogram
 from models.panel import Panel, PanelForm
@@ -41,7 +42,8 @@ class Part:
     """What one partition knows at decision time `ts`.
 
     `inputs` are those of the cohort of the decision time before, to watch for drift; None if nobody was
-    active then. `panel` is a sample of those who are active now.
+    active then. `panel` is a sample of those who are active now, `buyers` how many customers bought on each
+    day of the step that ends here.
     """
 
     partition: int
@@ -50,6 +52,7 @@ class Part:
     histogram: ReturnHistogram
     inputs: InputHistogram | None = None
     panel: Panel = field(default_factory=Panel.nobody)
+    buyers: tuple[int, ...] = ()
 
     def messages(self) -> Iterator[bytes]:
         """The part as `examples` values, deterministic: a repeated part repeats its bytes."""
@@ -57,10 +60,11 @@ class Part:
         inputs = None if self.inputs is None else self.inputs.to_json()
         labelled = [chunk for matured in self.matured for chunk in _labelled(matured)]
         panel, active = list(self.panel.forms()), self.panel.active
-        content = msgspec.msgpack.encode((histogram, inputs, labelled, panel, active))
+        content = msgspec.msgpack.encode((histogram, inputs, labelled, panel, active, self.buyers))
         total = 1 + len(labelled) + len(panel)
         head = PartChunk(self.partition, self.ts, xxhash.xxh3_64_intdigest(content), 0, total)
-        yield pack(msgspec.structs.replace(head, histogram=histogram, inputs=inputs, active=active))
+        told = {"inputs": inputs, "active": active, "buyers": self.buyers}
+        yield pack(msgspec.structs.replace(head, histogram=histogram, **told))
         for number, chunk in enumerate(labelled, start=1):
             yield pack(msgspec.structs.replace(head, number=number, labelled=chunk))
         for number, form in enumerate(panel, start=1 + len(labelled)):
@@ -95,6 +99,7 @@ class PartChunk(msgspec.Struct):
     inputs: dict[str, Any] | None = None
     active: int = 0
     panel: PanelForm | None = None
+    buyers: tuple[int, ...] = ()
 
     def cohort(self) -> Cohort | None:
         """The piece of a cohort that it carries, if any; raises WireError."""
@@ -103,7 +108,9 @@ class PartChunk(msgspec.Struct):
     def hollow(self) -> PartChunk:
         """The same message without what it carries: its part is complete without that."""
         histogram: dict[str, list[Any]] | None = None if self.histogram is None else {"cells": [], "sums": []}
-        return msgspec.structs.replace(self, histogram=histogram, labelled=None, inputs=None, panel=None)
+        return msgspec.structs.replace(
+            self, histogram=histogram, labelled=None, inputs=None, panel=None, buyers=()
+        )
 
 
 def read_part_chunk(value: bytes) -> PartChunk:
@@ -133,6 +140,8 @@ def require_learnable(chunk: PartChunk, width: int) -> None:
         _require_inputs(chunk.inputs, width)
     if chunk.panel is not None:
         Panel.read(chunk.panel)
+    if min(chunk.buyers, default=0) < 0 or len(chunk.buyers) > MEMORY_DAYS:
+        raise WireError("days on which fewer than none bought, or too many days")
 
 
 def _read(read: Callable[[dict[str, Any]], T], kept: dict[str, Any], otherwise: str) -> T:
@@ -186,6 +195,7 @@ class PartAssembly:
             histogram=ReturnHistogram.from_json(head.histogram),
             inputs=None if head.inputs is None else InputHistogram.from_json(head.inputs),
             panel=Panel.merge([Panel.nobody(head.active), *panel]),
+            buyers=head.buyers,
         )
 
 

@@ -21,6 +21,7 @@ from features.speaking import facts
 from features.view import View
 from features.wording import LANGUAGES
 from models.alerts import Reason
+from models.closings import open_time
 from models.versions import COLUMNS
 
 if TYPE_CHECKING:
@@ -95,8 +96,11 @@ def customers(
 
     `signals` (n,): time of each customer's trigger event that speaks for itself, epoch ms, 0 = none.
     """
-    raw = raw_features(View(rows, ts, horizon_days, models.returns, slots=slots))
-    inputs = _inputs(raw)
+    raw = judged = raw_features(View(rows, ts, horizon_days, models.returns, slots=slots))
+    if models.closed:  # people go by the calendar, the model by the days on which the shop was open
+        at = open_time(rows["last_ts"][slots], ts, models.closed)
+        judged = raw_features(View(rows, at, horizon_days, models.returns, slots=slots))
+    inputs = _inputs(judged)
     forecasts = expit(models.scorers[models.champion].log_odds(inputs)).tolist()
     shop_gap = nan if models.rhythm is None else models.rhythm.usual_gap
     signals = np.zeros(len(slots), np.int64) if signals is None else signals

@@ -15,11 +15,15 @@ import numpy as np
 
 from features.layout import DAY_MS, gather
 from features.view import rhythm
+from models.closings import open_time
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from features.returns import ReturnHistogram
+    from models.closings import Run
 
 #: A horizon suits a shop if so many of its repeat customers usually order within it.
 _WITHIN: Final = 0.8
@@ -69,7 +73,7 @@ class ShopRhythm(msgspec.Struct, frozen=True):
 
 
 def overdue(
-    rows: NDArray[np.void], slots: NDArray[np.intp], ts: int, shop: ShopRhythm | None
+    rows: NDArray[np.void], slots: NDArray[np.intp], ts: int | NDArray[np.int64], shop: ShopRhythm | None
 ) -> NDArray[np.bool_]:
     """Who of the records at `slots` (n,), all with a purchase before `ts` (epoch ms), is late with the next.
 
@@ -92,13 +96,16 @@ def not_overdue(
     as_of: NDArray[np.intp],
     ts: int,
     shop: ShopRhythm | None,
+    closed: Sequence[Run] = (),
 ) -> NDArray[np.bool_]:
     """Who of the customers with records at `live` and, as of `ts`, at `as_of` (n,) is no case for an alert.
 
-    They are not late, and have not shown dissatisfaction since their last order either.
+    They are not late, days on which the shop was `closed` left out, and have not shown dissatisfaction since
+    their last order either.
     """
     dissatisfied = last_signal(rows, live, ts) >= rows["last_purchase"][as_of]
-    return ~(overdue(rows, as_of, ts, shop) | dissatisfied)
+    at = open_time(rows["last_ts"][as_of], ts, closed)
+    return ~(overdue(rows, as_of, at, shop) | dissatisfied)
 
 
 def last_signal(rows: NDArray[np.void], live: NDArray[np.intp], ts: int) -> NDArray[np.int64]:

@@ -14,12 +14,14 @@ from features.returns import ReturnHistogram
 from features.view import return_statistics
 from models.alerts import Alert, ModelRef, TierLevels, alert_id
 from models.answering import answer_held
+from models.closings import buyers_by_day, open_time
 from models.cohorts import MILLION, Cohort, churned, sample
 from models.drift import InputHistogram
-from models.episodes import TIERS, tiers_by
+from models.episodes import TIERS, Moves, tiers_by
 from models.episodes import judge as judge_episodes
 from models.groups import Groups
 from models.handover import end_foreign_episodes
+from models.holding import end_dropped, hold_back
 from models.judging import chunks, judge, rhythms
 from models.marks import CODES, PUBLISHED_AS
 from models.panel import active_at, draw
@@ -60,6 +62,8 @@ class Sweep:
     triggers: Counter[str] = field(default_factory=Counter)
     #: Episodes of another operation that ended without a word.
     handed_over: int = 0
+    #: Customers whom the guard kept from being alarmed, anew or more strongly.
+    held: int = 0
     #: Customers forgotten after a long silence.
     evicted: int = 0
 
@@ -77,8 +81,9 @@ def mature(core: PartitionCore, ts: int, models: ModelSet) -> Part:
     by_hash = np.argsort(core.table.rows["user_hash"][live], kind="stable")
     matured = tuple(_matured(core, core.cohorts[start], live[by_hash], as_of[by_hash]) for start in due)
     statistics = [
-        return_statistics(rows[rows["first_purchase"] > 0], ts)
+        return_statistics(bought, open_time(bought["last_ts"], ts, models.closed))
         for rows in (gather(core.table.rows, as_of[chunk]) for chunk in chunks(len(as_of)))
+        for bought in [rows[rows["first_purchase"] > 0]]
     ]
     x, t_x, age = (np.concatenate([each[i] for each in statistics] or [np.zeros(0)]) for i in range(3))
     core.matured = ts
@@ -91,6 +96,7 @@ def mature(core: PartitionCore, ts: int, models: ModelSet) -> Part:
         ReturnHistogram.from_arrays(x, t_x, age),
         inputs=None if last is None else InputHistogram.of(last.inputs),
         panel=draw(core, ts, models),
+        buyers=buyers_by_day(core.table.rows, as_of, ts, core.config.grid.every_days),
     )
 
 
@@ -157,7 +163,7 @@ def _keep_cohort(
             inputs=judgement.inputs[keep],
             issued=np.rint(judgement.issued[keep] * MILLION).astype(np.uint32),
             recency=((ts - rows["last_purchase"][as_of[keep]]) // DAY_MS).astype(np.uint16),
-            rhythm=rhythms(rows, as_of[keep], ts),
+            rhythm=rhythms(rows, as_of[keep], ts, models),
             groups=_groups(core, slots[keep]),
         )
         core.new_cohorts.add(ts)
@@ -177,22 +183,29 @@ def _episodes(
     core: PartitionCore, result: Sweep, as_of: Slots, last_purchase: NDArray[np.int64], models: ModelSet
 ) -> None:
     rows, slots, ts = core.table.rows, result.slots, result.ts
-    result.handed_over = end_foreign_episodes(core, slots)
+    # A rehearsal raises what it would have raised: nothing follows from it.
+    hold = None if core.replaying else models.hold
+    if hold is None:
+        result.handed_over = end_foreign_episodes(core, slots)
     since, tier = rows["episode_start"][slots], rows["tier"][slots]
     thresholds = core.thresholds(models)
     assert thresholds is not None, "there is enough data"
     moves = judge_episodes(thresholds, result.probabilities, since, tier, last_purchase)
+    moves = end_dropped(core, slots, moves)
     # A row may be durable although the sweep that changed it is not: what this decision time did stays done.
     undecided = rows["judged_at"][slots] < ts
     opened = moves.opened & undecided
     if core.config.only_overdue:
         above = np.flatnonzero(opened)
-        early = above[not_overdue(rows, slots[above], as_of[above], ts, models.rhythm)]
+        early = above[not_overdue(rows, slots[above], as_of[above], ts, models.rhythm, models.closed)]
         opened[early] = False
         result.withheld += Counter(not_overdue=len(early))
-    masks = (opened, moves.escalated & undecided, moves.resolved & undecided)
+    moves = Moves(opened, moves.escalated & undecided, moves.resolved & undecided)
+    if hold is not None:
+        result.held = int((moves.opened | moves.escalated).sum())
+        moves = hold_back(core, slots, ts, moves, hold)
     statuses: tuple[Status, ...] = ("opened", "escalated", "resolved")
-    for status, mask in zip(statuses, masks, strict=True):
+    for status, mask in zip(statuses, (moves.opened, moves.escalated, moves.resolved), strict=True):
         chosen = np.flatnonzero(mask)
         if not len(chosen):
             continue

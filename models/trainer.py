@@ -14,12 +14,11 @@ from features.layout import DAY_MS
 from features.returns import PRIOR, ReturnHistogram, ReturnModel, fit
 from models import record
 from models.calibration import Calibrator
-from models.capacity import RecentLevels
 from models.contenders import new_learner
-from models.episodes import Thresholds
 from models.examples import by_decision_time, examples
 from models.leading import Lead, Leads
 from models.learners import StateMismatchError
+from models.outlook import Outlook
 from models.overrides import Promotion
 from models.panel import Panel
 from models.parts import read_part_chunk, require_learnable
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.drift import Drift
+    from models.episodes import Thresholds
     from models.learners import Learner
     from models.parts import Matured, Part, PartChunk
     from models.scorers import Scorer
@@ -74,11 +74,8 @@ class Trainer:
         self.watches = Watches(config.horizon_days, config.every_days, config.min_labels)
         #: Learners that could not be restored, by how many labels others had learned before them.
         self.cold: dict[str, int] = {}
-        #: By contender, how probabilities were spread over the shop at the last decision times.
-        self.levels = {name: RecentLevels() for name in config.names}
-        #: As in `ModelSet`.
-        self.tiers: dict[str, Thresholds] = {}
-        self.panel = 1.0
+        #: What is known of the shop as a whole.
+        self.outlook = Outlook(config)
         self._leads = Leads()
         self._waiting = WaitingParts(config.partitions)
 
@@ -135,11 +132,15 @@ class Trainer:
         which only a `restore` makes this trainer whole.
         """
         parts = self._waiting.whole(ts)
-        histogram = ReturnHistogram.merge(part.histogram for part in parts)
-        self.returns = fit(histogram, self.returns)
-        self.rhythm = ShopRhythm.of(histogram, self.config.horizon_days) or self.rhythm
+        self.outlook.see_trade(ts, parts)
+        if not self.outlook.surprised:
+            histogram = ReturnHistogram.merge(part.histogram for part in parts)
+            self.returns = fit(histogram, self.returns)
+            self.rhythm = ShopRhythm.of(histogram, self.config.horizon_days) or self.rhythm
         self.watches.turn()
         for decision_time, group in by_decision_time(each for part in parts for each in part.matured):
+            if not self.outlook.is_learnable(decision_time, sum(len(each.cohort) for each in group)):
+                continue
             self._judge(decision_time, group)
             yield from self._learn(*examples(group, self.returns, self.config.horizon_days))
         inputs = [part.inputs for part in parts if part.inputs is not None]
@@ -148,26 +149,20 @@ class Trainer:
         self._forget(passed + self.config.forgets_days * self.watches.loss_rose)
         self.as_of, self.number = ts, self.number + 1
         self._promote()
-        self._look_ahead(Panel.merge(part.panel for part in parts), passed)
+        self._look_ahead(ts, passed, parts)
         self._waiting.drop(ts)
 
-    def _look_ahead(self, panel: Panel, days: float) -> None:
-        """Place the tiers by what the new version says of the shop, `days` after the decision time before."""
-        self.panel = panel.share
-        if not len(panel) or self.config.thresholds is not None:
-            return
+    def _look_ahead(self, ts: int, days: float, parts: Sequence[Part]) -> None:
         try:
-            issued = panel.probabilities(self.models(), self.config.horizon_days)
+            models = self.models()
         except NonFiniteError:
             return  # this version is not published
-        for name, probabilities in issued.items():
-            self.levels[name].see(probabilities, days)
-            self.tiers[name] = self.levels[name].thresholds(self.config.capacity)
+        self.outlook.look(ts, days, Panel.merge(part.panel for part in parts), models)
 
     @property
     def thresholds(self) -> Thresholds | None:
         """Where the champion's risk tiers begin, fixed or by the capacity; None before anybody was active."""
-        return self.config.thresholds or self.tiers.get(self.champion)
+        return self.outlook.thresholds(self.champion)
 
     def _learn(self, inputs: NDArray[np.float32], churned: NDArray[np.bool_]) -> Iterator[int]:
         for start in range(0, len(inputs), SLICE):
@@ -222,8 +217,10 @@ class Trainer:
             scorers=self._scorers(),
             returns=self.returns,
             promoted=self.promotions[-1] if self.promotions else None,
-            tiers=dict(self.tiers),
-            panel=self.panel,
+            tiers=dict(self.outlook.tiers),
+            panel=self.outlook.panel,
+            closed=self.outlook.closed,
+            hold=self.outlook.hold,
             rhythm=self.rhythm,
         )
 
@@ -257,8 +254,7 @@ class Trainer:
         self.returns, self.as_of, self.number = models.returns, models.as_of, models.number
         self.labels, self.rhythm = models.labels, models.rhythm
         self.promotions = [] if models.promoted is None else [models.promoted]
-        self.tiers = {name: models.tiers[name] for name in self.config.names if name in models.tiers}
-        self.panel = models.panel
+        self.outlook.follow(models)
         if self.config.champion == AUTO and models.champion in self.config.names:
             self.champion = models.champion
 
@@ -287,9 +283,7 @@ class Trainer:
                     for name, by_value in self.groups.items()
                 },
                 watches=self.watches.state(),
-                levels={name: levels.state() for name, levels in self.levels.items()},
-                tiers=self.tiers,
-                panel=self.panel,
+                outlook=self.outlook.state(),
                 rhythm=self.rhythm,
             )
         )
@@ -319,9 +313,8 @@ class Trainer:
             for name, by_value in kept.groups.items()
         }
         self.watches.restore(kept.watches)
-        for name, state in kept.levels.items():
-            self.levels[name].restore(state)
-        self.tiers, self.panel = kept.tiers, kept.panel
+        if kept.outlook:  # older releases had none
+            self.outlook.restore(kept.outlook)
 
 
 class _Snapshot(msgspec.Struct):
@@ -341,7 +334,5 @@ class _Snapshot(msgspec.Struct):
     quality: list[CohortQuality]
     groups: dict[str, dict[str, dict[str, list[int]]]]
     watches: bytes
-    levels: dict[str, bytes] = {}
-    tiers: dict[str, Thresholds] = {}
-    panel: float = 1.0
+    outlook: bytes = b""
     rhythm: ShopRhythm | None = None

@@ -34,7 +34,8 @@ class TrainerConfig:
     `every_days` between decision times the scale of drift. Inputs are watched once `min_labels` are learned.
     When the loss drifted, learners forget as if `drift_forgets_days` more had passed, by default a horizon.
     `evaluate_from` (epoch ms) starts a second record of metrics, for comparing with others' test halves.
-    `capacity` says where the risk tiers begin, unless fixed `thresholds` do.
+    `capacity` says where the risk tiers begin, unless fixed `thresholds` do. `closed_days` (days since the
+    epoch) are known days on which nobody could buy.
     `settings` are those of learners that are not to be as they are by default: {name: {argument: value}}.
     Raises ValueError for a contender that does not exist or a champion that does not contend.
     """
@@ -52,6 +53,7 @@ class TrainerConfig:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     capacity: Capacity = field(default_factory=Capacity)
     thresholds: Thresholds | None = None
+    closed_days: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         require_contenders(self.contenders)

@@ -147,6 +147,8 @@ class VersionReader:
             promoted=chosen.promoted,
             tiers=chosen.tiers,
             panel=chosen.panel,
+            closed=chosen.closed,
+            hold=chosen.hold,
         )
 
 

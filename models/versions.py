@@ -15,7 +15,9 @@ from scipy.special import expit
 
 from features.catalogue import NAMES, OFFSET
 from features.returns import PRIOR, ReturnModel
+from models.closings import Run
 from models.episodes import Thresholds
+from models.guard import Hold
 from models.overrides import Promotion
 from models.rhythm import ShopRhythm
 from models.scorers import LinearScorer, PoolScorer, Scorer
@@ -54,7 +56,7 @@ class VersionRecord(msgspec.Struct, kw_only=True):
 class ChampionRecord(msgspec.Struct, kw_only=True):
     """Which versions belong together as of a decision time, and who of them raises alerts.
 
-    `promoted` is the last promotion by then, if there was one; `tiers`, `panel`, `rhythm` as in `ModelSet`.
+    `promoted` is the last promotion by then, if there was one; `tiers` to `hold` as in `ModelSet`.
     Raises ValueError when the champion does not contend.
     """
 
@@ -68,6 +70,8 @@ class ChampionRecord(msgspec.Struct, kw_only=True):
     tiers: dict[str, Thresholds] = {}
     panel: float = 1.0
     rhythm: ShopRhythm | None = None
+    closed: tuple[Run, ...] = ()
+    hold: Hold | None = None
 
     def __post_init__(self) -> None:
         if self.champion not in self.contenders:
@@ -95,6 +99,10 @@ class ModelSet(msgspec.Struct, frozen=True, kw_only=True):
     panel: float = 1.0
     #: How often customers of the shop order, over all partitions; None while nobody came a second time.
     rhythm: ShopRhythm | None = None
+    #: When the shop was closed, or will be, as far as is known: silence then is no evidence.
+    closed: tuple[Run, ...] = ()
+    #: Why nobody new is alarmed, while the last step is not believable.
+    hold: Hold | None = None
 
     def __post_init__(self) -> None:
         if self.champion not in self.scorers:
@@ -180,6 +188,8 @@ def records(models: ModelSet, states: dict[str, bytes]) -> Iterator[tuple[bytes,
             tiers=models.tiers,
             panel=models.panel,
             rhythm=models.rhythm,
+            closed=models.closed,
+            hold=models.hold,
         )
     )
     yield champion_key(models.number), champion

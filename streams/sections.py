@@ -132,6 +132,28 @@ class Model(_Part):
     #: under pseudonyms.
     audit: tuple[str, ...] = ()
     keep_versions: int = Field(default=20, ge=1)
+    #: Days on which nobody can buy: dates, and ranges "first/last", past and to come.
+    closed_days: tuple[str, ...] = ()
+
+    @field_validator("closed_days")
+    @classmethod
+    def _are_days(cls, said: tuple[str, ...]) -> tuple[str, ...]:
+        for each in said:
+            _days(each)
+        return said
+
+    def closed(self) -> frozenset[int]:
+        """The closed days, in days since the epoch."""
+        return frozenset(day for each in self.closed_days for day in _days(each))
+
+
+def _days(said: str) -> range:
+    """The days of a date or of a range of dates, since the epoch; raises ValueError for anything else."""
+    first, _, last = said.partition("/")
+    start, end = date.fromisoformat(first), date.fromisoformat(last or first)
+    if end < start:
+        raise ValueError(f"the range of closed days {said} ends before it begins")
+    return range((start - date(1970, 1, 1)).days, (end - date(1970, 1, 1)).days + 1)
 
 
 class Alerting(_Part):

@@ -125,6 +125,7 @@ class Settings(BaseSettings):
             settings=self.model.learners.said(),
             capacity=self.alerting.capacity,
             thresholds=self.alerting.thresholds(),
+            closed_days=self.model.closed(),
         )
 
     def policy(self) -> PolicyConfig:

@@ -222,6 +222,21 @@ def test_a_capacity_and_fixed_thresholds_exclude_each_other(file: Path):
     assert "a capacity holds shares that rise" in line
 
 
+def test_closed_days_are_dates_and_ranges_of_dates(file: Path):
+    file.write_text('[model]\nclosed_days = ["1970-01-03", "1970-02-01/1970-02-03"]')
+    assert load(file).trainer().closed_days == {2, 31, 32, 33}
+    assert load(None).trainer().closed_days == frozenset()
+
+
+@pytest.mark.parametrize(
+    "said", ["christmas", "2026-12-24/2026-12-20", "2026-13-01", "2026-12-24/2026-12-26/x"]
+)
+def test_what_is_no_closed_day_is_said_in_one_line(file: Path, said: str):
+    file.write_text(f'[model]\nclosed_days = ["{said}"]')
+    (line,) = faults(file)
+    assert line.startswith("model.closed_days: ")
+
+
 def test_by_default_an_alert_may_be_one_grid_step_and_the_lateness_old():
     settings = load(None, model={"every_days": 7, "allowed_lateness_hours": 12})
     assert settings.act_within_ms == 7 * DAY_MS + DAY_MS // 2
