@@ -49,7 +49,8 @@ class ThemeWeight:
 def importance(scorer: Scorer, inputs: NDArray[np.float32]) -> tuple[ThemeWeight, ...]:
     """The themes that `scorer` goes by over `inputs` float32[n, d], heaviest first; none without rows.
 
-    Only features of the catalogue count: what was done to a customer is no trait of theirs.
+    Only features of the catalogue count: neither what was done to a customer nor the time of year is a trait
+    of theirs.
     """
     if not len(inputs):
         return ()

@@ -11,7 +11,7 @@ import numpy as np
 from features.catalogue import CHUNK, NAMES, raw_features, scale
 from features.view import View, rhythm
 from models.closings import open_time
-from models.versions import COLUMNS
+from models.versions import COLUMNS, SEASON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,6 +89,7 @@ def inputs_of(
     view = View(rows, at, horizon_days, models.returns, np.float32, slots)
     own = np.zeros((len(COLUMNS), len(view)), np.float32).T
     scale(raw_features(view, own[:, : len(NAMES)]))
+    own[:, COLUMNS.index(SEASON)] = models.seasons.effect(ts)
     return own
 
 

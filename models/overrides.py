@@ -57,7 +57,8 @@ def overridden(override: Override, newest: ModelSet, pinned: ModelSet | None) ->
     be followed is left to the trainer: there are always models in force.
     """
     models, unheeded = pinned or newest, []
-    models = msgspec.structs.replace(models, panel=newest.panel, closed=newest.closed, hold=newest.hold)
+    known = {"panel": newest.panel, "closed": newest.closed, "hold": newest.hold, "seasons": newest.seasons}
+    models = msgspec.structs.replace(models, **known)
     if override.number is not None and pinned is None:
         unheeded.append(f"version {override.number} is not kept")
     if override.champion in models.contenders:

@@ -19,7 +19,7 @@ from features.catalogue import OFFSET
 from features.layout import DAY_MS
 from models.cohorts import chunk_slices
 from models.judging import chunks, inputs_of, rhythms
-from models.versions import COLUMNS
+from models.versions import COLUMNS, SEASON
 from models.wire import WireError
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class Panel:
         inputs = self.inputs.copy()
         x, t_x, age = self.rhythm.T
         inputs[:, COLUMNS.index(OFFSET)] = models.returns.no_purchase_logit(x, t_x, age, horizon_days)
+        inputs[:, COLUMNS.index(SEASON)] = models.seasons.effect(models.as_of)
         issued = (np.round(p, 6) for p in models.probabilities(inputs))
         return dict(zip(models.contenders, issued, strict=True))
 

@@ -22,7 +22,7 @@ from features.view import View
 from features.wording import LANGUAGES
 from models.alerts import Reason
 from models.closings import open_time
-from models.versions import COLUMNS
+from models.versions import COLUMNS, SEASON
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,9 +67,9 @@ class Customer(NamedTuple):
         return added
 
 
-def shares(raw: NDArray[np.floating], models: ModelSet) -> NDArray[np.float64]:
+def shares(raw: NDArray[np.floating], ts: int | NDArray[np.int64], models: ModelSet) -> NDArray[np.float64]:
     """Each feature's exact share (n, d) in the champion's log-odds, untreated, to a millionth."""
-    return _shares(_inputs(raw), models)
+    return _shares(_inputs(raw, ts, models), models)
 
 
 def _shares(inputs: NDArray[np.float32], models: ModelSet) -> NDArray[np.float64]:
@@ -78,9 +78,10 @@ def _shares(inputs: NDArray[np.float32], models: ModelSet) -> NDArray[np.float64
     return np.round(found, 6)
 
 
-def _inputs(raw: NDArray[np.floating]) -> NDArray[np.float32]:
+def _inputs(raw: NDArray[np.floating], ts: int | NDArray[np.int64], models: ModelSet) -> NDArray[np.float32]:
     inputs = np.zeros((len(raw), len(COLUMNS)), np.float32)
     inputs[:, : len(NAMES)] = model_inputs(raw)
+    inputs[:, COLUMNS.index(SEASON)] = models.seasons.effect(ts)
     return inputs
 
 
@@ -100,7 +101,7 @@ def customers(
     if models.closed:  # people go by the calendar, the model by the days on which the shop was open
         at = open_time(rows["last_ts"][slots], ts, models.closed)
         judged = raw_features(View(rows, at, horizon_days, models.returns, slots=slots))
-    inputs = _inputs(judged)
+    inputs = _inputs(judged, ts, models)
     forecasts = expit(models.scorers[models.champion].log_odds(inputs)).tolist()
     shop_gap = nan if models.rhythm is None else models.rhythm.usual_gap
     signals = np.zeros(len(slots), np.int64) if signals is None else signals

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from features.catalogue import OFFSET
 from features.layout import DAY_MS
 from features.returns import PRIOR, ReturnHistogram, ReturnModel, fit
 from models import record
@@ -27,6 +28,7 @@ from models.progressive import ScoreCounts
 from models.record import CHAMPION, CohortQuality, Record
 from models.rhythm import ShopRhythm
 from models.scorers import NonFiniteError
+from models.seasons import Seasons, level
 from models.trainer_config import AUTO, TrainerConfig
 from models.versions import COLUMNS, ModelSet
 from models.waiting import WaitingParts
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from models.parts import Matured, Part, PartChunk
     from models.scorers import Scorer
 
+_OFFSET: Final = COLUMNS.index(OFFSET)
 #: Labels learned between two looks at the event loop: a few milliseconds.
 SLICE: Final = 256
 
@@ -58,6 +61,7 @@ class Trainer:
         self.returns: ReturnModel = PRIOR
         #: How often the customers of all partitions order.
         self.rhythm: ShopRhythm | None = None
+        self.seasons = Seasons()
         self.as_of: int | None = None
         self.number = 0
         self.labels = 0
@@ -142,9 +146,11 @@ class Trainer:
             if not self.outlook.is_learnable(decision_time, sum(len(each.cohort) for each in group)):
                 continue
             self._judge(decision_time, group)
-            yield from self._learn(*examples(group, self.returns, self.config.horizon_days))
-        inputs = [part.inputs for part in parts if part.inputs is not None]
-        self.watches.see_inputs(ts, inputs, self.labels)
+            inputs, churned = examples(group, self.returns, self.config.horizon_days)
+            self.seasons = self.seasons.seen(decision_time, level(inputs[:, _OFFSET], churned))
+            yield from self._learn(inputs, churned)
+        histograms = [part.inputs for part in parts if part.inputs is not None]
+        self.watches.see_inputs(ts, histograms, self.labels)
         passed = 0 if self.as_of is None else (ts - self.as_of) / DAY_MS
         self._forget(passed + self.config.forgets_days * self.watches.loss_rose)
         self.as_of, self.number = ts, self.number + 1
@@ -222,6 +228,7 @@ class Trainer:
             closed=self.outlook.closed,
             hold=self.outlook.hold,
             rhythm=self.rhythm,
+            seasons=self.seasons,
         )
 
     def _scorers(self) -> dict[str, Scorer]:
@@ -252,7 +259,7 @@ class Trainer:
             self.calibrator.restore(states[Calibrator.name])
         self.cold = {name: models.labels for name in self.learners if name not in states}
         self.returns, self.as_of, self.number = models.returns, models.as_of, models.number
-        self.labels, self.rhythm = models.labels, models.rhythm
+        self.labels, self.rhythm, self.seasons = models.labels, models.rhythm, models.seasons
         self.promotions = [] if models.promoted is None else [models.promoted]
         self.outlook.follow(models)
         if self.config.champion == AUTO and models.champion in self.config.names:
@@ -285,6 +292,7 @@ class Trainer:
                 watches=self.watches.state(),
                 outlook=self.outlook.state(),
                 rhythm=self.rhythm,
+                seasons=self.seasons,
             )
         )
 
@@ -304,6 +312,7 @@ class Trainer:
         self.calibrator.restore(kept.calibrator)
         self.returns, self.as_of, self.number = kept.returns, kept.as_of, kept.number
         self.labels, self.cold, self.rhythm = kept.total, kept.cold, kept.rhythm
+        self.seasons = kept.seasons
         if self.config.champion == AUTO:
             self.champion, self._leads, self.promotions = kept.champion, Leads(kept.leads), kept.promotions
         self.record, self.record_from = (Record.from_json(each) for each in kept.records)
@@ -336,3 +345,4 @@ class _Snapshot(msgspec.Struct):
     watches: bytes
     outlook: bytes = b""
     rhythm: ShopRhythm | None = None
+    seasons: Seasons = Seasons()

@@ -149,6 +149,7 @@ class VersionReader:
             panel=chosen.panel,
             closed=chosen.closed,
             hold=chosen.hold,
+            seasons=chosen.seasons,
         )
 
 

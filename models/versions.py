@@ -21,6 +21,7 @@ from models.guard import Hold
 from models.overrides import Promotion
 from models.rhythm import ShopRhythm
 from models.scorers import LinearScorer, PoolScorer, Scorer
+from models.seasons import Seasons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +29,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: Column of the model inputs behind the catalogue: 1 where a command really reached the customer.
+#: Columns of the model inputs behind the catalogue: what the time of year did to the shop (`models.seasons`),
+#: and 1 where a command really reached the customer.
+SEASON: Final = "season"
 TREATED: Final = "treated"
 #: All columns a learner sees, in order.
-COLUMNS: Final = (*NAMES, TREATED)
+COLUMNS: Final = (*NAMES, SEASON, TREATED)
+#: What is the same for all customers of a decision time.
+SHOP_WIDE: Final = frozenset({SEASON})
 CHAMPION_KEY: Final = b"champion"
 
 
@@ -56,7 +61,7 @@ class VersionRecord(msgspec.Struct, kw_only=True):
 class ChampionRecord(msgspec.Struct, kw_only=True):
     """Which versions belong together as of a decision time, and who of them raises alerts.
 
-    `promoted` is the last promotion by then, if there was one; `tiers` to `hold` as in `ModelSet`.
+    `promoted` is the last promotion by then, if there was one; `tiers` to `seasons` as in `ModelSet`.
     Raises ValueError when the champion does not contend.
     """
 
@@ -72,6 +77,7 @@ class ChampionRecord(msgspec.Struct, kw_only=True):
     rhythm: ShopRhythm | None = None
     closed: tuple[Run, ...] = ()
     hold: Hold | None = None
+    seasons: Seasons = Seasons()
 
     def __post_init__(self) -> None:
         if self.champion not in self.contenders:
@@ -103,6 +109,8 @@ class ModelSet(msgspec.Struct, frozen=True, kw_only=True):
     closed: tuple[Run, ...] = ()
     #: Why nobody new is alarmed, while the last step is not believable.
     hold: Hold | None = None
+    #: What the time of year did to the shop.
+    seasons: Seasons = Seasons()
 
     def __post_init__(self) -> None:
         if self.champion not in self.scorers:
@@ -190,6 +198,7 @@ def records(models: ModelSet, states: dict[str, bytes]) -> Iterator[tuple[bytes,
             rhythm=models.rhythm,
             closed=models.closed,
             hold=models.hold,
+            seasons=models.seasons,
         )
     )
     yield champion_key(models.number), champion

@@ -16,7 +16,7 @@ from benchmarks.engines import ROOT
 from benchmarks.quality import costs, live
 from benchmarks.quality.baselines import BaseRate, BgNbd, RecencyRule, RiverDefault
 from benchmarks.quality.batch import weekly_lightgbm, weekly_logistic
-from benchmarks.quality.cases import Case, epoch_ms, known
+from benchmarks.quality.cases import Case, epoch_ms, known, simulated
 from benchmarks.quality.cohorts import collect
 from benchmarks.quality.comparison import Comparison, half, losses, said_by_us
 from benchmarks.quality.pareto import ParetoNbd
@@ -55,7 +55,7 @@ _KNOWN: Final = tuple(known(Path()))
     type=click.DateTime(["%Y-%m-%d"]),
     help="First day of the test; the middle if not said.",
 )
-@click.option("--only", default=",".join(_KNOWN), help="Without FILES: the public logs to judge.")
+@click.option("--only", default=",".join(_KNOWN), help="Without FILES: the logs to judge, by name.")
 @click.option(
     "--shared",
     type=click.Path(path_type=Path),
@@ -172,7 +172,7 @@ def _own(
 
 
 def _chosen(only: str, shared: Path) -> list[Case]:
-    cases, names = known(shared), [name.strip() for name in only.split(",")]
+    cases, names = known(shared) | simulated(), [name.strip() for name in only.split(",")]
     if strangers := [name for name in names if name not in cases]:
         raise click.BadParameter(f"no such log: {', '.join(strangers)}; there are {', '.join(cases)}")
     return [cases[name] for name in names]

@@ -6,7 +6,8 @@ its customers grow older with the log, so that features of tenure and counts wou
 weekly Complete Journey 29 of 48 columns end above 0.25 against the first eight weeks. Against a horizon ago
 30 columns are told in its third week, when the log is young, none in the 49 that follow, and 10 in the last,
 which is cut off.) A change slower than a horizon is left to the learners, who follow it, and to the loss,
-which tells if they do not.
+which tells if they do not. What is the same for all customers is not watched: it moves as a whole
+or not at all.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from scipy.special import chdtri
 from features.catalogue import NAMES, model_inputs
 from models.drift.histogram import InputHistogram, cells
 from models.drift.told import Drift
-from models.versions import COLUMNS
+from models.versions import COLUMNS, SHOP_WIDE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,10 +133,13 @@ class InputWatch:
         return found
 
     def _judge(self, ts: int, since: int, stability: Stability) -> list[Drift]:
-        self.index = dict(zip(self._names, stability.index.tolist(), strict=True))
+        indices = zip(self._names, stability.index.tolist(), strict=True)
+        self.index = {name: index for name, index in indices if name not in SHOP_WIDE}
         self.since = since
         found = []
         for name, chance in zip(self._names, stability.chance.tolist(), strict=True):
+            if name in SHOP_WIDE:
+                continue
             level = _level(self.index[name], chance)
             told = self._told.get(name)
             if level is None:
