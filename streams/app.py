@@ -8,6 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from features.layout import TOPICS
+from models.marks import MODES
+from streams.acting import what_is_sent
+from streams.audit import note_mode
 from streams.authorisation import require_rights
 from streams.bulk import BulkApp
 from streams.context import Context
@@ -155,6 +158,9 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
         for task in tasks:
             stack.push_async_callback(cancelled, _watched(task, worker))
         log.info("starting", group=topics.group, broker=settings.kafka.bootstrap_servers)
+        log.info(what_is_sent(settings))
+        for mode in MODES:
+            metrics.mode.labels(mode).set(mode == settings.interventions.mode)
         stack.push_async_callback(app.stop)
         stack.push_async_callback(worker.close)
         for task in (_join(app, producer, context, connected), health.watch()):
@@ -217,6 +223,7 @@ async def _join(app: BulkApp, producer: Producer, context: Context, connected: a
         await require_topics(topics, options)
         await context.inputs.look()
         await producer.start()
+        await note_mode(context)
 
     await context.patience.outlast("connection", connect)
     connected.set()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from streams.acting import notes, what_is_sent
 from streams.rights import WORKER
 from streams.topic_admin import check
 
@@ -22,6 +23,9 @@ async def check_worker(settings: Settings, say: Callable[[str], object]) -> bool
     """
     shown = settings.model_dump(mode="json")
     say(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
+    say(what_is_sent(settings))
+    for note in notes(settings):
+        say(f"note: {note}")
     if not settings.signing_key.get_secret_value():
         say("note: CHURNWATCH_SIGNING_KEY is not set; versions on `models` are not signed")
     if settings.salt.get_secret_value() == "churnwatch":

@@ -142,6 +142,8 @@ class CustomerPartition(Partition):
         metrics.records.labels(topic).inc(len(records))
         for fate, count in observed.counts.items():
             metrics.events.labels(topic, fate).inc(count)
+        for mark, count in observed.outcomes.items():
+            metrics.outcomes.labels(mark).inc(count)
         if observed.newest:
             metrics.event_delay.labels(topic).set((self._context.now() - observed.newest) / 1000)
         self._rejected += [(topic, *each) for each in observed.rejected]
@@ -271,6 +273,7 @@ class CustomerPartition(Partition):
         metrics = self._context.metrics
         metrics.scored.inc(len(sweep.slots))
         metrics.evicted.inc(sweep.evicted)
+        metrics.handed_over.inc(sweep.handed_over)
         thresholds = TierLevels.of(self.core.thresholds(models))
         for tier, level in msgspec.structs.asdict(thresholds).items() if thresholds else ():
             metrics.threshold.labels(tier).set(level)

@@ -27,6 +27,7 @@ _TYPES: Final = {
     "churn-alerts": "churnwatch.alert.v2",
     "scores": "churnwatch.score.v1",
     "decisions": "churnwatch.decision.v2",
+    "audit": "churnwatch.audit.v1",
     **dict.fromkeys((*LIVE_COMMANDS, *SHADOW_COMMANDS), "churnwatch.command.v2"),
 }
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def environment(settings: Settings) -> dict[str, str]:
     """The settings as the environment of a worker process."""
     found = dict(os.environ)
-    for part, values in settings.model_dump(mode="json", exclude_none=True).items():
+    # What nobody set is left to its default: some settings exclude one another.
+    for part, values in settings.model_dump(mode="json", exclude_none=True, exclude_unset=True).items():
         if isinstance(values, dict):
             for name, value in values.items():
                 text = value if isinstance(value, str) else orjson.dumps(value).decode()

@@ -56,7 +56,14 @@ def _each(names: Iterable[str], *operations: Operation) -> dict[str, tuple[Opera
 
 _OUTCOMES: Final = "outcomes"
 #: What a worker reads again: its state, and what one part of it tells another.
-_READ_AGAIN: Final = ("churn-alerts", "examples", "models", "customers-changelog", "ledger-changelog")
+_READ_AGAIN: Final = (
+    "churn-alerts",
+    "examples",
+    "models",
+    "audit",
+    "customers-changelog",
+    "ledger-changelog",
+)
 
 #: Questions about customers, and what workers say to them: the business of nobody else.
 _QUERIES: Final = "queries"

@@ -108,6 +108,17 @@ class Metrics:
         self.triggers = self._counter("triggers", "Trigger events by what became of them.", "result")
         self._add_learning()
         # -- acting
+        self.mode = self._gauge(
+            "interventions_mode", "1 for the mode of this worker, 0 for the others.", "mode"
+        )
+        self.outcomes = self._counter(
+            "outcomes",
+            "Outcomes taken, by the mark of their commands: none but live ones count as treatment.",
+            "mark",
+        )
+        self.handed_over = self._counter(
+            "episodes_handed_over", "Episodes of another mode, or of a replay, that ended without an alert."
+        )
         self.decisions = self._counter(
             "decisions", "Decisions by action and, if nothing was done, why.", "action", "reason"
         )

@@ -126,6 +126,8 @@ _CATALOGUE: Final = (
         per_user=False,
         cleanup="compact",
     ),
+    # Few entries, and whoever asks may ask years later.
+    Topic(name="audit", role="output", writer="worker", key="worker", per_user=False),
     _output("dead-letters", "worker", 30, key="key of the original"),
     _changelog("customers-changelog"),
     _changelog("ledger-changelog"),

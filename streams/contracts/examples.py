@@ -11,6 +11,7 @@ from features.inputs import EVENT_TYPES
 from features.wording import LANGUAGES
 from interventions.commands import Command, Decision, command_id
 from models.alerts import Alert, ModelRef, Reason, TierLevels, alert_id
+from streams.audit import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -174,6 +175,20 @@ _DECISIONS: Final = (
 )
 
 
+_ENTRY: Final = Entry(
+    kind="mode",
+    ts=_NOW,
+    before="shadow",
+    after="live",
+    group="churnwatch",
+    worker="worker-0",
+    host="shop-7",
+    os_user="churnwatch",
+    kafka_user="churnwatch-worker",
+    text="SENDS REAL COMMANDS: mode live; coupon, on commands.coupon",
+)
+
+
 def _command(
     channel: Channel, offer: str, template: str, days: int, *, mark: Mark = "live", audible: bool = False
 ) -> Command:
@@ -203,6 +218,7 @@ EXAMPLES: Final[Mapping[str, tuple[msgspec.Struct, ...]]] = {
     },
     "churn-alerts": (_ALERTS,),
     "decisions": _DECISIONS,
+    "audit": (_ENTRY,),
     "commands.coupon": (_command("coupon", "percent-10", "onsite-coupon", 14),),
     "commands.email": (_command("email", "none", "we-miss-you", 3),),
     "commands.sms": (_command("sms", "free-shipping", "short-reminder", 1, audible=True),),

@@ -62,6 +62,7 @@ def page() -> str:
         decisions=_output("decisions"),
         withheld=_members("withheld", literal_comments(commands, "Withheld")),
         commands=_output("commands.email"),
+        audit=_output("audit"),
     )
 
 

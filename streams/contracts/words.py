@@ -64,6 +64,7 @@ GLOSSARY: Final = {
     "offer": "what is offered",
     "template": "which text to send",
     "mark": "what may follow from it: nothing, unless it is `live`",
+    "host": "the machine it runs on",
     "not_before": "send from then on, epoch milliseconds",
     "expires_at": "and before then, epoch milliseconds",
 }

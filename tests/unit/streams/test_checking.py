@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+COMMANDS = ", ".join(f"eu.commands.{channel}" for channel in ("coupon", "email", "sms", "call"))
+SHADOWS = ", ".join(f"eu.commands.{channel}.shadow" for channel in ("coupon", "email", "sms", "call"))
+
+
 @pytest.fixture
 def topics(monkeypatch: pytest.MonkeyPatch):
     """What the broker's topics are found to be."""
@@ -38,6 +42,31 @@ async def test_a_worker_that_can_run_says_so(topics: Findings, tmp_path: Path):
     assert not wrong
     assert said[-1] == "this worker can run"
     assert '"horizon_days": 60' in said[0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "line"),
+    [
+        ("off", "sends nothing: mode off; alerts are raised, nothing is decided"),
+        ("shadow", f"sends nothing: mode shadow; commands for coupon, e-mail, SMS, call stand on {SHADOWS}"),
+        ("live", f"SENDS REAL COMMANDS: mode live; coupon, e-mail, SMS, call, on {COMMANDS}"),
+    ],
+)
+async def test_one_line_says_what_this_worker_will_really_send(
+    topics: Findings, tmp_path: Path, mode: str, line: str
+):
+    _, said = await check(tmp_path, interventions={"mode": mode}, kafka={"topic_prefix": "eu."})
+
+    assert line in said
+
+
+async def test_what_else_decides_who_is_reached_is_noted(topics: Findings, tmp_path: Path):
+    _, said = await check(tmp_path, interventions={"mode": "live", "assume_consent": ["onsite"]})
+    _, careful = await check(tmp_path, interventions={"mode": "live", "timezone": "Europe/Berlin"})
+
+    notes = [line for line in said if line.startswith(("note: interventions", "note: consent"))]
+    assert ["timezone is not set" in notes[0], "assumed" in notes[1]] == [True, True]
+    assert not [line for line in careful if line.startswith(("note: interventions", "note: consent"))]
 
 
 async def test_secrets_are_masked(topics: Findings, tmp_path: Path):

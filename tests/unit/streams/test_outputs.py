@@ -84,6 +84,25 @@ async def test_outputs_go_to_their_topics_in_order_and_the_ends_are_told(
     assert metric(metrics.registry, "send_seconds_count", topic="decisions") == 1
 
 
+async def test_commands_are_counted_by_what_stands_on_their_topics(
+    publisher: Publisher, broker: FakeBroker, metrics: Metrics
+):
+    live, rehearsed = (b'{"ts":1,"mark":"%s"}' % mark for mark in (b"live", b"rehearsal"))
+    broker.trouble = lambda topic: "refuse" if topic == "eu.commands.sms" else None
+
+    await publisher.publish(0, [Output("commands.coupon", b"ada", live)] * 2)
+    await publisher.publish(0, [Output("commands.email.shadow", b"ada", rehearsed)])
+    with pytest.raises(SendError):
+        await publisher.publish(0, [Output("commands.sms", b"ada", live)])
+
+    def counted(channel: str, mark: str) -> float | None:
+        return metric(metrics.registry, "commands_total", channel=channel, mark=mark)
+
+    assert counted("coupon", "live") == 2
+    assert counted("email", "rehearsal") == 1
+    assert not counted("sms", "live")
+
+
 async def test_nothing_is_published_as_nothing(publisher: Publisher, broker: FakeBroker):
     assert await publisher.publish(3, []) == {}
     assert broker.sent == []

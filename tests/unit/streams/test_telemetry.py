@@ -26,6 +26,7 @@ LABELS = {
     "record",
     "channel",
     "mark",
+    "mode",
     "tier",
     "feature",
     "measure",

@@ -62,6 +62,7 @@ def test_per_user_topics_are_partitioned_alike_and_the_others_not_at_all():
     assert {name for name, partitions in counts.items() if partitions == 1} == {
         "examples",
         "models",
+        "audit",
         "churnwatch-progress",
         "churnwatch-queries",
         "churnwatch-answers",
