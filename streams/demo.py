@@ -21,7 +21,8 @@ import orjson
 from streams.greeting import greet
 from streams.processes import broker_process, read_metrics, worker_process
 from streams.replaying import replay_events
-from streams.settings import Settings, load
+from streams.settings import FILE_VARIABLE, Settings, load
+from streams.settings_file import to_toml
 from streams.sources import Source, first_seen, simulated_profiles, sorted_by_time
 from streams.sources.cdnow import Cdnow
 from streams.sources.completejourney import CompleteJourney
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
+
+    from streams.tally import Tally
 
 #: Shares of customers whose consent the demo draws; nobody was asked, and the summary says so.
 CONSENTS: Final = {"email": 0.6, "sms": 0.3, "call": 0.2, "onsite": 0.9}
@@ -77,7 +80,7 @@ def demo_settings(plan: Plan, first_ts: int, kafka: Mapping[str, Any], run: Path
         },
         # These logs know no time zones; both shops sold in the United States.
         interventions={"publish_rehearsals": True, "timezone": "America/Chicago"},
-        worker={"state_dir": run / "state", "http_port": 0, **EMBEDDED_CHECKPOINTS},
+        worker={"state_dir": (run / "state").resolve(), "http_port": 0, **EMBEDDED_CHECKPOINTS},
     )
 
 
@@ -139,10 +142,22 @@ async def run_demo(
             (run / "summary.json").write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
             console.print(render(summary, tally.tally, settings, run))
             if keep:
-                where = f"Metrics: {page}metrics   Kafka: {settings.kafka.bootstrap_servers}"
-                console.print(f"\nStill up; press Ctrl-C to stop. {where}")
+                console.print(_still_up(settings, page, work, tally.tally))
                 await _until_interrupted()
     return summary
+
+
+def _still_up(settings: Settings, page: str, work: Path, tally: Tally) -> str:
+    """How to look at the demo from another terminal; its settings are put into a file for that."""
+    file = (work / "settings.toml").resolve()
+    file.write_text(to_toml(settings), encoding="utf-8")
+    user = tally.examples[0].user_id if tally.examples else "USER"
+    return (
+        "\nStill up; press Ctrl-C to stop. "
+        f"Metrics: {page}metrics   Kafka: {settings.kafka.bootstrap_servers}\n"
+        f"From another terminal:\n  export {FILE_VARIABLE}={file}\n"
+        f"  .venv/bin/churnwatch inspect {user}\n  .venv/bin/churnwatch report --live"
+    )
 
 
 async def _until_interrupted() -> None:

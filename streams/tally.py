@@ -60,9 +60,9 @@ class Tally:
         self.customers.add(alert.user_id)
         self.tiers[alert.tier if alert.status != "resolved" else "resolved"] += 1
         if alert.status == "opened" and alert.reasons:
-            # The newest, then the most probable: the examples do not depend on the order of arrival.
+            # The most probable, then the newest: the examples do not depend on the order of arrival.
             self.examples.append(alert)
-            self.examples.sort(key=lambda a: (-a.ts, -a.probability, a.alert_id))
+            self.examples.sort(key=lambda a: (-a.probability, -a.ts, a.alert_id))
             del self.examples[_EXAMPLES:]
 
     def _decision(self, decision: Decision) -> None:
