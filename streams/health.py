@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from aiokafka.errors import KafkaError
 
 from features.layout import TOPICS
-from streams.logs import logger
+from streams.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from streams.settings import Settings
     from streams.telemetry import Metrics
     from streams.worker import Worker
-
-log = logger(__name__)
 
 #: Pause between two looks, however often the page is asked.
 _LOOK_SECONDS: Final = 2.0
@@ -55,6 +53,7 @@ class Health:
         self._clock = clock
         self._answered = -math.inf
         self._away = False
+        self._patience = Patience()
         self._places: dict[TP, _Place] = {}
         #: For how long the consumer's thread has been found deaf.
         self._deaf = 0.0
@@ -128,11 +127,12 @@ class Health:
         try:
             found = await consumer.places(tps)
         except (KafkaError, TimeoutError) as error:
-            log.warning("lag is not known: the broker does not answer", why=repr(error))
+            self._patience.missed("lag", error)
             # Nobody can commit meanwhile, which is no reason to restart workers when it is back.
             self._away, self._places = True, {}
             return
         self._away = False
+        self._patience.met("lag")
         self._judge(found)
         self._metrics.lag.clear()
         for tp, place in self._places.items():

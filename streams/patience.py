@@ -53,17 +53,25 @@ class Patience:
         try:
             while True:
                 try:
-                    return await attempt()
+                    found = await attempt()
                 except (KafkaError, SendError, TopicsError, OSError) as error:
                     if not is_away(error):
                         raise
-                    self._remind(what, error)
+                    self.missed(what, error)
+                else:
+                    self.met(what)
+                    return found
                 await asyncio.sleep(AWAY_SECONDS)
         finally:
-            if self._waiting.pop(what, None) is not None:
-                log.info("waited for the broker", what=what)
+            self._waiting.pop(what, None)
 
-    def _remind(self, what: str, error: Exception) -> None:
+    def met(self, what: str) -> None:
+        """The broker has answered `what` asks of it; the log says so if it was away."""
+        if self._waiting.pop(what, None) is not None:
+            log.info("the broker is back", what=what)
+
+    def missed(self, what: str, error: Exception) -> None:
+        """The broker did not answer `what` asks of it; the log says so once, and then every minute."""
         now = time.monotonic()
         if now - self._waiting.get(what, -_REMIND_SECONDS) >= _REMIND_SECONDS:
             log.warning("the broker is away: waiting for it", what=what, why=repr(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -72,6 +73,38 @@ async def test_another_error_is_raised_at_once(patience: Patience):
 
     with pytest.raises(TopicAuthorizationFailedError):
         await patience.outlast("models", attempt)
+
+
+async def test_the_log_says_that_the_broker_is_away_and_that_it_is_back_once_each(
+    patience: Patience, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.INFO):
+        patience.met("lag")
+        for _ in range(9):
+            patience.missed("lag", TimeoutError())
+        patience.met("lag")
+        patience.met("lag")
+
+    assert [each.message for each in caplog.records] == [
+        "the broker is away: waiting for it",
+        "the broker is back",
+    ]
+
+
+async def test_who_is_stopped_while_waiting_does_not_say_that_the_broker_came(
+    patience: Patience, caplog: pytest.LogCaptureFixture
+):
+    async def attempt() -> None:
+        raise KafkaConnectionError("no broker")
+
+    with caplog.at_level(logging.INFO):
+        waiting = asyncio.create_task(patience.outlast("recovery", attempt))
+        while not patience.waiting:  # noqa: ASYNC110 - told by nobody
+            await asyncio.sleep(0.001)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+    assert [each.message for each in caplog.records] == ["the broker is away: waiting for it"]
 
 
 async def test_whoever_is_given_up_waits_no_longer(patience: Patience):
