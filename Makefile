@@ -65,7 +65,7 @@ test: $(STAMP) ## every check and every test but the slow ones; on real Kafka to
 # Two halves, because a second core all but halves the time. They share no file; each prints when it is through,
 # if make can hold output back. Compiled tests are kept for the next run, which saves another two seconds.
 HALF := tests/unit/models tests/unit/interventions
-unit: $(STAMP) ## the fast tests alone, on a tenth of the examples: no broker, a quarter of a minute
+unit: $(STAMP) ## the fast tests alone, on a tenth of the examples, without a broker
 	@HYPOTHESIS_PROFILE=quick PYTHONDONTWRITEBYTECODE= $(MAKE) --no-print-directory --keep-going --jobs=2 \
 	  $(if $(filter output-sync,$(.FEATURES)),--output-sync) unit-half unit-other-half
 

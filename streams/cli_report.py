@@ -88,5 +88,5 @@ def _require_drawing() -> None:
     """Said before the log is read, which takes minutes."""
     if missing := [name for name in ("matplotlib", "jinja2") if find_spec(name) is None]:
         raise click.ClickException(
-            f"a report needs {' and '.join(missing)}: pip install 'churnwatch[report]'"
+            f"a report needs {' and '.join(missing)}: pip install '.[report]' in a clone of churnwatch"
         )

@@ -59,7 +59,7 @@ def tune(
     try:
         from streams.tuning import Plan, run_tune  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise click.ClickException(f"{error}: pip install 'churnwatch[tune]'") from error
+        raise click.ClickException(f"{error}: pip install '.[tune]' in a clone of churnwatch") from error
     from rich.console import Console  # noqa: PLC0415
 
     from streams.settings import FILE_VARIABLE  # noqa: PLC0415

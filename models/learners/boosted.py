@@ -44,7 +44,7 @@ class MissingExtraError(ValueError):
 def require_lightgbm() -> None:
     """Raise `MissingExtraError` where LightGBM is not installed."""
     if find_spec("lightgbm") is None:
-        raise MissingExtraError("the learner 'lightgbm' needs: pip install 'churnwatch[lightgbm]'")
+        raise MissingExtraError("the learner 'lightgbm' needs LightGBM: pip install '.[lightgbm]' in a clone of churnwatch")
 
 
 class _State(msgspec.Struct, kw_only=True, tag="lightgbm"):

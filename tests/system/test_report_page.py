@@ -377,7 +377,7 @@ def test_what_is_missing_to_draw_with_is_said_before_the_log_is_read(monkeypatch
     result = run("--data", "cdnow")
 
     assert result.exit_code == 1
-    assert result.output == "Error: a report needs jinja2: pip install 'churnwatch[report]'\n"
+    assert result.output == "Error: a report needs jinja2: pip install '.[report]' in a clone of churnwatch\n"
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(log: Path):

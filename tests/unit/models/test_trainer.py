@@ -613,7 +613,7 @@ class TestConfig:
         monkeypatch.setattr(boosted, "find_spec", lambda _: None)
 
         TrainerConfig(partitions=1, contenders=("logistic",))
-        with pytest.raises(MissingExtraError, match=r"pip install 'churnwatch\[lightgbm\]'"):
+        with pytest.raises(MissingExtraError, match=r"pip install '\.\[lightgbm\]'"):
             TrainerConfig(partitions=1, contenders=("logistic", "lightgbm"))
 
 
