@@ -97,7 +97,7 @@ def _lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("commands", f"{summary['commands']:,}: {counts_of('commands_by_channel')}"),
         ("… by mark", f"{counts_of('commands_by_mark')}: nothing but live ones may be sent"),
         ("decisions", counts_of("decisions")),
-        ("holdout", f"{summary['holdout']:,} alerted customers left alone at random, so that an effect could be told"),
+        ("holdout", f"{summary['holdout']:,} alerted customers left alone at random, for comparison"),
         ("note", "consents are simulated (drawn by salted hash): nobody in this log was asked"),
     ]
 

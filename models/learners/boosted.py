@@ -44,7 +44,8 @@ class MissingExtraError(ValueError):
 def require_lightgbm() -> None:
     """Raise `MissingExtraError` where LightGBM is not installed."""
     if find_spec("lightgbm") is None:
-        raise MissingExtraError("the learner 'lightgbm' needs LightGBM: pip install '.[lightgbm]' in a clone of churnwatch")
+        install = "pip install '.[lightgbm]' in a clone of churnwatch"
+        raise MissingExtraError(f"the learner 'lightgbm' needs LightGBM: {install}")
 
 
 class _State(msgspec.Struct, kw_only=True, tag="lightgbm"):
