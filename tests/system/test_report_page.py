@@ -92,7 +92,7 @@ STATES = {
     "as many at risk": lambda: report(shares=(0.2, 0.2)),
     "no drift": lambda: report(trainer(drifts=[])),
     "much drift": lambda: report(trainer(drifts=much_drift())),
-    "signals of all kinds": lambda: replace(report(), importance=(ThemeWeight("money", 0.5, SIGNALS),)),
+    "signals of all kinds": lambda: replace(report(), importance=(ThemeWeight("spend", 0.5, SIGNALS),)),
     "a few warnings": lambda: report(judged_as({0.1: (10, 300), 0.9: (40, 10)})),
     "warming up": warming,
     "nothing yet": nothing_yet,
