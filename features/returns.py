@@ -19,6 +19,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import digamma, expit, gammaln, log_expit
 
+from features.young import Experience
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -30,12 +32,16 @@ _CERTAINTY = 1e-6
 
 
 class ReturnModel(msgspec.Struct, frozen=True):
-    """The four parameters of BG/NBD, time in days; raises ValueError unless they are positive and finite."""
+    """The four parameters of BG/NBD, time in days; raises ValueError unless they are positive and finite.
+
+    What it says is no surer than the shop's `experience` allows; by default that is long enough for all.
+    """
 
     r: float
     alpha: float
     a: float
     b: float
+    experience: Experience = Experience()
 
     def __post_init__(self) -> None:
         if not all(0 < value < np.inf for value in (self.r, self.alpha, self.a, self.b)):
@@ -45,6 +51,17 @@ class ReturnModel(msgspec.Struct, frozen=True):
         self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike, horizon_days: float
     ) -> NDArray[np.float64]:
         """P(no purchase in the next `horizon_days`) of each customer; finite for every finite input.
+
+        As BG/NBD has it, and no surer than the shop's experience allows.
+        """
+        x, t_x, T = (np.maximum(np.asarray(v, dtype=np.float64), 0) for v in (x, t_x, T))
+        p = self.untempered(x, t_x, T, horizon_days)
+        return self.experience.tempered(p, x, t_x, T, horizon_days)
+
+    def untempered(
+        self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike, horizon_days: float
+    ) -> NDArray[np.float64]:
+        """BG/NBD's own probability of no purchase in the next `horizon_days`.
 
         1 - P(alive) · P(a purchase | alive). Of one who is alive the rate is Gamma(r + x, alpha + T), so
         P(no purchase | alive) = ((alpha + T) / (alpha + T + H))^(r + x). One who never came back counts as
@@ -70,6 +87,9 @@ class ReturnModel(msgspec.Struct, frozen=True):
 
 #: What is believed before there is data: the parameters published for CDNOW (r, alpha in weeks, a, b).
 PRIOR = ReturnModel(r=0.243, alpha=7 * 4.414, a=0.793, b=2.426)
+
+#: What is said of a shop that was not seen at all: one in two.
+UNSEEN = msgspec.structs.replace(PRIOR, experience=Experience(seen_days=0.0, evidence=0.0))
 
 #: How much is believed of it: the standard deviation of each parameter's logarithm, a factor of seven.
 _PRIOR_SPREAD = 2.0
@@ -131,15 +151,18 @@ def fit(histogram: ReturnHistogram, start: ReturnModel | None = None) -> ReturnM
     keeps the search finite where the data say nothing (nobody came back, too few customers).
     Deterministic for the same histogram and start.
     """
-    first = _logs(start or PRIOR)
+    start = start or PRIOR
+    first = _logs(start)
     if not histogram.customers:
-        return start or PRIOR
+        return start
     data = _Sample(histogram)
     bounds = [(value - 12, value + 12) for value in _logs(PRIOR)]
     found = minimize(data.loss, first, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-12})
+    experience = Experience.of(*histogram.sums.T.astype(np.float64))
     if not np.isfinite(found.x).all() or not found.fun <= data.loss(first)[0]:
-        return start or PRIOR
-    return ReturnModel(*np.exp(found.x).tolist())
+        return msgspec.structs.replace(start, experience=experience)
+    r, alpha, a, b = np.exp(found.x).tolist()
+    return ReturnModel(r, alpha, a, b, experience)
 
 
 class _Sample:

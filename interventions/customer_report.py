@@ -12,7 +12,7 @@ from features.profile import Value
 from features.view import View
 from interventions.commands import Action, Withheld
 from models import known
-from models.alerts import Status, Tier
+from models.alerts import Standing, Status, Tier
 from models.episodes import TIERS, tiers_by
 from models.judging import judge
 from models.marks import CODES, PUBLISHED_AS, Mark
@@ -55,10 +55,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Risk(msgspec.Struct, frozen=True, kw_only=True):
-    """A probability not to buy within the horizon, and the tier that it belongs to."""
+    """A probability not to buy within the horizon, and its tier: unknown while models have seen little."""
 
     probability: float
-    tier: Tier
+    tier: Standing
 
 
 class Issued(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,7 +168,7 @@ def _risk(core: PartitionCore, record: Slots, ts: int, models: ModelSet) -> Risk
     if not known.active(core, record, np.array([ts]))[0]:
         return None
     found = judge(core.table.rows, record, ts, core.config.horizon_days, models).probabilities
-    tier = TIERS[tiers_by(core.thresholds(models), found)[0]]
+    tier = core.standing(int(tiers_by(core.thresholds(models), found)[0]), models)
     return Risk(probability=float(found[0]), tier=tier)
 
 

@@ -24,6 +24,10 @@ Kind = Literal["episode", "trigger"]
 #: Risk tiers in rising order; `none` is below the alert threshold and never leaves the partition.
 Tier = Literal["none", "medium", "high", "critical"]
 
+#: Where a customer stands: a tier, or `unknown` while the models have not seen enough to call anybody safe or
+#: at risk.
+Standing = Literal["unknown", "none", "medium", "high", "critical"]
+
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why the customer is likely to leave, in words for people; of a resolved alert, why it ended.

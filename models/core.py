@@ -21,6 +21,7 @@ from features.layout import TOPICS
 from features.observing import judge
 from features.profile import Profile, merge
 from features.table import UserTable
+from models.episodes import TIERS
 from models.erasure import Erased
 from models.marks import mark_of_command, operation
 from models.triggers import MAX_HELD, Held, Trigger, find
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from features.rejection import Rejected
     from features.table import Slots
     from features.updates import Money
+    from models.alerts import Standing
     from models.cohorts import Cohort
     from models.config import CoreConfig
     from models.episodes import Thresholds
@@ -299,6 +301,10 @@ class PartitionCore:
     def enough_data(self, models: ModelSet) -> bool:
         """Whether the models have seen enough labels, and sweeps, to act upon."""
         return models.labels >= self.config.min_labels and self.thresholds(models) is not None
+
+    def standing(self, tier: int, models: ModelSet) -> Standing:
+        """Where a customer of `tier` (an index into TIERS) stands; unknown while there is not enough data."""
+        return TIERS[tier] if self.enough_data(models) else "unknown"
 
     def thresholds(self, models: ModelSet) -> Thresholds | None:
         """Where the risk tiers begin: as configured, or by the capacity; None before that is known."""

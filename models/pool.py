@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 #: What a label counts for. Much less than one: cohorts overlap, and a customer's silence is judged each time.
 RATE: Final = 0.05
-#: Share of all weights that each decision time hands out evenly.
-SHARE: Final = 0.01
+#: Share of all weights that each decision time hands out evenly. After a change of regime the labels of a
+#: whole horizon judge models as they were before it: the larger the share, the sooner those that have learned
+#: it are heard again. On the public logs 0.1 costs nothing against 0.01.
+SHARE: Final = 0.1
 
 
 class Pool:
@@ -35,7 +37,7 @@ class Pool:
 
     def __init__(self, members: tuple[str, ...]) -> None:
         self.members = members
-        self._weights = np.full(len(members), 1 / len(members))
+        self._weights = np.full(len(members), 1 / max(len(members), 1))
 
     @property
     def weights(self) -> dict[str, float]:
@@ -48,7 +50,7 @@ class Pool:
         Where a member is missing (an older release, or other settings, issued them) nothing is learned.
         """
         counts = [judged[name] for name in self.members if name in judged]
-        if len(counts) < len(self.members) or len({each.labels for each in counts}) > 1:
+        if len(counts) < len(self.members) or len({each.labels for each in counts}) != 1:
             return
         lost = RATE * np.array([each.log_loss * each.labels for each in counts])
         weights = self._weights * np.exp(lost.min() - lost)

@@ -12,7 +12,7 @@ import msgspec
 
 from features.catalogue import OFFSET
 from features.layout import DAY_MS
-from features.returns import PRIOR, ReturnHistogram, ReturnModel, fit
+from features.returns import UNSEEN, ReturnHistogram, ReturnModel, fit
 from models import record
 from models.calibration import Calibrator
 from models.contenders import new_learner
@@ -58,7 +58,7 @@ class Trainer:
     def __init__(self, config: TrainerConfig, make: Callable[..., Learner] = new_learner) -> None:
         self.config = config
         self.learners = {name: make(name, **config.settings.get(name, {})) for name in config.contenders}
-        self.returns: ReturnModel = PRIOR
+        self.returns: ReturnModel = UNSEEN
         #: How often the customers of all partitions order.
         self.rhythm: ShopRhythm | None = None
         self.seasons = Seasons()
@@ -66,7 +66,7 @@ class Trainer:
         self.number = 0
         self.labels = 0
         self.champion = config.first_champion
-        self.pool = Pool(config.contenders)
+        self.pool = Pool(config.pooled)
         self.calibrator = Calibrator(Pool.name)
         self.record = Record()
         self.record_from = Record()
@@ -80,7 +80,7 @@ class Trainer:
         self.cold: dict[str, int] = {}
         #: What is known of the shop as a whole.
         self.outlook = Outlook(config)
-        self._leads = Leads()
+        self._leads = self._new_leads()
         self._waiting = WaitingParts(config.partitions)
 
     @property
@@ -189,7 +189,7 @@ class Trainer:
         if Pool.name in counts:
             self.calibrator.learn(counts[Pool.name])
         self.record.judge(counts)
-        self._leads.see(self.champion, self.config.names, counts)
+        self._leads.see(self.champion, self.config.names, counts, decision_time)
         if self.config.evaluate_from is not None and decision_time >= self.config.evaluate_from:
             self.record_from.judge(counts)
         self.quality.append(record.quality(decision_time, counts))
@@ -200,15 +200,20 @@ class Trainer:
         config = self.config
         if config.champion != AUTO:
             return
-        best = self._leads.challenger(self.champion, config.promotion_labels, config.promotion_margin)
+        best = self._leads.challenger(self.champion)
         if best is not None:
             assert self.as_of is not None, "leads come from labels"
             lead = self._leads.by_name[best]
             promotion = Promotion(
-                champion=best, over=self.champion, as_of=self.as_of, lead=lead.mean, labels=lead.labels
+                champion=best, over=self.champion, as_of=self.as_of, lead=lead.mean, labels=round(lead.labels)
             )
             self.promotions.append(promotion)
-            self.champion, self._leads = best, Leads()
+            self.champion = best
+            self._leads.promote(best)
+
+    def _new_leads(self, by_name: Mapping[str, Lead] | None = None) -> Leads:
+        config = self.config
+        return Leads(config.horizon_days, config.promotion_nats, config.promotion_margin, by_name)
 
     # -- publishing
 
@@ -314,7 +319,8 @@ class Trainer:
         self.labels, self.cold, self.rhythm = kept.total, kept.cold, kept.rhythm
         self.seasons = kept.seasons
         if self.config.champion == AUTO:
-            self.champion, self._leads, self.promotions = kept.champion, Leads(kept.leads), kept.promotions
+            self.champion, self.promotions = kept.champion, kept.promotions
+            self._leads = self._new_leads(kept.leads)
         self.record, self.record_from = (Record.from_json(each) for each in kept.records)
         self.quality = kept.quality
         self.groups = {

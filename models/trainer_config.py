@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from models.calibration import Calibrator
 from models.capacity import Capacity
 from models.contenders import require_contenders
-from models.learners import Additive, ReturnProbability, SecondOrder
+from models.learners import Additive, HoeffdingTree, Logistic, ReturnProbability, SecondOrder
 from models.pool import Pool
 from models.versions import ModelSet, initial_models
 
@@ -17,8 +17,17 @@ if TYPE_CHECKING:
 
     from models.episodes import Thresholds
 
-#: The learners that contend unless told otherwise. Each is cheap, and they err in different ways.
-DEFAULT_CONTENDERS: Final = (Additive.name, SecondOrder.name, ReturnProbability.name)
+#: The learners that contend by default. Each is cheap, and they err in different ways.
+DEFAULT_CONTENDERS: Final = (
+    Additive.name,
+    SecondOrder.name,
+    ReturnProbability.name,
+    Logistic.name,
+    HoeffdingTree.name,
+)
+#: Contenders that the pool leaves out by default: a tree is late to unlearn what a change of regime made
+#: false, and its state does not travel with the version.
+BESIDE_POOL: Final = (HoeffdingTree.name,)
 #: Instead of a champion's name: whoever is best leads.
 AUTO: Final = "auto"
 
@@ -27,9 +36,10 @@ AUTO: Final = "auto"
 class TrainerConfig:
     """Who learns and how they are compared.
 
-    Two learners or more form a pool, and the pool is calibrated: both contend, too. `champion` names a
-    contender, or `auto`: then the pool leads, until another's log loss over at least `promotion_labels`
-    labels that both were judged by is lower by `promotion_margin` nats.
+    Two learners or more form a pool, and the pool is calibrated: both contend, too. Those in `beside_pool`
+    contend without being part of it. `champion` names a contender, or `auto`: then the pool leads, until
+    another's log loss is lower by `promotion_margin` nats a label or more, and by `promotion_nats` in all, on
+    labels that both were judged by; `models.leading` says which.
     `horizon_days` is that of the labels, by which past return probabilities are computed anew, and with
     `every_days` between decision times the scale of drift. Inputs are watched once `min_labels` are learned.
     When the loss drifted, learners forget as if `drift_forgets_days` more had passed, by default a horizon.
@@ -46,7 +56,8 @@ class TrainerConfig:
     min_labels: int = 1_000
     contenders: tuple[str, ...] = DEFAULT_CONTENDERS
     champion: str = AUTO
-    promotion_labels: int = 20_000
+    beside_pool: tuple[str, ...] = BESIDE_POOL
+    promotion_nats: float = 40.0
     promotion_margin: float = 0.002
     drift_forgets_days: float | None = None
     evaluate_from: int | None = None
@@ -70,9 +81,14 @@ class TrainerConfig:
         return self.horizon_days if self.drift_forgets_days is None else self.drift_forgets_days
 
     @property
+    def pooled(self) -> tuple[str, ...]:
+        """The learners that the pool averages: of fewer than two there is none."""
+        return tuple(name for name in self.contenders if name not in self.beside_pool)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """All who contend: the learners, and what is made of them."""
-        return (*self.contenders, *((Pool.name, Calibrator.name) if len(self.contenders) > 1 else ()))
+        return (*self.contenders, *((Pool.name, Calibrator.name) if len(self.pooled) > 1 else ()))
 
     @property
     def first_champion(self) -> str:

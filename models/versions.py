@@ -14,7 +14,7 @@ import msgspec
 from scipy.special import expit
 
 from features.catalogue import NAMES, OFFSET
-from features.returns import PRIOR, ReturnModel
+from features.returns import UNSEEN, ReturnModel
 from models.closings import Run
 from models.episodes import Thresholds
 from models.guard import Hold
@@ -160,14 +160,14 @@ def return_scorer() -> Scorer:
 
 
 def initial_models(champion: str, contenders: tuple[str, ...], as_of: int) -> ModelSet:
-    """Version 0: before any part was received the return probability with its published prior speaks."""
+    """Version 0: before any part was received nothing is known, and one in two is said of everybody."""
     return ModelSet(
         as_of=as_of,
         number=0,
         champion=champion,
         labels=0,
         scorers=dict.fromkeys(contenders, return_scorer()),
-        returns=PRIOR,
+        returns=UNSEEN,
     )
 
 

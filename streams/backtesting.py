@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Equal-mass bins of the calibration error.
 BINS = 15
+#: The recency rule in words.
+_RECENCY: Final = "recency rule"
 
 
 def run_backtest(settings: Settings, source: Source, predictions: Path | None, console: Console) -> Backtest:
@@ -102,8 +104,9 @@ def _report(backtest: Backtest, console: Console) -> None:
 def quality_table(title: str, counts: dict[str, ScoreCounts]) -> Table:
     """Metrics by name, with the base rate's below: all names must be judged by the same labels."""
     table = Table(title=title, title_justify="left")
-    for name in ("", "labels", "AUC", "log loss", "PR-AUC", "Brier", f"calibration error ({BINS} bins)"):
-        table.add_column(name, justify="right" if name else "left")
+    table.add_column("", no_wrap=True, min_width=max(map(len, (*counts, _RECENCY))))
+    for name in ("labels", "AUC", "log loss", "PR-AUC", "Brier", f"calibration error ({BINS} bins)"):
+        table.add_column(name, justify="right")
     for name, found in counts.items():
         table.add_row(*_line(name, found))
     any_counts = next(iter(counts.values()))
@@ -114,7 +117,7 @@ def quality_table(title: str, counts: dict[str, ScoreCounts]) -> Table:
 
 
 def _line(name: str, found: ScoreCounts) -> tuple[Any, ...]:
-    ranking = (name if name != RECENCY_RULE else "recency rule", f"{found.labels:,}", f"{found.auc:.4f}")
+    ranking = (name if name != RECENCY_RULE else _RECENCY, f"{found.labels:,}", f"{found.auc:.4f}")
     if name == RECENCY_RULE:  # a ranking only: it claims no probability
         return (*ranking, "", f"{found.pr_auc:.4f}", "", "")
     return (

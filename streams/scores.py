@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from models.alerts import ModelRef, Tier, TierLevels
-from models.episodes import TIERS
+from models.alerts import ModelRef, Standing, TierLevels
 from streams.outputs import Output
 
 if TYPE_CHECKING:
@@ -22,7 +21,8 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     user_id: str
     ts: int
     probability: float
-    tier: Tier
+    #: `unknown` while the models have not seen enough.
+    tier: Standing
     model: ModelRef
     horizon_days: int
     #: Where the tiers begin; absent before that is known.
@@ -44,7 +44,7 @@ def scores(core: PartitionCore, sweep: Sweep, models: ModelSet) -> list[Output]:
             user_id=user,
             ts=sweep.ts,
             probability=probability,
-            tier=TIERS[tier],
+            tier=core.standing(tier, models),
             model=model,
             horizon_days=core.config.horizon_days,
             thresholds=thresholds,

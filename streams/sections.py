@@ -14,7 +14,7 @@ from features.wording import Language
 from models.capacity import Capacity
 from models.episodes import Thresholds
 from models.marks import Mode
-from models.trainer_config import AUTO, DEFAULT_CONTENDERS
+from models.trainer_config import AUTO, BESIDE_POOL, DEFAULT_CONTENDERS
 from streams.learners import Learners
 from streams.topics import Topics
 
@@ -120,6 +120,8 @@ class Model(_Part):
     grid_anchor: date = date(1970, 1, 1)
     allowed_lateness_hours: float = Field(default=24.0, ge=0)
     contenders: tuple[str, ...] = DEFAULT_CONTENDERS
+    #: Contenders that are judged beside the others and are not averaged in the pool.
+    beside_pool: tuple[str, ...] = BESIDE_POOL
     champion: str = AUTO
     learners: Learners = Learners()
     learn_sample: int = Field(default=50_000, ge=1)

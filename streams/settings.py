@@ -120,6 +120,7 @@ class Settings(BaseSettings):
             min_labels=self.model.min_labels,
             drift_forgets_days=self.model.drift_forgets_days,
             contenders=self.model.contenders,
+            beside_pool=self.model.beside_pool,
             champion=self.model.champion,
             evaluate_from=None if start is None else _midnight(start),
             settings=self.model.learners.said(),

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from models.record import RECENCY_RULE
+from streams.contest import contest, render_contest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +54,7 @@ def summarise(
         "labels": int(metrics.get("churnwatch_labels_total{}", 0)),
         **quality("all"),
         "evaluated": quality("evaluated"),
+        **contest(metrics),
         "alerts": len(tally.alerts),
         "alerts_by_tier": dict(sorted(tally.tiers.items())),
         "commands": len(tally.commands),
@@ -73,6 +75,8 @@ def render(summary: Mapping[str, Any], tally: Tally, settings: Settings, run: Pa
     for name, value in _lines(summary):
         table.add_row(Text(name, style="bold"), value)
     parts: list[Any] = [Panel(table, title="what happened", title_align="left")]
+    if summary["contenders"]:
+        parts.append(render_contest(summary["contenders"], summary["champion"]))
     parts += [_example(alert) for alert in tally.examples]
     parts.append(Text.from_markup(_where_next(run, settings)))
     return Group(*parts)

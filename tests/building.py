@@ -23,7 +23,7 @@ from models.config import CoreConfig
 from models.core import Observed, PartitionCore
 from models.episodes import Thresholds
 from models.scorers import LinearScorer
-from models.versions import COLUMNS, TREATED, ModelSet
+from models.versions import COLUMNS, TREATED, ModelSet, initial_models
 
 if TYPE_CHECKING:
     from models.cohorts import Cohort
@@ -167,6 +167,12 @@ def models_of(scorer: LinearScorer, *, labels: int = 10_000, number: int = 1) ->
         scorers={"logistic": scorer},
         returns=PRIOR,
     )
+
+
+def return_models(*contenders: str) -> ModelSet:
+    """Before the first label, the return probability speaks: of a shop that is known for long."""
+    names = contenders or ("logistic",)
+    return msgspec.structs.replace(initial_models(names[0], names, START), returns=PRIOR)
 
 
 def quick_fit(histogram: ReturnHistogram, _start: ReturnModel) -> ReturnModel:

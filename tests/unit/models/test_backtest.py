@@ -16,6 +16,7 @@ from features.inputs import TOPIC_OF
 from features.layout import DAY_MS, TOPICS
 from features.money import Currencies
 from features.observing import REPLAY_HEADER, Record
+from features.returns import PRIOR
 from models import sweeping
 from models.alerts import TierLevels
 from models.backtest import Backtest, Line, Step
@@ -126,7 +127,7 @@ def test_it_equals_feeding_the_core_and_the_trainer_by_hand():
 
 
 def test_tiers_by_capacity_hold_few_customers_and_are_stated_in_each_alert(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("models.trainer.fit", lambda _, before: before)
+    monkeypatch.setattr("models.trainer.fit", lambda *_: PRIOR)
     alone = replace(TRAINER, contenders=("return_probability",))
     # Everybody buys at a pace of their own; one after the other stops.
     buys = [

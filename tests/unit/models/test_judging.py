@@ -6,7 +6,7 @@ import numpy as np
 
 from models.judging import chunks, judge
 from models.versions import COLUMNS, TREATED, initial_models
-from tests.building import START, Feed, constant_models, core, day, models_by
+from tests.building import START, Feed, constant_models, core, day, models_by, return_models
 
 if TYPE_CHECKING:
     import pytest
@@ -22,7 +22,7 @@ def customers(n: int):
 
 def test_probabilities_are_rounded_to_a_millionth_before_anybody_sees_them():
     target, slots = customers(5)
-    judgement = judge(target.table.rows, slots, day(9), 4, initial_models("logistic", ("logistic",), START))
+    judgement = judge(target.table.rows, slots, day(9), 4, return_models())
 
     np.testing.assert_array_equal(judgement.issued, np.round(judgement.issued, 6))
     assert len(set(judgement.probabilities.tolist())) > 1

@@ -19,8 +19,7 @@ from features.wording import LANGUAGES
 from models.judging import judge
 from models.reasons import REASONS, Customer, customers, why, why_ended
 from models.rhythm import ShopRhythm
-from models.versions import initial_models
-from tests.building import START, Feed, core, day, event, models_by
+from tests.building import Feed, core, day, event, models_by, return_models
 from tests.examples import examples
 
 if TYPE_CHECKING:
@@ -225,7 +224,7 @@ class TestOfRecords:
         assert reason.text == "no order for 8 days; customers of this shop usually order every 6 days"
 
     def test_without_labels_the_buying_rhythm_is_the_reason(self):
-        (reason,) = self.told(900, initial_models("logistic", ("logistic",), START), 0.5)
+        (reason,) = self.told(900, return_models(), 0.5)
 
         assert reason.feature == OFFSET == NAMES[0]
         assert expit(reason.contribution) == pytest.approx(reason.value, abs=1e-5)

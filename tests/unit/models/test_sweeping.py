@@ -14,7 +14,19 @@ from models.alerts import Alert, alert_id
 from models.drift import InputHistogram
 from models.rhythm import ShopRhythm
 from models.versions import ModelSet, initial_models
-from tests.building import START, Feed, alerts, config, constant_models, core, day, event, members, models_by
+from tests.building import (
+    START,
+    Feed,
+    alerts,
+    config,
+    constant_models,
+    core,
+    day,
+    event,
+    members,
+    models_by,
+    return_models,
+)
 
 if TYPE_CHECKING:
     from models.core import PartitionCore
@@ -68,9 +80,8 @@ def test_an_episode_keeps_its_id_and_the_next_one_has_another():
 
 def test_an_alert_says_what_the_model_said_and_why():
     target, feed = customer()
-    models = initial_models("logistic", ("logistic",), START)
     feed.buys("ben", 0.6)
-    feed.decide(day(9), models)
+    feed.decide(day(9), return_models())
     alert = alerts(target)[0]
 
     assert alert.horizon_days == 4

@@ -32,7 +32,7 @@ from models.panel import Panel, PanelForm
 from models.parts import Matured, Part, PartChunk, read_part_chunk
 from models.record import CHAMPION
 from models.trainer import SLICE, Trainer
-from models.trainer_config import TrainerConfig
+from models.trainer_config import BESIDE_POOL, TrainerConfig
 from models.versions import COLUMNS, TREATED
 from models.wire import WireError
 from tests.building import core, day, event, models_by, quick_fit, record, tick
@@ -70,8 +70,10 @@ def part(ts: float, *found: Matured, partition: int = 0) -> Part:
     return Part(partition, day(ts), found, ReturnHistogram.from_arrays([partition], [0], [30]))
 
 
-def trainer(partitions: int = 1, contenders: tuple[str, ...] = ("logistic",), **changes: object) -> Trainer:
-    return Trainer(TrainerConfig(partitions=partitions, contenders=contenders, **changes))
+def trainer(partitions: int = 1, contenders: tuple[str, ...] = ("logistic",), **changes: Any) -> Trainer:
+    """Of few contenders all are in the pool unless `changes` say otherwise."""
+    beside: Any = {"beside_pool": () if len(contenders) < 3 else BESIDE_POOL}
+    return Trainer(TrainerConfig(partitions=partitions, contenders=contenders, **{**beside, **changes}))
 
 
 def learn(target: Trainer, *parts: Part) -> list[int]:
@@ -464,55 +466,71 @@ class TestProgressive:
         )
         return replace(one, cohort=cohort)
 
-    def test_auto_promotes_who_is_better_once_there_are_enough_labels(self):
-        target = self.contesting(promotion_labels=100)
+    def test_auto_promotes_who_has_led_for_two_horizons(self):
+        target = self.contesting()
         champions = [target.champion]
-        for n in range(3):
+        for n in range(4):
             learn(target, part(5 + n, self.contest(50, n + 1, better="hoeffding_tree")))
             champions.append(target.models().champion)
 
-        assert champions == ["logistic", "logistic", "hoeffding_tree", "hoeffding_tree"]
+        assert champions == ["logistic"] * 3 + ["hoeffding_tree"] * 2
 
     def test_a_promotion_says_who_over_whom_when_and_by_what_merit(self):
-        target = self.contesting(promotion_labels=100)
-        learn(target, part(5, self.contest(50, 1, better="hoeffding_tree")))
-        assert target.models().promoted is None
-        learn(target, part(6, self.contest(70, 2, better="hoeffding_tree")))
-        learn(target, part(7, self.contest(70, 3, better="hoeffding_tree")))
+        target = self.contesting()
+        for n in range(3):
+            assert not target.promotions
+            learn(target, part(5 + n, self.contest(50, n + 1, better="hoeffding_tree")))
 
         (promotion,) = target.promotions
         assert target.models().promoted == promotion
         assert (promotion.champion, promotion.over) == ("hoeffding_tree", "logistic")
-        assert (promotion.as_of, promotion.labels) == (day(6), 120)
+        # Labels age with a horizon, which is a day here.
+        assert (promotion.as_of, promotion.labels) == (day(7), round(50 * (1 + np.exp(-1) + np.exp(-2))))
         # Right with 0.8 against right with 0.2, for every label.
         assert promotion.lead == pytest.approx(np.log(0.8 / 0.2))
-        assert (
-            promotion.in_words == "hoeffding_tree over logistic, 1.3863 nats a label better over 120 labels"
-        )
+        assert promotion.in_words == "hoeffding_tree over logistic, 1.3863 nats a label better over 75 labels"
 
-    def test_a_lead_counts_from_the_day_the_champion_reigns(self):
-        target = self.contesting(promotion_labels=100)
+    def test_a_lead_that_the_newest_labels_deny_does_not_count(self):
+        target = self.contesting()
         for n, better in enumerate(("hoeffding_tree", "hoeffding_tree", "logistic", "logistic")):
             learn(target, part(5 + n, self.contest(50, n + 1, better=better)))
 
-        assert target.champion == "logistic", "the years that the other one led before do not count"
+        assert target.champion == "logistic"
 
-    def contesting(self, **changes: object) -> Trainer:
+    def contesting(self, **changes: Any) -> Trainer:
         """A trainer of two whose champion is chosen by merit, the first of them to begin with."""
-        target = trainer(contenders=("logistic", "hoeffding_tree"), champion="auto", **changes)
+        target = trainer(
+            contenders=("logistic", "hoeffding_tree"), **{"champion": "auto", "horizon_days": 1, **changes}
+        )
         target.champion = "logistic"
         return target
 
-    def test_a_small_lead_is_no_reason_to_change(self):
-        target = self.contesting(promotion_labels=1, promotion_margin=9.0)
-        learn(target, part(5, self.contest(50, 1, better="hoeffding_tree")))
+    @pytest.mark.parametrize("changes", [{"promotion_margin": 9.0}, {"promotion_nats": 200.0}])
+    def test_a_small_lead_is_no_reason_to_change(self, changes: dict[str, float]):
+        target = self.contesting(**changes)
+        for n in range(4):
+            learn(target, part(5 + n, self.contest(50, n + 1, better="hoeffding_tree")))
 
         assert target.champion == "logistic"
 
     def test_a_named_champion_stays(self):
-        target = trainer(contenders=("logistic", "hoeffding_tree"), champion="logistic", promotion_labels=1)
-        learn(target, part(5, self.contest(50, 1, better="hoeffding_tree")))
+        target = self.contesting(champion="logistic")
+        for n in range(4):
+            learn(target, part(5 + n, self.contest(50, n + 1, better="hoeffding_tree")))
 
+        assert target.champion == "logistic"
+
+    def test_who_stands_beside_the_pool_contends_and_is_not_averaged(self):
+        target = trainer(contenders=("logistic", "second_order", "hoeffding_tree"))
+
+        assert target.config.names == ("logistic", "second_order", "hoeffding_tree", "pool", "calibrated")
+        assert target.pool.members == ("logistic", "second_order")
+
+    def test_of_one_learner_that_is_not_beside_it_there_is_no_pool(self):
+        target = trainer(contenders=("logistic", "hoeffding_tree"), beside_pool=("hoeffding_tree",))
+        learn(target, part(5, matured(30, 1)))
+
+        assert target.models().contenders == ("logistic", "hoeffding_tree")
         assert target.champion == "logistic"
 
 
@@ -687,7 +705,7 @@ class TestThresholds:
 
     @pytest.fixture(autouse=True)
     def _published_prior(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("models.trainer.fit", lambda _, before: before)
+        monkeypatch.setattr("models.trainer.fit", lambda *_: PRIOR)
 
     def test_they_hold_the_capacity_of_all_partitions_at_this_very_decision_time(self):
         capacity = Capacity(critical=0.1, high=0.3, medium=0.5)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from features.catalogue import NAMES, OFFSET, model_inputs, raw_features
-from features.returns import PRIOR
+from features.returns import UNSEEN
 from features.view import View
 from models.version_reader import VersionReader
 from models.versions import (
@@ -43,7 +43,7 @@ def test_a_set_is_complete_before_anything_names_its_champion():
 
 def test_a_champion_who_does_not_contend_is_refused():
     with pytest.raises(ValueError, match="not among the contenders"):
-        ChampionRecord(champion="x", number=1, as_of=1, labels=1, contenders=("logistic",), returns=PRIOR)
+        ChampionRecord(champion="x", number=1, as_of=1, labels=1, contenders=("logistic",), returns=UNSEEN)
 
 
 def test_a_champion_of_before_the_shop_s_rhythm_was_told_is_read():
@@ -75,6 +75,6 @@ def test_before_the_first_label_the_return_probability_speaks_exactly():
 
     for scorer in models.scorers.values():
         np.testing.assert_allclose(scorer.probabilities(inputs), view.no_purchase, rtol=0, atol=5e-7)
-    assert (models.number, models.labels, models.returns) == (0, 0, PRIOR)
+    assert (models.number, models.labels, models.returns) == (0, 0, UNSEEN)
     assert models.contenders == ("logistic", "hoeffding_tree")
     assert {OFFSET, TREATED} <= set(COLUMNS)

@@ -106,9 +106,9 @@ class TestTunedFile:
         assert found.trainer().settings == {}
 
     def test_a_learner_that_did_not_contend_does(self, file: Path):
-        found = settings(file, tuned_file(None, load().model, {"logistic": {"rate": 0.01}}, []))
+        found = settings(file, tuned_file(None, load().model, {"linear_svm": {"rate": 0.01}}, []))
 
-        assert found.trainer().contenders == (*load().trainer().contenders, "logistic")
+        assert found.trainer().contenders == (*load().trainer().contenders, "linear_svm")
 
     def test_the_shops_own_file_keeps_its_settings_and_comments(self, file: Path):
         base = file.with_name("base.toml")

@@ -23,6 +23,12 @@ METRICS = {
     "churnwatch_progressive_log_loss{model=champion,record=all}": 0.5,
     "churnwatch_progressive_brier{model=champion,record=all}": 0.16,
     "churnwatch_base_rate_log_loss{record=all}": 0.57,
+    "churnwatch_progressive_auc{model=return_probability,record=all}": 0.7,
+    "churnwatch_progressive_log_loss{model=return_probability,record=all}": 0.55,
+    "churnwatch_progressive_auc{model=hoeffding_tree,record=all}": 0.71,
+    "churnwatch_progressive_log_loss{model=hoeffding_tree,record=all}": 0.52,
+    "churnwatch_champion{model=hoeffding_tree}": 1.0,
+    "churnwatch_champion{model=return_probability}": 0.0,
 }
 
 
@@ -63,8 +69,8 @@ def summary(tally: Tally, metrics: dict[str, float]) -> dict[str, Any]:
     return summarise("cdnow", Source(), customers=3, events=100, seconds=4.0, tally=tally, metrics=metrics)
 
 
-def words(found: dict[str, Any], tally: Tally) -> str:
-    console = Console(file=io.StringIO(), width=120)
+def words(found: dict[str, Any], tally: Tally, width: int = 120) -> str:
+    console = Console(file=io.StringIO(), width=width)
     console.print(render(found, tally, load(), Path("run")))
     return console.file.getvalue()
 
@@ -93,6 +99,25 @@ def test_the_words_say_what_happened_and_that_consents_are_simulated(tally: Tall
         "1 rehearsal",
     ):
         assert said in text
+
+
+def test_everybody_who_contended_stands_there_whole_the_best_first_on_a_narrow_terminal(tally: Tally):
+    evaluated = {
+        name.replace("record=all", "record=evaluated"): value - 0.01 for name, value in METRICS.items()
+    }
+    found = summary(tally, evaluated | METRICS)
+    text = words(found, tally, width=80)
+
+    assert found["champion"] == "hoeffding_tree"
+    assert found["contenders"]["hoeffding_tree"]["all"] == {"auc": 0.71, "log_loss": 0.52}
+    assert set(found["contenders"]) == {"hoeffding_tree", "return_probability"}
+    assert "hoeffding_tree raises the alerts" in text
+    rows = [line.split() for line in text.splitlines() if line.endswith("│") and line.split()[1:2]]
+    named = [row[1:-1] for row in rows if row[1] in found["contenders"]]
+    assert named == [
+        ["hoeffding_tree", "0.7100", "0.5200", "0.7000", "0.5100"],
+        ["return_probability", "0.7000", "0.5500", "0.6900", "0.5400"],
+    ]
 
 
 def test_a_run_too_short_for_labels_says_so(tally: Tally):

@@ -332,7 +332,7 @@ async def test_progressive_metrics_appear_when_they_are_asked_for(broker: FakeBr
     assert metric(registry, "progressive_auc", model="champion", record="evaluated") == 0
     assert 0 < metric(registry, "progressive_pr_auc", model="champion", record="all") <= 1
     assert 0 <= metric(registry, "progressive_ece", model="champion", record="all") <= 1
-    weights = [metric(registry, "pool_weight", model=name) for name in found.trainer.config.contenders]
+    weights = [metric(registry, "pool_weight", model=name) for name in found.trainer.config.pooled]
     assert sum(weights) == pytest.approx(1)
     champion = found.trainer.record["champion"]
     gap = float(champion.probabilities @ (champion.positives + champion.negatives)) / champion.labels
