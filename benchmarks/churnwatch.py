@@ -7,7 +7,6 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import orjson
 from confluent_kafka import Producer
 
 from benchmarks.service import Launch, Service
@@ -18,6 +17,7 @@ from models.scorers import LinearScorer
 from models.versions import COLUMNS, ModelSet
 from streams.processes import environment
 from streams.settings import Settings, load
+from streams.simulated_clock import SimulatedClock
 from streams.topics import CATALOGUE
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def settings_for(
     events' own times decide when a decision time is due.
     """
     own = {name: f"{task.group}.{name}" for name in CATALOGUE if name not in TOPICS}
+    # Ticks stand on the inputs, for all groups alike.
+    own["control"] = f"{task.prefix}control"
     return load(
         None,
         kafka={
@@ -113,12 +115,12 @@ def worker_environment(settings: Settings) -> dict[str, str]:
 def promise(settings: Settings, ts: int) -> None:
     """Promise each partition of the quiet inputs nothing before `ts`: the others lead the watermark."""
     producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
-    tick = orjson.dumps({"type": "tick", "ts": ts})
-    for name in _QUIET:
-        for partition in range(settings.kafka.partitions):
-            producer.produce(settings.kafka.topics()[name], value=tick, partition=partition)
-    if producer.flush(30):
-        raise RuntimeError("the broker did not take the ticks")
+    with SimulatedClock(settings) as clock:
+        for name in _QUIET:
+            for partition in range(settings.kafka.partitions):
+                producer.produce(settings.kafka.topics()[name], value=clock.tick(ts), partition=partition)
+        if producer.flush(30):
+            raise RuntimeError("the broker did not take the ticks")
 
 
 CHURNWATCH: Final = Service("churnwatch", launch, lambda task: settings_for(task).kafka.topics())

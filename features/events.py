@@ -84,10 +84,8 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
 
     kind: ClassVar = Kind.TICK
     ts: Timestamp
-    #: The events around it are replayed history.
-    replay: bool = False
-    #: History ends here and live operation begins.
-    live: bool = False
+    #: The replay session that promises it; nobody else's promise is believed.
+    session: str = ""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=_snake):

@@ -5,6 +5,7 @@ What cannot be used is never dropped in silence: it comes back as a rejection wi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Protocol
 
@@ -17,7 +18,7 @@ from features.events import Tick, ts_ms
 from features.rejection import Rejected, Undecodable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Container, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,6 +30,8 @@ REPLAY_HEADER: Final = "churnwatch-replay"
 MAX_SKEW_MS: Final = 600_000
 #: `timestamp_type` of a record that the broker stamped when it appended it (`LogAppendTime`).
 BY_BROKER: Final = 1
+#: Whether to follow a tick of this replay session, whose record has this timestamp.
+Follows = Callable[[str, int], bool]
 #: Stands for the time of a record that has none: it bounds nothing.
 _ANY_TIME: Final = 2**62
 
@@ -104,14 +107,15 @@ def judge(
     known: Container[str],
     owned: Callable[[str], bool],
     *,
+    follows: Follows,
     now: int | None = None,
 ) -> Judged:
     """Decode and judge `records` (rising offsets); moves `clock`.
 
-    `owned` tells whether a customer who is not `known` belongs into this partition. Whatever a record makes
-    the decoder raise costs that record alone. No event moves the clock beyond the time of its own record: a
-    wrong clock harms only itself. With `now` (epoch ms) a record must have a time, and one that its producer
-    gave it must not lie more than `MAX_SKEW_MS` ahead.
+    `owned` tells whether a customer who is not `known` belongs into this partition, `follows` which ticks to
+    believe. Whatever a record makes the decoder raise costs that record alone. No event moves the clock
+    beyond the time of its own record: a wrong clock harms only itself. With `now` (epoch ms) a record must
+    have a time, and one that its producer gave it must not lie more than `MAX_SKEW_MS` ahead.
     """
     events: list[Any] = []
     offsets: list[int] = []
@@ -130,14 +134,14 @@ def judge(
                 _check_stamp(record, latest)
             event = decode(record.value, stamp, record.headers)
             if isinstance(event, Tick):
-                _check_tick(event, stamp)
+                _check_tick(event, stamp, follows)
                 ticks.append(event)
                 places.append(len(events))
                 continue
             user = event.user_id
             if record.key != user.encode() or not (user in known or owned(user)):
                 _misrouted(record.key, user)
-            from_replay = _is_replay(record.headers)
+            from_replay = is_replay(record.headers)
         except Rejected as rejection:
             rejected.append((record, rejection))
             continue
@@ -170,13 +174,16 @@ def _check_stamp(record: RecordLike, latest: int) -> None:
         raise Rejected("bad_timestamp", f"the record's timestamp lies {ahead} ms ahead of our clock")
 
 
-def _check_tick(tick: Tick, stamp: int) -> None:
-    """Raises Rejected unless what `tick` promises was past when it was written."""
+def _check_tick(tick: Tick, stamp: int, follows: Follows) -> None:
+    """Raises Rejected unless an open session sent `tick`, and what it promises was past by then."""
+    if not follows(tick.session, stamp):
+        raise Rejected("stray_tick", "no replay session that was open then has sent it")
     if 0 < stamp < ts_ms(tick):
         raise Rejected("bad_timestamp", f"the tick lies {ts_ms(tick) - stamp} ms ahead of its record")
 
 
-def _is_replay(headers: Headers) -> bool:
+def is_replay(headers: Headers) -> bool:
+    """Whether a replay has sent the record with these headers."""
     return bool(headers) and any(name == REPLAY_HEADER for name, _ in headers)
 
 

@@ -15,6 +15,7 @@ Reason = Literal[
     "missing_field",  # a required field is absent
     "bad_id",  # an id is no string, empty, longer than 256 bytes or holds a control character
     "bad_timestamp",  # `ts` is no time, outside 1990-2100, or ahead of its record, whose own may be wrong
+    "stray_tick",  # a tick of which no replay session knows that was open when it was sent
     "bad_money",  # an amount is no number, negative, not finite or above 1e12
     "unknown_currency",  # there is no rate for it
     "bad_value",  # any other field has the wrong type or lies outside its range

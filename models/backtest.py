@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 #: As the replayer marks its records: what follows from them is for looking at only.
 _HEADERS: Final = ((REPLAY_HEADER, b"1"),)
+#: A backtest is a replay session from its first event to its last.
+_SESSION: Final = "backtest"
 
 
 @dataclass(frozen=True)
@@ -112,13 +114,16 @@ class Backtest:
         grid = DecisionGrid(self.config.grid.every_days, first - first % DAY_MS)
         self.config = replace(self.config, grid=grid)
         decoders = {topic: EventDecoder(topic, currencies=self._currencies) for topic in TOPICS}
-        self.core = PartitionCore(0, self.config, decoders, self._currencies.micros)
+        self.core = PartitionCore(
+            0, self.config, decoders, self._currencies.micros, lambda session, _: session == _SESSION
+        )
+        self.core.attend(_SESSION)
         self._models = self.trainer.config.initial(grid.anchor)
         return grid.after(first)
 
     def _step(self, interval: list[Line], until: int, offsets: Iterator[int]) -> Iterator[Step]:
         assert self.core is not None
-        tick = msgspec.json.encode(Tick(ts=until, replay=True))
+        tick = msgspec.json.encode(Tick(ts=until, session=_SESSION))
         for topic in TOPICS:
             records = [
                 Record(next(offsets), line.user_id.encode(), line.value, headers=_HEADERS)

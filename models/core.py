@@ -18,7 +18,7 @@ from features.clock import BEGINNING, TopicClock
 from features.events import Kind, Tick, ts_ms
 from features.hashing import partition_of, salted_hash
 from features.layout import TOPICS
-from features.observing import judge
+from features.observing import is_replay, judge
 from features.profile import Profile, merge
 from features.table import UserTable
 from models.episodes import TIERS
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from features.columns import Columns
     from features.decoding import EventDecoder
-    from features.observing import Judged, RecordLike
+    from features.observing import Follows, Judged, RecordLike
     from features.rejection import Rejected
     from features.table import Slots
     from features.updates import Money
@@ -64,15 +64,37 @@ class Pending(msgspec.Struct, frozen=True, array_like=True):
     probability: float = 0.0
 
 
+class ReplayCount(msgspec.Struct):
+    """What became of the records of one replay session, by fate: accepted, duplicate, late, refused."""
+
+    session: str = ""
+    counts: dict[str, int] = {}
+
+    def add(self, **counts: int) -> None:
+        """Count more of them."""
+        for fate, count in counts.items():
+            if count:
+                self.counts[fate] = self.counts.get(fate, 0) + count
+
+
+def follows_nobody(_session: str, _timestamp: int) -> bool:
+    """Believes no tick: see `features.observing.Follows`."""
+    return False
+
+
 @dataclass
 class Observed:
-    """What one poll did: events by fate, rejected records, and customers who spoke for themselves."""
+    """What one poll did: events by fate, rejected records, and customers who spoke for themselves.
+
+    `present` tells whether there were events that no replay has sent.
+    """
 
     counts: Counter[str]
     rejected: list[tuple[RecordLike, Rejected]]
     triggered: list[Trigger] = field(default_factory=list)
     ticks: list[Tick] = field(default_factory=list)
     newest: int = 0
+    present: bool = False
     erased: list[tuple[str, int]] = field(default_factory=list)
     #: Triggers that were to be held and are too many.
     unheld: int = 0
@@ -91,9 +113,15 @@ class PartitionCore:
     """State of one partition number over all input topics."""
 
     def __init__(
-        self, partition: int, config: CoreConfig, decoders: dict[str, EventDecoder], money: Money
+        self,
+        partition: int,
+        config: CoreConfig,
+        decoders: dict[str, EventDecoder],
+        money: Money,
+        follows: Follows = follows_nobody,
     ) -> None:
         self.partition = partition
+        self._follows = follows
         self.config = config
         self.decoders = decoders
         self.table = UserTable(config.layout, config.grid, money)
@@ -105,9 +133,11 @@ class PartitionCore:
         self.matured: int | None = None
         #: The decision time up to which forks are no longer needed, because its sweep is durable.
         self.durable_swept = BEGINNING
+        #: An open replay session says that what is read is history: see `attend`.
         self.replaying = False
         #: How far event time has come by the events read so far, of whichever topic.
         self.newest = BEGINNING
+        self.replayed = ReplayCount()
         self.cohorts: dict[int, Cohort] = {}
         self.erased: dict[int, Erased] = {}
         #: Those of them of which no write tells yet.
@@ -125,6 +155,12 @@ class PartitionCore:
 
     # -- events
 
+    def attend(self, session: str) -> None:
+        """From now on what is read is history, as this open replay session says; "": the present."""
+        self.replaying = bool(session)
+        if session and session != self.replayed.session:
+            self.replayed = ReplayCount(session, {})
+
     def observe(self, topic: str, records: Sequence[RecordLike], now: int | None = None) -> Observed:
         """Take one poll of one input topic. Idempotent: what was seen before changes nothing.
 
@@ -132,17 +168,33 @@ class PartitionCore:
         """
         clock = self.clocks[topic]
         known, owned = self.table.index, self._owns
-        judged = judge(records, self.decoders[topic], clock, self.config.lateness_ms, known, owned, now=now)
+        judged = judge(
+            records,
+            self.decoders[topic],
+            clock,
+            self.config.lateness_ms,
+            known,
+            owned,
+            follows=self._follows,
+            now=now,
+        )
         self._begin(judged, featured=topic in FEATURE_TOPICS)
         observed = Observed(Counter(skipped=judged.skipped, late=int(judged.late.sum())), judged.rejected)
         observed.ticks = judged.ticks
-        for tick in judged.ticks:
-            self.replaying = tick.replay and not tick.live
         if len(judged.batch):
             observed.newest = int(judged.batch.times.max())
             self.newest = max(self.newest, judged.reached)
+            observed.present = not judged.replayed.all()
             self._take(judged, observed)
+        if self.replaying:
+            self._count_lost(judged)
         return observed
+
+    def _count_lost(self, judged: Judged) -> None:
+        refused = sum(is_replay(record.headers) for record, _ in judged.rejected)
+        self.replayed.add(refused=refused)
+        if judged.batch.topic in FEATURE_TOPICS:
+            self.replayed.add(late=int((judged.late & judged.replayed).sum()))
 
     def _owns(self, user: str) -> bool:
         return partition_of(user.encode(), self.config.partitions) == self.partition
@@ -192,6 +244,9 @@ class PartitionCore:
         observed.counts["duplicate"] += len(batch) - len(fresh)
         observed.counts["accepted"] += len(fresh)
         self.dirty.update(batch.users)
+        if self.replaying:
+            again = int(replayed.sum()) - (new := int(replayed[fresh].sum()))
+            self.replayed.add(accepted=new, duplicate=again)
         batch, slots, replayed = batch.take(fresh), slots[fresh], replayed[fresh]
         if batch.topic in FEATURE_TOPICS:
             # Not `swept`: that sweep may have to be repeated after a crash, upon rows that are durable.
@@ -285,6 +340,12 @@ class PartitionCore:
     def watermark(self, topics: Sequence[str] = TOPICS) -> int:
         """The minimum bound of `topics`: nothing that counts is older than this."""
         return min((self.clocks[topic].bound for topic in topics), default=BEGINNING)
+
+    @property
+    def stands(self) -> dict[str, int]:
+        """Before which time (epoch ms) an event comes too late: by topic, and under "" for all of them."""
+        found = {topic: clock.bound for topic, clock in self.clocks.items() if clock.bound > BEGINNING}
+        return found if self.matured is None else found | {"": self.matured}
 
     def due(self, watermark: int) -> int | None:
         """The next decision time, if the watermark has reached it."""

@@ -138,7 +138,7 @@ class Restorer:
         chunks: dict[int, int] = {}
         if row is not None:
             core.seq, core.published_seq = row.seq, row.published_seq
-            core.swept, core.matured, core.replaying = row.swept, row.matured, row.replaying
+            core.swept, core.matured, core.replayed = row.swept, row.matured, row.replayed
             core.clocks = {topic: row.clocks.get(topic, TopicClock()) for topic in core.clocks}
             chunks = row.chunks
             if row.partitions not in {0, core.config.partitions}:

@@ -11,7 +11,7 @@ from features.clock import TopicClock
 from features.layout import TOPICS
 from features.profile import Profile
 from features.rowcodec import NewerRowError, RowError
-from models.core import Pending
+from models.core import Pending, ReplayCount
 from models.erasure import Erased
 from models.triggers import Held
 
@@ -57,11 +57,14 @@ class PartitionRow(msgspec.Struct):
     published_seq: int
     swept: int | None
     matured: int | None
-    replaying: bool
     clocks: dict[str, TopicClock]
     chunks: dict[int, int]
     #: Over how many partitions customers were spread when this was written; 0 in rows of old releases.
     partitions: int = 0
+    #: What became of the newest replay.
+    replayed: ReplayCount = msgspec.field(default_factory=ReplayCount)
+    #: Always false. Older releases insist on it, and may take a partition over while workers are upgraded.
+    replaying: bool = False
 
 
 _partition_decoder: Final = msgspec.msgpack.Decoder(PartitionRow)

@@ -191,7 +191,7 @@ class Storage:
             published_seq=core.published_seq,
             swept=core.swept,
             matured=core.matured,
-            replaying=core.replaying,
+            replayed=core.replayed,
             clocks=core.clocks,
             chunks=self._stored_chunks,
             partitions=core.config.partitions,

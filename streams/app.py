@@ -13,7 +13,7 @@ from streams.acting import what_is_sent
 from streams.audit import note_mode
 from streams.authorisation import require_rights
 from streams.bulk import BulkApp
-from streams.context import Context
+from streams.context import Context, wall_clock_ms
 from streams.deadletters import DeadLetters
 from streams.engine import EngineConfig
 from streams.flood import FloodGuard
@@ -28,6 +28,7 @@ from streams.querying.desk import Desk
 from streams.querying.service import QueryService
 from streams.rights import WORKER
 from streams.sending import Sender, new_producer
+from streams.session_store import SessionStore
 from streams.stopping import cancelled
 from streams.telemetry import Metrics
 from streams.topic_admin import require_topics
@@ -148,8 +149,13 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
             )
             await QueryService(context, desk).follow()
 
+        async def follow_sessions() -> None:
+            await connected.wait()
+            await context.sessions.follow(context.patience)
+
         tasks = (
             follow_models(),
+            follow_sessions(),
             worker.heartbeat(),
             keep_greeting(options),
             context.inputs.watch(),
@@ -183,6 +189,7 @@ def _context(settings: Settings, sender: Sender, metrics: Metrics, frozen: Model
         dead_letters=DeadLetters(sender, topics, metrics),
         flood=FloodGuard(limits.max_dead_share, limits.dead_letter_window, limits.state_dir / "flood.json"),
         models=models,
+        sessions=SessionStore(topics["control"], options, metrics, wall_clock_ms),
         metrics=metrics,
         engine=EngineConfig(
             state_dir=limits.state_dir,

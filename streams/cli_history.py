@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from streams.cli_recorded import (
     source_of,
     test_from_option,
 )
-from streams.cli_shared import run, settings_on_kafka, settings_option
+from streams.cli_shared import PROBLEMS, run, settings_on_kafka, settings_option
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -97,11 +98,21 @@ def replay(
 ) -> None:
     """Send recorded history through Kafka, in lock-step with the running workers.
 
-    Everything decided from it is marked rehearsal. The first step of a shop with history: --then-live.
+    Everything decided from it is marked rehearsal. The first step of a shop with history: --then-live. All
+    files go into one replay: what is older than what the workers know comes too late. Exit code 1: it did not
+    begin, or broke off; 3: events came too late and are lost.
     """
     from rich.console import Console  # noqa: PLC0415
 
+    from streams.replay import ReplayLateError  # noqa: PLC0415
     from streams.replaying import replay_source  # noqa: PLC0415
 
     source = source_of(files, data, mappings)
-    run(replay_source(settings_on_kafka(file), source, speed, then_live=then_live, console=Console()))
+    # As Ctrl-C does: the session is to be ended, not cut off.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        run(replay_source(settings_on_kafka(file), source, speed, then_live=then_live, console=Console()))
+    except click.ClickException as error:
+        if isinstance(error.__cause__, ReplayLateError):
+            error.exit_code = PROBLEMS
+        raise

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from streams.input_topics import InputTopics
     from streams.model_store import ModelStore
     from streams.outputs import Publisher
+    from streams.session_store import SessionStore
     from streams.settings import Settings
     from streams.telemetry import Metrics
     from streams.topics import Topics
@@ -40,6 +41,7 @@ class Context:
     dead_letters: DeadLetters
     flood: FloodGuard
     models: ModelStore
+    sessions: SessionStore
     metrics: Metrics
     engine: EngineConfig
     inputs: InputTopics

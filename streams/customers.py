@@ -17,8 +17,9 @@ from features.observing import Record
 from features.rejection import Rejected
 from models import answering, sweeping
 from models.alerts import TierLevels
-from models.core import PartitionCore
+from models.core import PartitionCore, ReplayCount
 from models.rows import MAX_ROW_BYTES
+from streams.control import ticks_of
 from streams.flood import Poll
 from streams.logs import logger
 from streams.partition import Partition
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from models.versions import ModelSet
     from streams.context import Context
     from streams.engine import Engine
+    from streams.session_store import Standing
     from streams.watermarks import Idleness
 
 
@@ -69,13 +71,15 @@ class CustomerPartition(Partition):
         self._rejected: list[tuple[str, RecordLike, Rejected]] = []
         self._read_at: float | None = None
         self._announced: int | None = None
+        self._answered: Standing | None = None
 
     def make_engine(self) -> Engine:
         """See `Partition`."""
         context, settings = self._context, self._context.settings
         money = settings.currencies().micros
         self._rejected, self._erased, self._read_at = [], [], None
-        self.core = PartitionCore(self.number, settings.core(), settings.decoders(), money)
+        follows = context.sessions.follows
+        self.core = PartitionCore(self.number, settings.core(), settings.decoders(), money, follows)
         return self._new_engine(context, "customers", CustomersState(self.core))
 
     @property
@@ -96,9 +100,18 @@ class CustomerPartition(Partition):
         ends = {names[full]: end for full, end in found.items()}
         context.inputs.check(self.number, self.core.clocks, ends)
         self.engine.ends["churn-alerts"] = ends["churn-alerts"]
-        self._announced = None
+        self._announced = self._answered = None
 
     # -- events
+
+    async def can_apply(self) -> bool:
+        """See `Partition`: whether a tick is to be followed must be known before it is read."""
+        checked = 0
+        while checked < len(self._waiting):
+            ticks = [tick for event in self._waiting[checked:] for tick in ticks_of(event.value)]
+            checked = len(self._waiting)
+            await self._context.sessions.settle(ticks)
+        return True
 
     async def take(self, event: Any) -> bool:
         """See `Partition`."""
@@ -108,6 +121,7 @@ class CustomerPartition(Partition):
 
     def apply(self, events: Sequence[Any]) -> None:
         """Apply polls of the input topics, those of one topic together, and answer their triggers."""
+        self.core.attend(self._context.sessions.history)
         polls = self._polls(events)
         observed = [self._observe(topic, records) for topic, records in polls]
         self._answer([trigger for each in observed for trigger in each.triggered])
@@ -146,6 +160,8 @@ class CustomerPartition(Partition):
             metrics.outcomes.labels(mark).inc(count)
         if observed.newest:
             metrics.event_delay.labels(topic).set((self._context.now() - observed.newest) / 1000)
+        if observed.present:
+            self._context.sessions.present()
         self._rejected += [(topic, *each) for each in observed.rejected]
         self._idleness.seen(topic)
         self._read_at = started if self._read_at is None else self._read_at
@@ -179,6 +195,7 @@ class CustomerPartition(Partition):
 
     async def round(self) -> None:
         """Make durable what was applied; then take every decision time that is due."""
+        self.core.attend(self._context.sessions.history)
         # What was held may be due though nothing came: behind a log's last record there may be markers.
         self._answer([])
         await self.flush()
@@ -237,6 +254,8 @@ class CustomerPartition(Partition):
         awake = [topic for topic in TOPICS if not self._idleness.idle(topic)]
         if awake:
             return self.core.watermark(awake)
+        if not self._context.sessions.wall_clock_speaks:
+            return self.core.watermark()
         settled = self._context.now() - self.core.config.lateness_ms
         self.core.begin(settled)
         return settled
@@ -287,11 +306,39 @@ class CustomerPartition(Partition):
             metrics.triggers.labels(result).inc(count)
 
     async def _announce(self) -> None:
-        if (swept := self.core.swept) is not None and swept != self._announced:
-            await self._context.announce(
-                Progress("swept", self.number, self.engine.ends.get("churn-alerts", 0), swept)
+        await self._answer_session()
+        core = self.core
+        if (swept := core.swept) is None or swept == self._announced:
+            return
+        replayed = core.replayed if core.replaying else ReplayCount()
+        await self._context.announce(
+            Progress(
+                "swept",
+                self.number,
+                self.engine.ends.get("churn-alerts", 0),
+                swept,
+                session=replayed.session,
+                replayed=replayed.counts,
             )
-            self._announced = swept
+        )
+        self._announced = swept
+
+    async def _answer_session(self) -> None:
+        """Tell the replayer where this partition stands, whenever something was said of a session."""
+        standing, core = self._context.sessions.standing, self.core
+        if not standing.last or standing == self._answered:
+            return
+        counts = core.replayed.counts if core.replayed.session == standing.last else {}
+        answer = Progress(
+            "session",
+            self.number,
+            session=standing.last,
+            open=standing.open,
+            stands=core.stands,
+            replayed=counts,
+        )
+        await self._context.announce(answer)
+        self._answered = standing
 
     def _measure(self) -> None:
         metrics, core, label = self._context.metrics, self.core, str(self.number)

@@ -6,6 +6,7 @@ dispatcher how far it has decided; a replayer that has both knows that a decisio
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final, Literal
 
 import msgspec
@@ -14,20 +15,28 @@ from streams.logs import logger
 
 log = logger(__name__)
 
-Stage = Literal["swept", "decided"]
+Stage = Literal["swept", "decided", "session"]
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     """One partition's place.
 
     `swept` up to decision time `ts`, with alerts before offset `alerts`; or `decided`: all alerts before
-    that offset.
+    that offset; or `session`: the answer to what was last said on `control`.
     """
 
     stage: Stage
     partition: int
-    alerts: int
+    alerts: int = 0
     ts: int = 0
+    #: The session in question.
+    session: str = ""
+    #: The one that is open here, "" if none is.
+    open: str = ""
+    #: Before which time an event would come too late here: by topic, and "" for all decided upon.
+    stands: dict[str, int] = {}
+    #: What became of the session's records so far, by fate; with `swept` too.
+    replayed: dict[str, int] = {}
 
     @property
     def key(self) -> bytes:
@@ -50,6 +59,7 @@ class ProgressBoard:
         self._partitions = partitions
         self._swept: dict[int, Progress] = {}
         self._decided: dict[int, int] = {}
+        self._answers: dict[int, Progress] = {}
 
     def read(self, value: bytes) -> None:
         """Take one record; what is none of ours says nothing."""
@@ -58,12 +68,31 @@ class ProgressBoard:
         except msgspec.MsgspecError as error:
             log.warning("progress cannot be read", why=str(error))
             return
-        if found.stage == "decided":
+        if found.stage == "session":
+            self._answers[found.partition] = found
+        elif found.stage == "decided":
             self._decided[found.partition] = max(found.alerts, self._decided.get(found.partition, 0))
         elif found.ts >= (known := self._swept.get(found.partition, found)).ts:
             self._swept[found.partition] = msgspec.structs.replace(
                 found, alerts=max(found.alerts, known.alerts)
             )
+
+    def answers(self, session: str) -> dict[int, Progress]:
+        """What each partition has answered last to what was said of `session`."""
+        return {p: answer for p, answer in self._answers.items() if answer.session == session}
+
+    def replayed(self, session: str) -> Counter[str]:
+        """What became of the records of `session` by now, over all partitions."""
+        found: Counter[str] = Counter()
+        for partition in range(self._partitions):
+            places = (self._swept.get(partition), self._answers.get(partition))
+            newest = max(
+                (place.replayed for place in places if place is not None and place.session == session),
+                key=lambda counts: sum(counts.values()),
+                default={},
+            )
+            found.update(newest)
+        return found
 
     def settled(self, ts: int) -> bool:
         """Whether every partition has swept `ts` and its alerts are decided."""

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPart
 from streams import fetching
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from aiokafka import ConsumerRecord
 
@@ -83,15 +83,22 @@ async def end_offsets(options: dict[str, Any], topics: Sequence[str], partition:
         return {tp.topic: int(end) for tp, end in (await consumer.end_offsets(tps)).items()}
 
 
-async def unread(options: dict[str, Any], group: str, tps: Sequence[TopicPartition]) -> int:
-    """Records of these partitions that the group has not committed; raises KafkaError."""
+async def ends_of(options: dict[str, Any], tps: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    """The offset behind the last record of each of these partitions."""
+    async with reader(options, *tps) as consumer:
+        return {tp: int(end) for tp, end in (await consumer.end_offsets(list(tps))).items()}
+
+
+async def unread(options: dict[str, Any], group: str, ends: Mapping[TopicPartition, int]) -> int:
+    """Records before these offsets that the group has not committed; raises KafkaError."""
     consumer = AIOKafkaConsumer(**options, group_id=group, enable_auto_commit=False)
+    tps = list(ends)
     try:
         await consumer.start()
-        consumer.assign(list(tps))
-        first, end = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
+        consumer.assign(tps)
+        first = await consumer.beginning_offsets(tps)
         committed = {tp: await consumer.committed(tp) for tp in tps}
-        return sum(end[tp] - max(committed[tp] or 0, first[tp]) for tp in tps)
+        return sum(max(ends[tp] - max(committed[tp] or 0, first[tp]), 0) for tp in tps)
     finally:
         await consumer.stop()
 

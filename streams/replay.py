@@ -1,5 +1,6 @@
 """Replay: recorded history through Kafka, in lock-step with the workers (DESIGN 4.6, 4.10).
 
+A replay is a session: the workers know of it before the first event, and believe its ticks alone.
 One grid interval of events, then a tick to every partition of every input topic, then wait until each
 partition has swept that decision time and its alerts are decided. So a replay learns and alerts exactly
 as if it had been there, at whatever speed the machine allows.
@@ -8,8 +9,9 @@ as if it had been there, at whatever speed the machine allows.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -20,12 +22,13 @@ from features.hashing import partition_of
 from features.layout import TOPICS
 from features.observing import REPLAY_HEADER
 from streams.progress import ProgressBoard
-from streams.readers import bounds, reader, unread
+from streams.readers import bounds, ends_of, reader, unread
 from streams.sending import Message, Sender, new_producer
+from streams.session import ANSWER_SECONDS, ReplayStalledError, Session
 from streams.sources import Interval, SourceEvent, intervals
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from features.grid import DecisionGrid
     from streams.settings import Settings
@@ -37,17 +40,18 @@ _SECONDS: Final = 60.0
 _CHUNK: Final = 2_000
 
 
-class ReplayStalledError(RuntimeError):
-    """The workers do not move on; the message says which partitions are behind."""
+class ReplayLateError(RuntimeError):
+    """Events of history came too late and are lost; the message says how many, and why that may be."""
 
 
 @dataclass
 class Replayed:
-    """What a replay has done so far."""
+    """What a replay has done so far: what it has sent, and what the workers say has become of it, by fate."""
 
     events: int = 0
     intervals: int = 0
     ts: int = 0
+    fates: Counter[str] = field(default_factory=Counter)
 
 
 class Replayer:
@@ -58,7 +62,7 @@ class Replayer:
         settings: Settings,
         sender: Sender,
         board: ProgressBoard,
-        patience_seconds: float,
+        session: Session,
         unread: Callable[[], Awaitable[int]],
     ) -> None:
         self._topics: Topics = settings.kafka.topics()
@@ -66,14 +70,14 @@ class Replayer:
         self._partitions = settings.kafka.partitions
         self._sender = sender
         self._board = board
-        self._patience = patience_seconds
-        #: How many records the workers have not acknowledged.
+        self._session = session
+        #: How many records the workers have not acknowledged of those that are there when it is first asked.
         self._unread = unread
         self.done = Replayed()
 
     async def run(
         self,
-        events: Iterable[SourceEvent],
+        events: Sequence[SourceEvent],
         *,
         speed: float | None = None,
         then_live: bool = False,
@@ -83,9 +87,37 @@ class Replayer:
         """Replay time-ordered `events`; `speed` is event time against wall clock, None as fast as it goes.
 
         The last tick stands just behind the last event: a decision time further on would judge customers by
-        days of which the log says nothing. With `then_live` it hands over to live operation, else the
-        replay ends when everything is acknowledged. Raises ReplayStalledError when the workers stand still.
+        days of which the log says nothing. The replay ends when everything is acknowledged and no partition
+        takes what it reads for history any more; with `then_live` what follows is the shop's present.
+
+        Raises ReplayRefusedError before anything was sent, ReplayStalledError when the workers stand still
+        and ReplayLateError when events came too late: they are lost, and all that would follow as well.
         """
+        if not events:
+            return self.done
+        try:
+            await self._session.open(_begins(events))
+            await self._history(events, speed, progress, after_interval)
+            await self._until_none(self._unread, 0.2, "{} records were not read")
+        except BaseException:
+            await self._session.abandon()
+            raise
+        await self._session.end(live=then_live)
+        self._require_on_time()
+        return self.done
+
+    async def _history(
+        self,
+        events: Sequence[SourceEvent],
+        speed: float | None,
+        progress: Callable[[Replayed], Any],
+        after_interval: Callable[[], Any] | None,
+    ) -> None:
+        async def follow_up() -> None:
+            progress(self.done)
+            if after_interval is not None:
+                await after_interval()
+
         clock = asyncio.get_running_loop().time
         started, first, last = clock(), None, 0
         held: Interval | None = None
@@ -93,9 +125,7 @@ class Replayer:
             if held is not None:
                 await self._interval(held, held.until)
                 await self._settle(held.until)
-                progress(self.done)
-                if after_interval is not None:
-                    await after_interval()
+                await follow_up()
             held = interval
             if interval.events:
                 first, last = first or interval.events[0].ts, interval.events[-1].ts
@@ -103,18 +133,13 @@ class Replayer:
                 due = started + (interval.until - self._grid.every_ms - first) / 1000 / speed
                 await asyncio.sleep(max(due - clock(), 0))
         if held is not None:
-            await self._interval(held, last + 1, live=then_live)
-            if not then_live:
-                await self._acknowledged()
-            progress(self.done)
-            if after_interval is not None:
-                await after_interval()
-        return self.done
+            await self._interval(held, last + 1)
+            await follow_up()
 
-    async def _interval(self, interval: Interval, tick: int, *, live: bool = False) -> None:
+    async def _interval(self, interval: Interval, tick: int) -> None:
         for start in range(0, len(interval.events), _CHUNK):
             await self._send(interval.events[start : start + _CHUNK])
-        await self._tick(Tick(ts=tick, replay=True, live=live))
+        await self._tick(Tick(ts=tick, session=self._session.id))
         self.done.events += len(interval.events)
         self.done.intervals += 1
         self.done.ts = tick
@@ -147,9 +172,15 @@ class Replayer:
             return self._board.waiting(ts)
 
         await self._until_none(waiting, 0.002, "partitions {} did not finish a decision time")
+        self._require_on_time()
 
-    async def _acknowledged(self) -> None:
-        await self._until_none(self._unread, 0.2, "{} records were not read")
+    def _require_on_time(self) -> None:
+        self.done.fates = self._board.replayed(self._session.id)
+        if late := self.done.fates["late"]:
+            raise ReplayLateError(
+                f"{late:,} events of history came too late, and are lost: newer ones came before them. Keep "
+                "the shop's own events back until history is handed over, and start with fresh topics"
+            )
 
     async def _until_none(self, left: Callable[[], Awaitable[Any]], pause: float, what: str) -> None:
         """Wait until nothing is `left`; ReplayStalledError when that does not change for too long."""
@@ -159,15 +190,26 @@ class Replayer:
             await asyncio.sleep(pause)
             if (now := await left()) != behind:
                 moved, behind = clock(), now
-            elif clock() - moved > self._patience:
+            elif clock() - moved > self._session.patience_seconds:
                 raise ReplayStalledError(
-                    f"{what.format(behind)} within {self._patience:.0f} s: is a worker running, with "
-                    "the same settings, and ready?"
+                    f"{what.format(behind)} within {self._session.patience_seconds:.0f} s: is a worker "
+                    "running, with the same settings, and ready?"
                 )
 
 
+def _begins(events: Sequence[SourceEvent]) -> dict[str, int]:
+    """When history begins on each topic. Events by time: the first of each one tells."""
+    found: dict[str, int] = {}
+    for event in events:
+        if event.user_id:
+            found.setdefault(event.topic, event.ts)
+    return found
+
+
 @asynccontextmanager
-async def replaying(settings: Settings, patience_seconds: float = 120.0) -> AsyncIterator[Replayer]:
+async def replaying(
+    settings: Settings, patience_seconds: float = 120.0, answer_seconds: float = ANSWER_SECONDS
+) -> AsyncIterator[Replayer]:
     """A replayer connected to the broker, following the workers' progress."""
     options = settings.kafka.client_options()
     board = ProgressBoard(settings.kafka.partitions)
@@ -176,16 +218,30 @@ async def replaying(settings: Settings, patience_seconds: float = 120.0) -> Asyn
     topics, partitions = settings.kafka.topics(), range(settings.kafka.partitions)
     tp = TopicPartition(topics["progress"], 0)
     inputs = [TopicPartition(topics[topic], partition) for topic in TOPICS for partition in partitions]
+    ends: dict[TopicPartition, int] = {}
 
     async def left() -> int:
-        return await unread(options, settings.kafka.group, inputs)
+        # A shop that is live goes on sending: its own events are not waited for.
+        if not ends:
+            ends.update(await ends_of(options, inputs))
+        return await unread(options, settings.kafka.group, ends)
 
     try:
         async with reader(options, tp) as consumer:
             consumer.seek(tp, (await bounds(consumer, tp))[0])
             following = asyncio.create_task(_follow(consumer, tp, board))
+            sender = Sender(producer, _SECONDS)
+            session = Session(
+                sender,
+                topics["control"],
+                board,
+                settings.kafka.partitions,
+                settings.kafka.group,
+                answer_seconds,
+                patience_seconds,
+            )
             try:
-                yield Replayer(settings, Sender(producer, _SECONDS), board, patience_seconds, left)
+                yield Replayer(settings, sender, board, session, left)
             finally:
                 following.cancel()
                 await asyncio.wait([following])

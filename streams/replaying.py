@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from streams.context import wall_clock_ms
 from streams.replay import Replayed, replaying
+from streams.sources import SourceError
 from streams.sources.screening import screened
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from streams.settings import Settings
     from streams.sources import Source, SourceEvent
     from streams.tally import TallyReader
+
+_FATES: Final = ("accepted", "duplicate", "late", "refused")
 
 
 def bar(console: Console) -> Progress:
@@ -34,13 +37,19 @@ def bar(console: Console) -> Progress:
 async def replay_source(
     settings: Settings, source: Source, speed: float | None, *, then_live: bool, console: Console
 ) -> Replayed:
-    """Replay a source against running workers. Raises SourceError and ReplayStalledError."""
+    """Replay a source against running workers, and say what became of it.
+
+    Raises SourceError, and what `Replayer.run` raises.
+    """
     found = screened(source, wall_clock_ms(), settings.model.horizon_days)
     for note in found.notes:
         console.print(note, highlight=False, soft_wrap=True)
-    events = list(found.events)
+    if not (events := list(found.events)):
+        raise SourceError(f"there is nothing to replay in {source.name}")
     done = await replay_events(settings, events, console, speed=speed, then_live=then_live)
     console.print(f"{done.events:,} events in {done.intervals:,} grid intervals", highlight=False)
+    fates = ", ".join(f"{done.fates[fate]:,} {fate}" for fate in _FATES)
+    console.print(f"as the workers saw them: {fates}", highlight=False)
     if then_live:
         console.print("history is handed over: the workers are live")
     return done

@@ -69,6 +69,9 @@ _READ_AGAIN: Final = (
 _QUERIES: Final = "queries"
 _ANSWERS: Final = "answers"
 
+#: What only the replayer writes: who may say that a session is open may make a shop's present its history.
+_OF_THE_REPLAYER: Final = ("control",)
+
 #: What keeping topics takes, and looking into them.
 _KEEPING: Final[tuple[Operation, ...]] = (
     "Create",
@@ -91,9 +94,13 @@ ROLES: Final = (
         name="worker",
         who="`churnwatch worker`",
         topics={
-            **_each((*INPUTS, _QUERIES), "Read", "DescribeConfigs"),
+            **_each((*INPUTS, *_OF_THE_REPLAYER, _QUERIES), "Read", "DescribeConfigs"),
             **_each(
-                (name for name in CATALOGUE if name not in {*INPUTS, *_READ_AGAIN, _QUERIES}),
+                (
+                    name
+                    for name in CATALOGUE
+                    if name not in {*INPUTS, *_OF_THE_REPLAYER, *_READ_AGAIN, _QUERIES}
+                ),
                 "Write",
                 "DescribeConfigs",
             ),
@@ -119,7 +126,7 @@ ROLES: Final = (
     Role(
         name="replayer",
         who="`churnwatch replay`",
-        topics={**_each(INPUTS, "Write"), "progress": ("Read",)},
+        topics={**_each((*INPUTS, *_OF_THE_REPLAYER), "Write"), "progress": ("Read",)},
         # It ends when the group has read everything.
         group=("Describe",),
     ),

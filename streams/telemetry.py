@@ -56,6 +56,12 @@ class Metrics:
         self.in_flight = self._gauge(
             "in_flight_bytes", "Memory of what was read and is not acknowledged yet, as it is reckoned."
         )
+        self.replaying = self._gauge(
+            "replaying", "1 while an open replay session says that what is read is history."
+        )
+        self.refused_announcements = self._counter(
+            "refused_announcements", "Records of `control` that could not be read."
+        )
         # -- state
         self.customers = self._gauge("customers", "Customers in the table.", "partition")
         self.table_bytes = self._gauge("table_bytes", "Memory of the table's records.", "partition")

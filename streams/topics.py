@@ -29,7 +29,7 @@ SHADOW_COMMANDS: Final = tuple(f"{name}.shadow" for name in LIVE_COMMANDS)
 
 #: Topics that belong to one consumer group; their names carry the group.
 _OF_THE_GROUP: Final = frozenset(
-    {"customers-changelog", "ledger-changelog", "progress", "queries", "answers"}
+    {"customers-changelog", "ledger-changelog", "control", "progress", "queries", "answers"}
 )
 
 
@@ -131,6 +131,15 @@ _CATALOGUE: Final = (
     _output("dead-letters", "worker", 30, key="key of the original"),
     _changelog("customers-changelog"),
     _changelog("ledger-changelog"),
+    Topic(
+        name="control",
+        role="internal",
+        writer="replayer",
+        key="replay session",
+        per_user=False,
+        cleanup="compact",
+        stamped_by_broker=True,
+    ),
     Topic(
         name="progress",
         role="internal",

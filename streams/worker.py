@@ -48,6 +48,7 @@ class Worker:
         self._changed = asyncio.Event()
         self._succession = Succession()
         context.models.on_change(self.wake)
+        context.sessions.on_change(self.wake)
 
     # -- batches
 
@@ -141,6 +142,7 @@ class Worker:
             self._drop(numbers)
             # A trigger is answered as soon as it is read: version 0 must not speak for a model that is known.
             await self._context.models.loaded.wait()
+            await self._context.sessions.loaded.wait()
             await together(*(self._own(number) for number in sorted(numbers)))
             await self._own_training(TP(self._context.topics["examples"], 0) in tps)
         except asyncio.CancelledError:

@@ -60,9 +60,15 @@ def config(**changes: Any) -> CoreConfig:
     return CoreConfig(**defaults | changes)
 
 
+#: The replay session of the tests, whose ticks are believed whenever they come.
+SESSION = "session"
+
+
 def core(settings: CoreConfig | None = None, partition: int = 0) -> PartitionCore:
     """An empty core."""
-    return PartitionCore(partition, settings or config(), DECODERS, Currencies().micros)
+    return PartitionCore(
+        partition, settings or config(), DECODERS, Currencies().micros, lambda session, _: session == SESSION
+    )
 
 
 def event(name: str, user: str, ts: int, **fields: Any) -> dict[str, Any]:
@@ -78,9 +84,9 @@ def event(name: str, user: str, ts: int, **fields: Any) -> dict[str, Any]:
     return {"type": name, "event_id": f"e{number}", "user_id": user, "ts": ts, **defaults, **fields}
 
 
-def tick(ts: int, *, replay: bool = False, live: bool = False) -> dict[str, Any]:
+def tick(ts: int, session: str = SESSION) -> dict[str, Any]:
     """A promise that nothing before `ts` follows."""
-    return {"type": "tick", "ts": ts, "replay": replay, "live": live}
+    return {"type": "tick", "ts": ts, "session": session}
 
 
 def record(offset: int, payload: dict[str, Any], *, replayed: bool = False) -> Record:
@@ -97,6 +103,7 @@ class Feed:
     def __init__(self, target: PartitionCore, *, replayed: bool = False) -> None:
         self.core = target
         self.replayed = replayed
+        target.attend(SESSION if replayed else "")
         self._offsets: defaultdict[str, itertools.count[int]] = defaultdict(itertools.count)
 
     def __call__(self, *payloads: dict[str, Any]) -> Observed:
@@ -113,15 +120,15 @@ class Feed:
         """Purchases, `days` after START."""
         return self(*(event("purchase", user, day(number)) for number in days))
 
-    def until(self, ts: int, *, replay: bool = False, live: bool = False) -> None:
+    def until(self, ts: int) -> None:
         """Tick on every topic."""
         for topic in TOPICS:
-            self.poll(topic, tick(ts, replay=replay, live=live))
+            self.poll(topic, tick(ts))
 
     def decide(self, ts: int, models: ModelSet, *, act: bool = True) -> list[tuple[Part, Sweep]]:
         """Let time pass until `ts` and take every decision time that is due by then."""
         if self.core.watermark() < ts:
-            self.until(ts, replay=self.replayed)
+            self.until(ts)
         taken = []
         while (due := self.core.due(ts)) is not None:
             taken.append(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.layout import DAY_MS
 from streams.context import Context
+from streams.control import Announcement, encode
 from streams.deadletters import DeadLetters
 from streams.engine import EngineConfig
 from streams.flood import FloodGuard
@@ -14,9 +15,10 @@ from streams.input_topics import InputTopics
 from streams.model_store import FrozenModels, ModelStore
 from streams.outputs import Publisher
 from streams.sending import Sender
+from streams.session_store import SessionStore
 from streams.settings import Settings, load
 from streams.telemetry import Metrics
-from tests.building import START
+from tests.building import SESSION, START
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +72,12 @@ def context_of(
         if models is None
         else FrozenModels(models, topics["models"], settings.trainer(), metrics)
     )
+    sessions = SessionStore(topics["control"], {}, metrics, lambda: now)
+    # One that is no history, and over: its ticks move time as if the wall clock did.
+    for state in ("open", "ended"):
+        said = Announcement(SESSION, state, live=True, silent_seconds=1e15)
+        sessions.take(encode(said), now)
+    sessions.load()
     return Context(
         settings=settings,
         topics=topics,
@@ -78,6 +86,7 @@ def context_of(
         dead_letters=DeadLetters(sender, topics, metrics),
         flood=FloodGuard(0.5, settings.worker.dead_letter_window, folder / "flood.json"),
         models=store,
+        sessions=sessions,
         metrics=metrics,
         engine=EngineConfig(folder, settings.kafka.partitions, {}, 1e9, 1 << 30),
         inputs=InputTopics(topics, {}),

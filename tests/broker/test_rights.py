@@ -69,7 +69,7 @@ async def test_the_check_names_each_right_of_a_worker_that_is_taken_away(
         await eventually(problems, [told(right)])
         secured.grant("worker", [right])
         await eventually(problems, [])
-    assert len(each) == 26
+    assert len(each) == 31
 
 
 async def test_a_group_that_may_be_seen_and_not_used_is_told_apart(
@@ -122,6 +122,9 @@ async def test_each_role_can_do_its_work_with_its_rights_and_not_the_work_of_oth
         ("shop", "churn-alerts"),
         ("marketing", "orders"),
         ("replayer", "customers-changelog"),
+        # Who may open a session may make a shop's present its history.
+        ("shop", "control"),
+        ("worker", "control"),
     ):
         with pytest.raises(TopicAuthorizationFailedError):
             await writes(as_user(worker, user), topics[topic])
@@ -181,6 +184,7 @@ async def test_without_the_right_to_see_settings_the_check_has_notes_and_no_prob
         ("Read", "clickstream"),
         ("Read", "churn-alerts"),
         ("Read", "models"),
+        ("Read", "control"),
         ("Read", ""),
     ],
 )

@@ -7,9 +7,9 @@ import time
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import orjson
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
+from streams.simulated_clock import SimulatedClock
 from tests.storm.workload import DISORDER_MS, HOUR_MS, TOPICS, Shop, day_start
 
 if TYPE_CHECKING:
@@ -45,15 +45,18 @@ class Feeder:
         self._enough = threading.Event()
         self._released = threading.Event()
         self._released.set()
+        self._clock = SimulatedClock(settings)
         self._thread = threading.Thread(target=self._run, name="feeder")
 
     def __enter__(self) -> Self:
+        self._clock.__enter__()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._enough.set()
         self._thread.join()
+        self._clock.__exit__()
         self._group.close()
 
     def hold(self) -> None:
@@ -115,7 +118,7 @@ class Feeder:
         self._producer.flush()
 
     def _tick(self, ts: int) -> None:
-        value = orjson.dumps({"type": "tick", "ts": ts})
+        value = self._clock.tick(ts)
         for topic in TOPICS:
             for partition in range(self._partitions):
                 self._produce(self._names[topic], value=value, partition=partition)

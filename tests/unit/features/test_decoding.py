@@ -107,9 +107,9 @@ def test_unknown_fields_and_nulls_for_optional_ones_are_ignored():
 
 @pytest.mark.parametrize("topic", sorted(EVENT_TYPES))
 def test_every_topic_carries_ticks_which_belong_to_nobody(topic: str):
-    tick = DECODERS[topic].decode(b'{"type":"tick","ts":%d,"replay":true}' % TS, record_ts=1)
+    tick = DECODERS[topic].decode(b'{"type":"tick","ts":%d,"session":"s"}' % TS, record_ts=1)
 
-    assert tick == Tick(ts=TS, replay=True)
+    assert tick == Tick(ts=TS, session="s")
 
 
 @pytest.mark.parametrize(

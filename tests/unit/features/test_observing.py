@@ -30,8 +30,8 @@ def login(offset: int, ts: int, user: str = "ada", **record: Any) -> Record:
     return Record(offset, **{"key": user.encode(), "value": json.dumps(event).encode(), **record})
 
 
-def tick(offset: int, ts: int) -> Record:
-    return Record(offset, None, json.dumps({"type": "tick", "ts": ts}).encode())
+def tick(offset: int, ts: int, session: str = "s") -> Record:
+    return Record(offset, None, json.dumps({"type": "tick", "ts": ts, "session": session}).encode())
 
 
 def judged(
@@ -41,7 +41,16 @@ def judged(
     now: int | None = None,
 ) -> Judged:
     decoder, clock = EventDecoder("clickstream"), clock or TopicClock()
-    return judge(records, decoder, clock, lateness_ms, (), lambda user: user != "stranger", now=now)
+    return judge(
+        records,
+        decoder,
+        clock,
+        lateness_ms,
+        (),
+        lambda user: user != "stranger",
+        follows=lambda session, sent: session == "s" and sent <= START + 900 * DAY_MS,
+        now=now,
+    )
 
 
 #   ts     0h    1h    2h    3h
@@ -129,6 +138,17 @@ def test_a_tick_that_promises_what_was_not_past_when_it_was_written_is_refused()
 
     assert [(record.offset, why.reason) for record, why in found.rejected] == [(0, "bad_timestamp")]
     assert clock.bound == START - 5
+
+
+def test_a_tick_of_no_session_and_one_that_was_sent_after_its_session_are_refused_and_move_nothing():
+    clock, afterwards = TopicClock(), START + 901 * DAY_MS
+
+    found = judged(
+        [tick(0, START, ""), tick(1, START, "x"), tick(2, START)._replace(timestamp=afterwards)], clock
+    )
+
+    assert [why.reason for _, why in found.rejected] == ["stray_tick"] * 3
+    assert (clock.bound, found.ticks) == (BEGINNING, [])
 
 
 clocks = st.lists(st.tuples(st.integers(0, 48), st.integers(-30, 24)), min_size=1, max_size=30)

@@ -64,7 +64,7 @@ def logs(rng: random.Random, found: list[Payload], *, late: int = 6) -> dict[str
 def _log(rng: random.Random, topic: str, found: list[Payload], late: int) -> list[Record]:
     keyed = [(p["ts"] + rng.uniform(0, LATENESS - 1), p) for p in found if TOPIC_OF[p["type"]] == topic]
     # A tick promises what the shuffling keeps.
-    keyed += [(day(d) + LATENESS, tick(day(d), replay=True)) for d in range(3, DAYS, 5)]
+    keyed += [(day(d) + LATENESS, tick(day(d))) for d in range(3, DAYS, 5)]
     ordered = [p for _, p in sorted(keyed, key=lambda each: each[0])]
     for _ in range(late if topic in {"clickstream", "orders"} else 0):
         place = rng.randrange(1, len(ordered))
@@ -72,5 +72,5 @@ def _log(rng: random.Random, topic: str, found: list[Payload], late: int) -> lis
         ts = newest - LATENESS - rng.randint(1, 100 * HOUR_MS)
         name = "view_item" if topic == "clickstream" else "purchase"
         ordered.insert(place, event(name, rng.choice(USERS), ts))
-    ordered.append(tick(day(DAYS + 6), replay=True))
+    ordered.append(tick(day(DAYS + 6)))
     return [record(offset, p, replayed=True) for offset, p in enumerate(ordered)]

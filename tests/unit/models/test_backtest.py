@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from features.decoding import EventDecoder
 from features.events import Tick
 from features.grid import DecisionGrid
 from features.inputs import TOPIC_OF
@@ -20,13 +19,13 @@ from features.returns import PRIOR
 from models import sweeping
 from models.alerts import TierLevels
 from models.backtest import Backtest, Line, Step
-from models.core import PartitionCore
 from models.groups import UNKNOWN
 from models.record import CHAMPION
 from models.trainer import Trainer
 from models.trainer_config import TrainerConfig
 from models.versions import initial_models
-from tests.building import START, config, day, event, quick_fit
+from tests.building import SESSION, START, config, day, event, quick_fit
+from tests.building import core as new_core
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,13 +89,14 @@ def test_it_equals_feeding_the_core_and_the_trainer_by_hand():
     models = initial_models("logistic", ("logistic",), START)
     grid = DecisionGrid(3, START)
     settings = replace(SETTINGS, grid=grid)
-    core = PartitionCore(0, settings, {t: EventDecoder(t) for t in TOPICS}, Currencies().micros)
+    core = new_core(settings)
+    core.attend(SESSION)
     offsets = dict.fromkeys(TOPICS, 0)
     for step in steps:
         for topic in reversed(TOPICS):
             mine = [x for x in lines if x.topic == topic and step.ts - 3 * DAY_MS <= x.ts < step.ts]
             values = [(x.user_id.encode(), x.value) for x in mine]
-            values.append((None, msgspec.json.encode(Tick(ts=step.ts, replay=True))))
+            values.append((None, msgspec.json.encode(Tick(ts=step.ts, session=SESSION))))
             for key, value in values:
                 core.observe(topic, [Record(offsets[topic], key, value, 0, ((REPLAY_HEADER, b"1"),))])
                 offsets[topic] += 1

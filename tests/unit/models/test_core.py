@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,7 +20,9 @@ from features.grid import DecisionGrid
 from features.hashing import partition_of
 from features.layout import DAY_MS, TOPICS
 from models import sweeping
+from models.core import ReplayCount
 from tests.building import (
+    SESSION,
     START,
     Feed,
     alerts,
@@ -421,15 +425,39 @@ class TestPersonal:
         assert [rejection.reason for _, rejection in observed.rejected] == ["misrouted"]
         assert set(target.table.index) == {"anna"}
 
-    def test_replay_is_known_by_its_ticks_and_ends_with_the_live_one(self):
+    def test_what_became_of_a_replay_is_counted_for_it_alone(self):
         target = core()
-        feed = Feed(target)
-        feed.until(day(1), replay=True)
+        Feed(target).buys("anna", 1)
+        feed = Feed(target, replayed=True)
+        feed._offsets = defaultdict(lambda: count(100))
+        feed(twice := event("purchase", "anna", day(2)), twice)
+        feed.until(day(3))
+        feed(event("purchase", "ben", day(2.5)), event("purchase", "ben", day(4)))
+        feed.poll("orders", {"type": "purchase", "user_id": "ben", "ts": day(4)})
+        first = target.replayed
+        target.attend("another")
+
+        assert first == ReplayCount(SESSION, {"accepted": 2, "duplicate": 1, "late": 1, "refused": 1})
+        assert target.replayed == ReplayCount("another")
+
+    def test_a_partition_is_live_again_as_soon_as_no_session_is_open(self):
+        target = core()
+        target.attend(SESSION)
         replaying = target.replaying
-        feed.until(day(2), replay=True, live=True)
+        target.attend("")
 
         assert replaying
         assert not target.replaying
+
+    def test_it_tells_before_which_times_events_would_come_too_late(self):
+        target = core()
+        feed = Feed(target)
+        before = target.stands
+        feed.buys("anna", 1.5)
+        feed.decide(day(2), constant_models(0.5))
+
+        assert before == {}
+        assert target.stands == dict.fromkeys(TOPICS, day(2)) | {"": day(2)}
 
 
 class TestConfig:

@@ -17,6 +17,7 @@ from models.alerts import Alert, TierLevels
 from models.parts import read_part_chunk
 from models.triggers import MAX_HELD
 from models.version_reader import InForce
+from streams.control import Announcement, State, encode
 from streams.customers import CustomerPartition
 from streams.engine import RevokedError
 from streams.fencing import known_to_writer
@@ -24,7 +25,7 @@ from streams.flood import TooManyDeadLettersError
 from streams.progress import ProgressBoard
 from streams.scores import Score
 from streams.watermarks import Idleness
-from tests.building import constant_models, day, event, record, tick
+from tests.building import SESSION, constant_models, day, event, record, tick
 from tests.fakes import Batched, FakeBroker, metric
 from tests.shell import MODEL, context_of, settle
 
@@ -72,8 +73,20 @@ class Shop:
         await self.partition.take(batch)
         return batch
 
-    async def ticks(self, ts: int, **how: bool) -> list[Batched]:
-        return [await self.send(topic, tick(ts, **how)) for topic in TOPICS]
+    async def ticks(self, ts: int, session: str = SESSION) -> list[Batched]:
+        return [await self.send(topic, tick(ts, session)) for topic in TOPICS]
+
+    def say(self, state: State, *, session: str = "history", live: bool = False) -> None:
+        """What the replayer says of a session."""
+        said = Announcement(session, state, live, silent_seconds=1e12)
+        self.context.sessions.take(encode(said), self.context.now())
+        self.partition.wake()
+
+    @property
+    def answers(self) -> list[dict[str, Any]]:
+        """What this partition has answered."""
+        found = [msgspec.json.decode(value or b"{}") for value in self.broker.values("g-progress")]
+        return [each for each in found if each["stage"] == "session" and each["session"] == "history"]
 
     async def settle(self, *batches: Batched) -> None:
         await settle(self.partition, *batches)
@@ -90,6 +103,23 @@ class Shop:
     def parts(self) -> list[int]:
         chunks = [read_part_chunk(value or b"") for value in self.broker.values("examples")]
         return [chunk.ts for chunk in chunks if chunk.number == 0]
+
+
+async def settle_slowly(shop: Shop, *batches: Batched) -> None:
+    """As `Shop.settle`, while `control` is read to its end now and then."""
+
+    async def read() -> None:
+        while True:
+            await asyncio.sleep(0.01)
+            for read in shop.context.sessions._asking:
+                read.set_result(None)
+            shop.context.sessions._asking.clear()
+
+    reading = asyncio.create_task(read())
+    try:
+        await shop.settle(*batches)
+    finally:
+        reading.cancel()
 
 
 @pytest.fixture
@@ -141,26 +171,129 @@ async def test_the_replayer_is_told_where_the_alerts_of_a_sweep_end_once_they_ar
 async def test_progress_is_said_again_after_a_recovery_and_not_every_time_it_is_woken(
     shop: Shop, broker: FakeBroker
 ):
+    def swept() -> int:
+        return sum(b'"swept"' in (value or b"") for value in broker.values("g-progress"))
+
     await shop.settle(*await shop.ticks(day(1)))
-    said = len(broker.values("g-progress"))
+    said = swept()
     for _ in range(3):
         shop.partition.wake()
         await shop.settle()
-    assert len(broker.values("g-progress")) == said
+    assert swept() == said
 
     await shop.partition.close()
     shop.partition = shop.new_partition()
     await shop.partition.start()
     await shop.settle()
 
-    assert len(broker.values("g-progress")) == said + 1
+    assert swept() == said + 1
+
+
+async def test_ticks_of_strangers_are_dead_letters_and_move_nothing(shop: Shop):
+    buys = await shop.send("orders", event("purchase", "ada", day(0.5)))
+    stray = [await shop.send(topic, tick(day(9), session)) for topic in TOPICS for session in ("", "guess")]
+    await settle_slowly(shop, buys, *stray)
+
+    registry = shop.context.metrics.registry
+    letters = [metric(registry, "dead_letters_total", topic=t, reason="stray_tick") for t in TOPICS]
+    assert letters == [2] * len(TOPICS)
+    assert shop.partition.core.clocks["orders"].bound == day(0.5)
+    assert shop.scores == []
+
+
+async def test_a_tick_waits_until_all_was_read_that_may_tell_of_its_session(shop: Shop):
+    await shop.settle(await shop.send("orders", event("purchase", "ada", day(0.5))))
+    ticks = await shop.ticks(day(1), "history")
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not any(each.acked for each in ticks)
+
+    shop.say("open")
+    await settle_slowly(shop, *ticks)
+
+    assert shop.partition.core.clocks["orders"].bound == day(1)
+    assert metric(shop.context.metrics.registry, "dead_letters_total", topic="orders") == 0
+
+
+async def test_a_partition_answers_where_it_stands_and_what_became_of_the_replay(shop: Shop):
+    await shop.settle(await shop.send("orders", event("purchase", "ada", day(0.5))))
+    shop.say("asked")
+    await shop.settle()
+    shop.say("open")
+    late = await shop.send("orders", event("purchase", "ben", day(0.2)), replayed=True)
+    await shop.settle(late, await shop.send("orders", event("purchase", "ben", day(0.7)), replayed=True))
+    shop.say("ended")
+    await shop.settle()
+
+    asked, opened, ended = shop.answers
+    assert asked["stands"] == {"orders": day(0.5)}
+    assert "open" not in asked
+    assert opened["open"] == "history"
+    assert "open" not in ended
+    assert ended["replayed"] == {"late": 1, "accepted": 1}
+
+
+async def test_what_became_of_a_replay_outlives_a_recovery(shop: Shop):
+    shop.say("open")
+    await shop.settle(await shop.send("orders", event("purchase", "ada", day(0.5)), replayed=True))
+    await shop.partition.close()
+    shop.partition = shop.new_partition()
+    await shop.partition.start()
+    shop.say("ended")
+    await shop.settle()
+
+    assert shop.answers[-1]["replayed"] == {"accepted": 1}
+
+
+@pytest.mark.parametrize("state", ["open", "ended"])
+async def test_alerts_are_rehearsed_only_while_a_session_is_open(shop: Shop, state: State):
+    buys = await shop.send("orders", event("purchase", "ada", day(0.5)))
+    shop.context.models.current = msgspec.structs.replace(shop.context.models.current, as_of=day(1))
+    shop.say("open")
+    shop.say(state)
+    await shop.settle(buys, *await shop.ticks(day(1), "history"))
+
+    assert [alert.mark for alert in shop.alerts] == ["rehearsal" if state == "open" else "live"]
+    assert metric(shop.context.metrics.registry, "replaying") == (state == "open")
+
+
+async def test_behind_a_replay_that_handed_nothing_over_the_wall_clock_waits_for_the_shops_first_event(
+    broker: FakeBroker, tmp_path: Path
+):
+    shop = Shop(broker, tmp_path, now=30)
+    await shop.partition.start()
+    shop.idle = True
+    shop.say("open")
+    await shop.settle(await shop.send("orders", event("purchase", "ada", day(0.5)), replayed=True))
+    shop.say("ended")
+    await shop.settle()
+    assert shop.partition.core.swept == day(0), "nobody listens to the shop yet"
+
+    await shop.settle(await shop.send("clickstream", event("login", "ada", day(29.9))))
+
+    assert shop.partition.core.swept == day(30)
+    await shop.partition.give_up()
+
+
+async def test_a_replay_that_hands_over_lets_the_wall_clock_speak_at_once(broker: FakeBroker, tmp_path: Path):
+    shop = Shop(broker, tmp_path, now=30)
+    await shop.partition.start()
+    shop.idle = True
+    shop.say("open")
+    await shop.settle(await shop.send("orders", event("purchase", "ada", day(0.5)), replayed=True))
+    shop.say("ended", live=True)
+    await shop.settle()
+
+    assert shop.partition.core.swept == day(30)
+    await shop.partition.give_up()
 
 
 async def test_a_replay_waits_for_the_version_as_of_its_decision_time(broker: FakeBroker, tmp_path: Path):
     models = constant_models(0.95)
     shop = Shop(broker, tmp_path, models)
     await shop.partition.start()
-    await shop.settle(*await shop.ticks(day(2), replay=True))
+    shop.say("open")
+    await shop.settle(*await shop.ticks(day(2), "history"))
     assert shop.parts == [day(1)] or shop.parts == [day(2)]
     assert shop.scores == []
 
@@ -179,7 +312,8 @@ async def test_a_replay_under_a_rollback_waits_for_what_is_learned_and_is_judged
     shop = Shop(broker, tmp_path, old)
     await shop.partition.start()
     buys = await shop.send("orders", event("purchase", "ada", day(0.5)))
-    await shop.settle(buys, *await shop.ticks(day(1), replay=True))
+    shop.say("open")
+    await shop.settle(buys, *await shop.ticks(day(1), "history"))
     assert shop.scores == []
 
     store, new = shop.context.models, constant_models(0.2, number=2)

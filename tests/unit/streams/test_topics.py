@@ -66,6 +66,7 @@ def test_per_user_topics_are_partitioned_alike_and_the_others_not_at_all():
         "churnwatch-progress",
         "churnwatch-queries",
         "churnwatch-answers",
+        "churnwatch-control",
     }
     assert set(counts.values()) == {1, 6}
 
