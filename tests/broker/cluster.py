@@ -232,7 +232,8 @@ async def run_shop(
         outputs = await Outputs.follow(running.settings)
         try:
             async with (
-                replaying(running.settings, patience) as replayer,
+                # The worker is still on its way.
+                replaying(running.settings, patience, patience) as replayer,
                 asyncio.TaskGroup() as tasks,
             ):
                 guard = tasks.create_task(running.guard(trouble, replayer))
