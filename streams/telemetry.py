@@ -56,12 +56,7 @@ class Metrics:
         self.in_flight = self._gauge(
             "in_flight_bytes", "Memory of what was read and is not acknowledged yet, as it is reckoned."
         )
-        self.replaying = self._gauge(
-            "replaying", "1 while an open replay session says that what is read is history."
-        )
-        self.refused_announcements = self._counter(
-            "refused_announcements", "Records of `control` that could not be read."
-        )
+        self._add_sessions()
         # -- state
         self.customers = self._gauge("customers", "Customers in the table.", "partition")
         self.table_bytes = self._gauge("table_bytes", "Memory of the table's records.", "partition")
@@ -152,6 +147,14 @@ class Metrics:
         # -- the process
         self.ready = self._gauge("ready", "1 when everything is recovered and assigned.")
         self.assigned = self._gauge("assigned_partitions", "Partitions of per-user topics this worker owns.")
+
+    def _add_sessions(self) -> None:
+        self.replaying = self._gauge(
+            "replaying", "1 while an open replay session says that what is read is history."
+        )
+        self.refused_announcements = self._counter(
+            "refused_announcements", "Records of `control` that could not be read."
+        )
 
     def _add_learning(self) -> None:
         self.labels = self._counter("labels", "Labels learned.")
