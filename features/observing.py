@@ -47,6 +47,18 @@ class Record(NamedTuple):
     timestamp_type: int | None = None
 
 
+class Unreadable(NamedTuple):
+    """A record that could not be read as it stands in the log: of its fields what is to be had, and `why`."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+    headers: Headers
+    why: Rejected
+    timestamp_type: int = 0
+
+
 class RecordLike(Protocol):
     """Anything with the attributes of `Record`."""
 
@@ -129,6 +141,9 @@ def judge(
     earliest, latest = (-_ANY_TIME, _ANY_TIME) if now is None else (1, now + MAX_SKEW_MS)
     for record in unseen:
         stamp = record.timestamp
+        if type(record) is Unreadable:
+            rejected.append((record, record.why))
+            continue
         try:
             if not earliest <= stamp <= latest:
                 _check_stamp(record, latest)

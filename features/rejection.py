@@ -23,6 +23,7 @@ Reason = Literal[
     "not_live",  # a stored command for a gateway, but it is not marked `live`, or this worker sends nothing
     "unknown_channel",  # an output that another release stored, for a topic that this one does not know
     "bad_example",  # a message of `examples` that cannot be learned from
+    "unreadable_batch",  # a record batch that cannot be unpacked and that an operator passed over
     "row_too_large",  # a customer's row outgrew what a broker takes: what of it was given up, or not decided
     "undecodable",  # decoding it ended in an error that no rule foresees: a fault of churnwatch
 ]

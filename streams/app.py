@@ -29,6 +29,7 @@ from streams.querying.service import QueryService
 from streams.rights import WORKER
 from streams.sending import Sender, new_producer
 from streams.session_store import SessionStore
+from streams.skips import Skips, pass_over
 from streams.stopping import cancelled
 from streams.telemetry import Metrics
 from streams.topic_admin import require_topics
@@ -153,9 +154,15 @@ async def running(settings: Settings, frozen: ModelSet | None = None) -> AsyncIt
             await connected.wait()
             await context.sessions.follow(context.patience)
 
+        async def follow_skips() -> None:
+            await connected.wait()
+            await context.skips.follow(context.patience)
+
         tasks = (
             follow_models(),
             follow_sessions(),
+            follow_skips(),
+            pass_over(app, context),
             worker.heartbeat(),
             keep_greeting(options),
             context.inputs.watch(),
@@ -200,6 +207,7 @@ def _context(settings: Settings, sender: Sender, metrics: Metrics, frozen: Model
             checkpoint_ratio=limits.checkpoint_ratio,
         ),
         inputs=InputTopics(topics, options),
+        skips=Skips(topics["skips"], options),
     )
 
 

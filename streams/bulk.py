@@ -19,6 +19,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
 
 from streams import fetching
+from streams.batches import BrokenBatch
 from streams.guard import HoleGuard
 from streams.standing import Standing
 from streams.window import Window
@@ -91,6 +92,9 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
         #: Partitions of which somebody wants to know how far they were read, and how far they were.
         self._asked: set[TP] = set()
         self._passed: dict[TP, int] = {}
+        #: Batches that cannot be unpacked and before which reading stands; those that are to be passed over.
+        self.broken: dict[TP, BrokenBatch] = {}
+        self._passing: dict[TP, BrokenBatch] = {}
         #: The generation in which we own what we own, None in a rebalance; and the one that was sought for.
         self._dealt: int | None = None
         self._sought: int | None = None
@@ -109,6 +113,7 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, BulkMessage]]:  # noqa: ASYNC109
         """One message for each partition of a poll, once there is room for it."""
         await self._look()
+        await self._pass_over()
         if not await self.window.has_room(timeout):
             return
         if not self.flow_active:
@@ -133,8 +138,41 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
             if again is not None:
                 self.log.warning("read %s again from %s: records were fetched and dropped", tp, again)
                 await self._read_again(tp, again)
-            elif admitted:
-                yield tp, self._message(tp, admitted, generation)
+            elif records_to_read := await self._before_broken(tp, admitted):
+                yield tp, self._message(tp, records_to_read, generation)
+
+    async def _before_broken(self, tp: TP, admitted: Sequence[Any]) -> Sequence[ConsumerRecord]:
+        """The records before a batch that cannot be unpacked, if there is one: reading stands there then.
+
+        This partition alone stops: the others are read on, and an operator may have it passed over.
+        """
+        if not admitted or not isinstance(admitted[-1], BrokenBatch):
+            return admitted
+        *records, batch = admitted
+        self.guard.stop_at(tp, batch.offset)
+        if self.broken.get(tp) != batch:
+            self.broken[tp] = batch
+            self.log.error(
+                "the record batch at %s/%s/%s cannot be unpacked: %s. This partition stands still until "
+                "`churnwatch skip %s %s %s`",
+                *(tp.topic, tp.partition, batch.offset, batch.why, tp.topic, tp.partition, batch.offset),
+            )
+        await self.standing.pause(tp)
+        return records
+
+    def pass_over(self, tp: TP, batch: BrokenBatch) -> None:
+        """Read on behind `batch`, from the next poll on, if reading still stands there."""
+        if self.broken.get(tp) == batch:
+            self._passing[tp] = batch
+
+    async def _pass_over(self) -> None:
+        passing, self._passing = self._passing, {}
+        for tp, batch in passing.items():
+            if self.broken.get(tp) == batch:
+                del self.broken[tp]
+                self.guard.expect({tp: batch.until})
+                await self._read_again(tp, batch.until)
+                await self.standing.resume(tp)
 
     def _drop(self, *tps: TP) -> None:
         """Records of these partitions were fetched and are not delivered: they are read again.
@@ -284,6 +322,10 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
 
     async def _seek_committed(self) -> None:
         dealt = self._dealt
+        # What lies before a batch that cannot be unpacked may have to be read again.
+        if self.broken:
+            await self.standing.resume(*self.broken)
+            self.broken.clear()
         self._forget(*self._inflight)
         self._passed.clear()
         self._newest.clear()
@@ -320,6 +362,7 @@ class BulkConsumer(driver.Consumer):  # type: ignore[misc]
         """What was delivered of these partitions is not waited for any more."""
         for tp in tps:
             self._passed.pop(tp, None)
+            self.broken.pop(tp, None)
             for message in self._inflight.pop(tp, ()):
                 self.window.remove(message)
 

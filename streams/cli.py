@@ -15,6 +15,7 @@ from streams.cli_history import backtest, replay
 from streams.cli_models import models
 from streams.cli_report import report
 from streams.cli_shared import PROBLEMS, run, settings_of, settings_on_kafka, settings_option
+from streams.cli_skip import skip
 from streams.cli_tune import tune
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ def demo(data: str, bootstrap: str | None, *, keep: bool, folder: Path) -> None:
 main.add_command(backtest)
 main.add_command(replay)
 main.add_command(models)
+main.add_command(skip)
 main.add_command(tune)
 main.add_command(report)
 main.add_command(inspect)

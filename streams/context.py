@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from streams.outputs import Publisher
     from streams.session_store import SessionStore
     from streams.settings import Settings
+    from streams.skips import Skips
     from streams.telemetry import Metrics
     from streams.topics import Topics
 
@@ -45,6 +46,7 @@ class Context:
     metrics: Metrics
     engine: EngineConfig
     inputs: InputTopics
+    skips: Skips
     patience: Patience = field(default_factory=Patience)
     now: Callable[[], int] = field(default=wall_clock_ms)
 

@@ -38,6 +38,10 @@ class HoleGuard:
             self.next[tp] = offset
         self.arm(*offsets)
 
+    def stop_at(self, tp: TP, offset: int) -> None:
+        """Reading stands at `offset`: what was admitted there last was no record."""
+        self.next[tp] = offset
+
     def forget(self, tps: set[TP]) -> None:
         """These partitions are somebody else's now."""
         for tp in tps:

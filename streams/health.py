@@ -75,7 +75,14 @@ class Health:
             problems.append("the group gave this worker no partitions")
         if recovering := self._recovering():
             problems.append(f"partitions {sorted(recovering)} are recovering")
-        return problems
+        return [*problems, *self._standing_still()]
+
+    def _standing_still(self) -> list[str]:
+        return [
+            f"the record batch at {tp.topic}/{tp.partition}/{batch.offset} cannot be unpacked: "
+            f"`churnwatch skip {tp.topic} {tp.partition} {batch.offset}` passes it over"
+            for tp, batch in self._app.consumer.broken.items()
+        ]
 
     def not_alive(self) -> list[str]:
         """Why the worker should be restarted; empty when all is well. An idle topic is all well."""
@@ -87,7 +94,8 @@ class Health:
         return [
             f"{tp.topic}/{tp.partition}: lag {self._places[tp].lag}, nothing committed for {seconds:.0f} s"
             for tp, seconds in stood.items()
-            if seconds > self._stalled
+            # No restart helps before a batch that cannot be unpacked.
+            if seconds > self._stalled and tp not in self._app.consumer.broken
         ]
 
     def measure(self) -> None:

@@ -12,7 +12,7 @@ from features.clock import BEGINNING
 from models.signing import HEADER
 from models.version_reader import VersionReader
 from streams.logs import logger
-from streams.readers import bounds, reader
+from streams.readers import BrokenBatchError, bounds, polled, reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,15 @@ class ModelStore:
             while True:
                 if not self.loaded.is_set() and await consumer.position(tp) >= end:
                     self.loaded.set()
-                for record in (await consumer.getmany(tp, timeout_ms=100)).get(tp, ()):
+                try:
+                    found = await polled(consumer, tp, timeout_ms=100)
+                except BrokenBatchError as error:
+                    # The version that it held is lost, and the models in force stay until the next.
+                    self._metrics.refused_versions.inc()
+                    log.error("a batch of models is left out", why=str(error))
+                    consumer.seek(tp, error.batch.until)
+                    continue
+                for record in found.get(tp, ()):
                     self._take(record.key or b"", record.value, dict(record.headers).get(HEADER))
 
     async def _open(self, stack: AsyncExitStack, tp: TopicPartition) -> tuple[AIOKafkaConsumer, int]:

@@ -10,9 +10,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError
 
 from streams import fetching
+from streams.batches import BrokenBatch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from aiokafka import ConsumerRecord
 
@@ -22,6 +23,16 @@ _POLL_MS: Final = 200
 _POLL_ROWS: Final = 20_000
 #: No progress for this long means that reading hangs: the worker is better off dead.
 STUCK_SECONDS: Final = 60.0
+
+
+class BrokenBatchError(RuntimeError):
+    """A batch of a log that is read alone cannot be unpacked: what it holds is missing."""
+
+    def __init__(self, tp: TopicPartition, batch: BrokenBatch) -> None:
+        self.batch = batch
+        super().__init__(
+            f"the record batch at {tp.topic}/{tp.partition}/{batch.offset} cannot be unpacked: {batch.why}"
+        )
 
 
 class StuckError(RuntimeError):
@@ -103,18 +114,46 @@ async def unread(options: dict[str, Any], group: str, ends: Mapping[TopicPartiti
         await consumer.stop()
 
 
+async def polled(
+    consumer: Any, *tps: TopicPartition, timeout_ms: int, max_records: int | None = None
+) -> dict[TopicPartition, list[Any]]:
+    """Records that came within the time. Raises BrokenBatchError where reading stands before such a batch."""
+    found = {}
+    for tp, records in (await consumer.getmany(*tps, timeout_ms=timeout_ms, max_records=max_records)).items():
+        if records and isinstance(records[-1], BrokenBatch):
+            if len(records) == 1:
+                raise BrokenBatchError(tp, records[-1])
+            records.pop()  # it comes again, by itself
+        found[tp] = records
+    return found
+
+
 async def read_until(
-    consumer: Any, tp: TopicPartition, end: int, stuck_seconds: float = STUCK_SECONDS
+    consumer: Any,
+    tp: TopicPartition,
+    end: int,
+    stuck_seconds: float = STUCK_SECONDS,
+    *,
+    leave_out: Callable[[BrokenBatchError], None] | None = None,
 ) -> AsyncIterator[Sequence[ConsumerRecord[Any, Any]]]:
     """Polls of records before offset `end`, from the consumer's position on.
 
-    Raises StuckError when the broker answers and no record comes, KafkaError when it does not answer.
+    A batch that cannot be unpacked is passed over where there is a `leave_out`, which is told.
+    Raises StuckError when the broker answers and no record comes, BrokenBatchError, and KafkaError when it
+    does not answer.
     """
     loop = asyncio.get_running_loop()
     progressed = loop.time()
     while (position := await consumer.position(tp)) < end:
-        polled = await consumer.getmany(tp, timeout_ms=_POLL_MS, max_records=_POLL_ROWS)
-        if found := [record for record in polled.get(tp, ()) if record.offset < end]:
+        try:
+            records = await polled(consumer, tp, timeout_ms=_POLL_MS, max_records=_POLL_ROWS)
+        except BrokenBatchError as error:
+            if leave_out is None:
+                raise
+            leave_out(error)
+            consumer.seek(tp, error.batch.until)
+            continue
+        if found := [record for record in records.get(tp, ()) if record.offset < end]:
             yield found
         if await consumer.position(tp) > position:
             progressed = loop.time()

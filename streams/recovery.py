@@ -19,7 +19,7 @@ from streams import checkpoint
 from streams.checkpoint import CheckpointError, Identity
 from streams.fencing import is_void
 from streams.logs import logger
-from streams.readers import StuckError, bounds, read_until, reader
+from streams.readers import BrokenBatchError, StuckError, bounds, read_until, reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,7 +85,7 @@ async def recover(state: State, identity: Identity, path: Path, options: dict[st
         state.finish()
     except (NewerRowError, NewerLedgerRowError, StuckError) as error:
         raise RecoveryError(f"{identity.topic}/{identity.partition} cannot be recovered: {error}") from error
-    except (RowError, LedgerRowError) as error:
+    except (RowError, LedgerRowError, BrokenBatchError) as error:
         place = f"{identity.topic}/{identity.partition}"
         raise RecoveryError(f"{place} cannot be recovered: {error}. Way out: {START_ANEW}") from error
     return Recovered(end, len(kept), tail, size, broken, void, asyncio.get_running_loop().time() - started)

@@ -22,7 +22,7 @@ from features.hashing import partition_of
 from features.layout import TOPICS
 from features.observing import REPLAY_HEADER
 from streams.progress import ProgressBoard
-from streams.readers import bounds, ends_of, reader, unread
+from streams.readers import bounds, ends_of, polled, reader, unread
 from streams.sending import Message, Sender, new_producer
 from streams.session import ANSWER_SECONDS, ReplayStalledError, Session
 from streams.sources import Interval, SourceEvent, intervals
@@ -251,6 +251,6 @@ async def replaying(
 
 async def _follow(consumer: Any, tp: TopicPartition, board: ProgressBoard) -> None:
     while True:
-        for record in (await consumer.getmany(tp, timeout_ms=50)).get(tp, ()):
+        for record in (await polled(consumer, tp, timeout_ms=50)).get(tp, ()):
             if record.value is not None:
                 board.read(record.value)

@@ -55,6 +55,8 @@ def _each(names: Iterable[str], *operations: Operation) -> dict[str, tuple[Opera
 
 
 _OUTCOMES: Final = "outcomes"
+#: What operators alone write and workers heed.
+_OF_OPERATORS: Final = ("skips",)
 #: What a worker reads again: its state, and what one part of it tells another.
 _READ_AGAIN: Final = (
     "churn-alerts",
@@ -94,12 +96,12 @@ ROLES: Final = (
         name="worker",
         who="`churnwatch worker`",
         topics={
-            **_each((*INPUTS, *_OF_THE_REPLAYER, _QUERIES), "Read", "DescribeConfigs"),
+            **_each((*INPUTS, *_OF_THE_REPLAYER, *_OF_OPERATORS, _QUERIES), "Read", "DescribeConfigs"),
             **_each(
                 (
                     name
                     for name in CATALOGUE
-                    if name not in {*INPUTS, *_OF_THE_REPLAYER, *_READ_AGAIN, _QUERIES}
+                    if name not in {*INPUTS, *_OF_THE_REPLAYER, *_OF_OPERATORS, *_READ_AGAIN, _QUERIES}
                 ),
                 "Write",
                 "DescribeConfigs",
@@ -132,12 +134,13 @@ ROLES: Final = (
     ),
     Role(
         name="operator",
-        who="`churnwatch topics`, `models`, `features`, `inspect --offline`, `report --live`; dead letters",
+        who="`churnwatch topics`, `models`, `skip`, `features`, `inspect --offline`, `report --live`",
         topics={
             **_each(CATALOGUE, *_KEEPING),
             **_each((_QUERIES, _ANSWERS), *(each for each in _KEEPING if each != "Read")),
             # Where an override of the trainer stands.
             "models": (*_KEEPING, "Write"),
+            **_each(_OF_OPERATORS, *_KEEPING, "Write"),
         },
         group=("Describe", "Read", "Delete"),
         own_groups=True,

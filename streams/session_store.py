@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from streams.control import Sessions
 from streams.logs import logger
-from streams.readers import bounds, reader
+from streams.readers import BrokenBatchError, bounds, polled, reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -132,7 +132,14 @@ class SessionStore:
             while True:
                 if not self.loaded.is_set() and await consumer.position(tp) >= end:
                     self.load()
-                for record in (await consumer.getmany(tp, timeout_ms=100)).get(tp, ()):
+                try:
+                    found = await polled(consumer, tp, timeout_ms=100)
+                except BrokenBatchError as error:
+                    # A session of which nothing is heard any more is over by itself.
+                    log.error("a batch of sessions is left out", why=str(error))
+                    consumer.seek(tp, error.batch.until)
+                    continue
+                for record in found.get(tp, ()):
                     self.take(record.value, record.timestamp)
                 if self._asking or self._clock() - self._looked >= _LOOK_SECONDS:
                     await self._look(consumer, tp)

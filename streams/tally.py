@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from interventions.commands import Command, Decision
 from models.alerts import Alert
+from streams.readers import polled
 from streams.topics import LIVE_COMMANDS, SHADOW_COMMANDS
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class TallyReader:
         ends = await self._consumer.end_offsets(tps)
         behind = [tp for tp in tps if await self._consumer.position(tp) < ends[tp]]
         while behind:
-            for tp, records in (await self._consumer.getmany(*behind, timeout_ms=20)).items():
+            for tp, records in (await polled(self._consumer, *behind, timeout_ms=20)).items():
                 for record in records:
                     self.tally.take(self._names[tp.topic], record.value or b"", record.headers)
             behind = [tp for tp in behind if await self._consumer.position(tp) < ends[tp]]

@@ -29,12 +29,7 @@ class Metrics:
             "fate",
         )
         self.dead_letters = self._counter("dead_letters", "Records sent to dead letters.", "topic", "reason")
-        self.undecodable = self._counter(
-            "undecodable_records",
-            "Dead letters whose decoding ended in an error that no rule foresees, by class of the error.",
-            "topic",
-            "kind",
-        )
+        self._add_unreadable()
         self.batch_records = self._histogram(
             "batch_records", "Records in one poll of a partition.", _SIZES, "topic"
         )
@@ -154,6 +149,23 @@ class Metrics:
         )
         self.refused_announcements = self._counter(
             "refused_announcements", "Records of `control` that could not be read."
+        )
+
+    def _add_unreadable(self) -> None:
+        self.broken_batch = self._gauge(
+            "unreadable_batch_offset",
+            "Offset before which a partition stands still: the record batch there cannot be unpacked.",
+            "topic",
+            "partition",
+        )
+        self.skipped_batches = self._counter(
+            "skipped_batches", "Record batches that operators passed over.", "topic"
+        )
+        self.undecodable = self._counter(
+            "undecodable_records",
+            "Dead letters whose decoding ended in an error that no rule foresees, by class of the error.",
+            "topic",
+            "kind",
         )
 
     def _add_learning(self) -> None:

@@ -29,7 +29,7 @@ SHADOW_COMMANDS: Final = tuple(f"{name}.shadow" for name in LIVE_COMMANDS)
 
 #: Topics that belong to one consumer group; their names carry the group.
 _OF_THE_GROUP: Final = frozenset(
-    {"customers-changelog", "ledger-changelog", "control", "progress", "queries", "answers"}
+    {"customers-changelog", "ledger-changelog", "control", "progress", "queries", "answers", "skips"}
 )
 
 
@@ -139,6 +139,14 @@ _CATALOGUE: Final = (
         per_user=False,
         cleanup="compact",
         stamped_by_broker=True,
+    ),
+    Topic(
+        name="skips",
+        role="internal",
+        writer="operator",
+        key="topic/partition/offset",
+        per_user=False,
+        cleanup="compact",
     ),
     Topic(
         name="progress",

@@ -26,7 +26,7 @@ from models.versions import records
 from models.wire import WireError
 from streams import checkpoint
 from streams.logs import logger
-from streams.readers import bounds, read_until, reader
+from streams.readers import BrokenBatchError, bounds, read_until, reader
 from streams.recovery import RecoveryError
 from streams.sending import signed_message
 
@@ -94,6 +94,11 @@ class Training:
             self._next = record.offset + 1
             while (ts := self.trainer.ready()) is not None:
                 await self._learn(ts)
+
+    def _leave_out(self, error: BrokenBatchError) -> None:
+        # The parts that it held are missing now; what waits for them an operator may let go on.
+        log.error("a batch of examples is left out", why=str(error))
+        self._context.metrics.broken_rows.labels("examples").inc()
 
     async def _refuse(self, record: Any, why: Rejected) -> None:
         log.warning("an example cannot be learned from", offset=record.offset, why=why.detail)
@@ -204,7 +209,7 @@ class Training:
             if self._next < first:
                 self._bridge(first)
             consumer.seek(tp, max(self._next, first))
-            async for found in read_until(consumer, tp, end):
+            async for found in read_until(consumer, tp, end, leave_out=self._leave_out):
                 await self._read(found)
 
     def _bridge(self, first: int) -> None:

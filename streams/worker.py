@@ -269,6 +269,10 @@ class Worker:
         consumer = self._app.consumer
         self._context.metrics.holes.set(consumer.guard.mended)
         self._context.metrics.in_flight.set(consumer.window.used)
+        self._context.metrics.broken_batch.clear()
+        for tp, batch in consumer.broken.items():
+            label = self._context.topics.logical(tp.topic)
+            self._context.metrics.broken_batch.labels(label, str(tp.partition)).set(batch.offset)
         if self.training is not None:
             self.training.measure()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import KafkaConnectionError
 from faust.types.tuples import TP
@@ -12,6 +12,9 @@ from streams.health import Health
 from streams.settings import load
 from streams.telemetry import Metrics
 from tests.fakes import metric
+
+if TYPE_CHECKING:
+    from streams.batches import BrokenBatch
 
 ORDERS = TP("orders", 0)
 ALERTS = TP("churn-alerts", 0)
@@ -36,6 +39,7 @@ class World:
         self.waiting: list[str] = []
         self.error: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.consumer = self.standing = self
+        self.broken: dict[TP, BrokenBatch] = {}
         self.answers: dict[TP, tuple[int, int]] = {ORDERS: (0, 0)}
         self.down = self.deaf = False
         self.has_begun = True

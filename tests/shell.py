@@ -17,6 +17,7 @@ from streams.outputs import Publisher
 from streams.sending import Sender
 from streams.session_store import SessionStore
 from streams.settings import Settings, load
+from streams.skips import Skips
 from streams.telemetry import Metrics
 from tests.building import SESSION, START
 
@@ -90,6 +91,7 @@ def context_of(
         metrics=metrics,
         engine=EngineConfig(folder, settings.kafka.partitions, {}, 1e9, 1 << 30),
         inputs=InputTopics(topics, {}),
+        skips=Skips(topics["skips"], {}),
         now=lambda: now,
     )
 

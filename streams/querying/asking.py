@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from streams.authorisation import require_rights
 from streams.context import wall_clock_ms
 from streams.querying.messages import Answer, Failure, Query, answer_decoder, new_request_id
-from streams.readers import bounds, reader
+from streams.readers import bounds, polled, reader
 from streams.rights import INSPECTOR
 
 if TYPE_CHECKING:
@@ -77,6 +77,6 @@ async def ask(
 async def _answer(consumer: AIOKafkaConsumer, tp: TopicPartition, key: bytes) -> Answer:
     """The answer to the query of this key, among those of other askers."""
     while True:
-        for record in (await consumer.getmany(tp, timeout_ms=1000)).get(tp, ()):
+        for record in (await polled(consumer, tp, timeout_ms=1000)).get(tp, ()):
             if record.key == key:
                 return answer_decoder.decode(record.value or b"")

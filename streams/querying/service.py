@@ -21,7 +21,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 from streams.logs import logger
 from streams.querying.desk import KINDS, Desk
 from streams.querying.messages import NOTHING, Answer, Error, Query, query_decoder
-from streams.readers import bounds, reader
+from streams.readers import BrokenBatchError, bounds, polled, reader
 from streams.sending import Message, SendError
 
 if TYPE_CHECKING:
@@ -53,10 +53,14 @@ class QueryService:
             consumer = await self._context.patience.outlast("queries", lambda: self._open(stack, tp))
             while True:
                 try:
-                    found = await consumer.getmany(tp, timeout_ms=1000, max_records=_AT_ONCE)
+                    found = await polled(consumer, tp, timeout_ms=1000, max_records=_AT_ONCE)
                 except OffsetOutOfRangeError:
                     # The topic keeps an hour, or was made anew: nobody waits for what is gone.
                     consumer.seek(tp, (await bounds(consumer, tp))[1])
+                    continue
+                except BrokenBatchError as error:
+                    self._count("", "unreadable")
+                    consumer.seek(tp, error.batch.until)
                     continue
                 for record in found.get(tp, ()):
                     await self.take(record)

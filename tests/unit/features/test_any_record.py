@@ -106,7 +106,7 @@ _decoders = st.sampled_from(sorted(EVENT_TYPES)).map(DECODERS.__getitem__) | _ma
 
 
 def judged(records: list[Record], decoder: EventDecoder) -> Judged:
-    return judge(records, decoder, TopicClock(), 0, (), lambda _: True)
+    return judge(records, decoder, TopicClock(), 0, (), lambda _: True, follows=lambda *_: True)
 
 
 @examples(300)

@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.app import faust_app
+from streams.batches import BrokenBatch
 from streams.guard import HoleGuard
 from streams.settings import load
 from streams.stopping import cancelled
@@ -633,3 +634,99 @@ async def test_the_schema_passes_records_on_as_they_are(consumer: Any):
 
     assert event.value is message.value
     assert event.message is message
+
+
+# -- batches that cannot be unpacked
+
+
+@pytest.fixture
+def flow(consumer: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, TP]]:
+    """What was paused and resumed, in order."""
+    switched: list[tuple[str, TP]] = []
+
+    async def pause(*tps: TP) -> None:
+        switched.extend(("pause", tp) for tp in tps)
+
+    async def resume(*tps: TP) -> None:
+        switched.extend(("resume", tp) for tp in tps)
+
+    monkeypatch.setattr(consumer.standing, "pause", pause)
+    monkeypatch.setattr(consumer.standing, "resume", resume)
+    return switched
+
+
+BROKEN = BrokenBatch(5, 8, "its checksum is another", b"bytes")
+
+
+async def test_before_a_broken_batch_its_partition_stands_still_and_the_others_go_on(
+    consumer: Any, flow: list[tuple[str, TP]]
+):
+    found = await poll(consumer, orders=[*records(3, 4), BROKEN], reviews=records(7))
+
+    assert [(tp.topic, offsets(message.value)) for tp, message in found] == [
+        ("orders", [3, 4]),
+        ("reviews", [7]),
+    ]
+    assert consumer.broken == {ORDERS: BROKEN}
+    assert flow == [("pause", ORDERS)]
+    assert consumer.guard.next[ORDERS] == 5
+    assert not consumer.at_end(ORDERS)
+
+
+async def test_nothing_is_passed_over_that_nobody_passed_over(consumer: Any, flow: list[tuple[str, TP]]):
+    await poll(consumer, orders=[BROKEN])
+    assert await poll(consumer, orders=[BROKEN]) == []
+
+    consumer.pass_over(ORDERS, BROKEN._replace(offset=4))
+    consumer.pass_over(OTHER, BROKEN)
+    assert await poll(consumer) == []
+
+    assert consumer.broken == {ORDERS: BROKEN}
+    assert ("resume", ORDERS) not in flow
+    assert consumer.sought == []
+
+
+async def test_what_was_passed_over_is_read_on_behind_it(consumer: Any, flow: list[tuple[str, TP]]):
+    await poll(consumer, orders=[*records(4), BROKEN])
+
+    consumer.pass_over(ORDERS, BROKEN)
+    ((_, message),) = await poll(consumer, orders=records(8, 9))
+
+    assert offsets(message.value) == [8, 9]
+    assert consumer.sought == [{ORDERS: 8}]
+    assert flow == [("pause", ORDERS), ("resume", ORDERS)]
+    assert consumer.broken == {}
+
+
+async def test_a_hole_before_a_broken_batch_is_mended_first(consumer: Any, flow: list[tuple[str, TP]]):
+    consumer.guard.expect({ORDERS: 3})
+
+    assert await poll(consumer, orders=[BROKEN]) == []
+    assert (consumer.sought, consumer.broken) == ([{ORDERS: 3}], {})
+
+    ((_, message),) = await poll(consumer, orders=[*records(3, 4), BROKEN])
+    assert offsets(message.value) == [3, 4]
+    assert flow == [("pause", ORDERS)]
+
+
+async def test_a_seek_lets_a_partition_go_that_stood_still_since_what_comes_before_is_read_again(
+    consumer: Any, flow: list[tuple[str, TP]], monkeypatch: pytest.MonkeyPatch
+):
+    commits(consumer, monkeypatch, 3)
+    await poll(consumer, orders=[*records(3, 4), BROKEN])
+    await consumer.perform_seek()
+    ((_, message),) = await poll(consumer, orders=[*records(3, 4), BROKEN])
+
+    assert offsets(message.value) == [3, 4]
+    assert flow == [("pause", ORDERS), ("resume", ORDERS), ("pause", ORDERS)]
+
+
+async def test_a_partition_that_goes_stands_still_for_nobody(
+    consumer: Any, flow: list[tuple[str, TP]], monkeypatch: pytest.MonkeyPatch
+):
+    commits(consumer, monkeypatch, 0)
+    await poll(consumer, orders=[BROKEN])
+    await consumer.on_partitions_revoked({ORDERS})
+
+    assert consumer.broken == {}
+    assert flow == [("pause", ORDERS)]

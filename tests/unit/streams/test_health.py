@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from streams.batches import BrokenBatch
 from tests.fakes import metric
 from tests.health import ALERTS, ORDERS, Part, World
 
@@ -176,3 +177,14 @@ async def test_a_failed_worker_is_not_alive(world: World):
     assert world.health.not_alive() == ["the worker has failed"]
     with pytest.raises(RuntimeError):
         await world.error
+
+
+async def test_a_broken_batch_is_named_with_the_way_out_and_is_no_reason_to_restart(world: World):
+    world.answers[ORDERS] = (5, 9)
+    world.broken = {ORDERS: BrokenBatch(5, 7, "its checksum is another", b"")}
+
+    assert [await world.after(100) for _ in range(3)] == [[], [], []]
+    world.confirmed = world.now
+    (problem,) = world.health.not_ready()
+    assert problem.startswith("the record batch at orders/0/5 cannot be unpacked")
+    assert "`churnwatch skip orders 0 5`" in problem

@@ -67,6 +67,7 @@ def test_per_user_topics_are_partitioned_alike_and_the_others_not_at_all():
         "churnwatch-queries",
         "churnwatch-answers",
         "churnwatch-control",
+        "churnwatch-skips",
     }
     assert set(counts.values()) == {1, 6}
 

@@ -13,6 +13,7 @@ from faust.types.tuples import TP
 from features.hashing import partition_of
 from features.layout import TOPICS
 from models.alerts import Alert
+from streams.batches import BrokenBatch
 from streams.customers import CustomerPartition
 from streams.flood import TooManyDeadLettersError
 from streams.guard import HoleGuard, LostBatchError
@@ -41,6 +42,7 @@ class App:
         self.consumer_generation_id = 1
         self.guard = HoleGuard()
         self.window = Window(1)
+        self.broken: dict[TP, BrokenBatch] = {}
         self.assigned: set[TP] = set()
         self.ended: set[TP] = set()
         #: Partitions of which a batch was delivered that is not acknowledged.
@@ -443,6 +445,21 @@ async def test_holes_and_what_is_under_way_are_measured_when_somebody_looks(grou
 
     assert metric(group.context.metrics.registry, "holes_mended") == 3
     assert metric(group.context.metrics.registry, "in_flight_bytes") == 4
+
+
+async def test_where_a_partition_stands_before_a_broken_batch_is_measured_until_it_goes_on(group: Group):
+    group.app.broken = {TP("orders", 1): BrokenBatch(17, 20, "", b"")}
+    group.worker.measure()
+    assert measured(group) == 17
+
+    group.app.broken = {}
+    group.worker.measure()
+    assert measured(group) is None
+
+
+def measured(group: Group) -> float | None:
+    labels = {"topic": "orders", "partition": "1"}
+    return group.context.metrics.registry.get_sample_value("churnwatch_unreadable_batch_offset", labels)
 
 
 async def test_who_takes_over_is_gone_before_partitions_are_parked_although_a_cancellation_was_swallowed(
