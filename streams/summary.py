@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -122,7 +123,8 @@ def _example(alert: Alert) -> Panel:
     text.append(f"within {alert.horizon_days} days\n")
     for reason in alert.reasons:
         text.append(f"  • {reason.text}\n")
-    return Panel(text, title=f"an alert, tier {alert.tier}", title_align="left")
+    when = datetime.fromtimestamp(alert.ts / 1000, UTC).date()
+    return Panel(text, title=f"one of the strongest alerts: {when}, tier {alert.tier}", title_align="left")
 
 
 def _where_next(run: Path, settings: Settings) -> str:

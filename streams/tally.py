@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from interventions.commands import Command, Decision
 from models.alerts import Alert
+from models.episodes import TIERS
 from streams.readers import polled
 from streams.topics import LIVE_COMMANDS, SHADOW_COMMANDS
 
@@ -60,11 +61,15 @@ class Tally:
         self.alerts[key] = alert.user_id
         self.customers.add(alert.user_id)
         self.tiers[alert.tier if alert.status != "resolved" else "resolved"] += 1
-        if alert.status == "opened" and alert.reasons:
-            # The most probable, then the newest: the examples do not depend on the order of arrival.
-            self.examples.append(alert)
-            self.examples.sort(key=lambda a: (-a.probability, -a.ts, a.alert_id))
-            del self.examples[_EXAMPLES:]
+        if alert.status != "resolved" and alert.reasons:
+            self._show(alert)
+
+    def _show(self, alert: Alert) -> None:
+        """Keep the strongest as examples, one of each customer; the order of arrival changes nothing."""
+        strongest = sorted([*self.examples, alert], key=_strength)
+        self.examples = list({each.user_id: each for each in reversed(strongest)}.values())
+        self.examples.sort(key=_strength)
+        del self.examples[_EXAMPLES:]
 
     def _decision(self, decision: Decision) -> None:
         key = (decision.alert_id, decision.status, decision.tier)
@@ -85,6 +90,11 @@ class Tally:
         """SHA-256 over the sorted ids of all alerts."""
         ids = sorted({alert_id for alert_id, _, _ in self.alerts})
         return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+
+
+def _strength(alert: Alert) -> tuple[float, float, int, str]:
+    """Sorts the strongest alert first, the newest of equals."""
+    return -TIERS.index(alert.tier), -alert.probability, -alert.ts, alert.alert_id
 
 
 class TallyReader:

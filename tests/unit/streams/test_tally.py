@@ -126,17 +126,25 @@ def test_the_digest_depends_on_the_alerts_and_not_on_their_order_or_repetition()
     assert one.alerts_digest == other.alerts_digest == hashlib.sha256(b"01\n02").hexdigest()
 
 
-def test_the_examples_are_the_newest_and_most_probable_opened_ones_that_give_reasons():
-    found = tally(
-        ("churn-alerts", alert(1, ts=9)),
-        ("churn-alerts", alert(2, ts=10, probability=0.91)),
-        ("churn-alerts", alert(3, ts=10, probability=0.95)),
-        ("churn-alerts", alert(4, ts=11, reasons=())),
-        ("churn-alerts", alert(5, ts=11, status="resolved")),
-        ("churn-alerts", alert(6, ts=8)),
-    )
+def test_the_examples_are_the_strongest_alerts_that_give_reasons_one_of_each_customer():
+    logged = [
+        alert(1, tier="medium", probability=0.7, ts=99),
+        alert(2, tier="critical", probability=0.97, status="escalated"),
+        alert(3, tier="critical", probability=0.96),
+        alert(4, tier="critical", probability=0.99, reasons=()),
+        alert(5, tier="critical", probability=0.99, status="resolved"),
+        alert(6, tier="high", probability=0.92, ts=1),
+        alert(7, tier="high", probability=0.92, ts=2),
+        alert(2, tier="high", probability=0.9),
+    ]
 
-    assert [example.alert_id for example in found.examples] == ["03", "02", "01"]
+    for order in (logged, logged[::-1]):
+        found = tally(*(("churn-alerts", each) for each in order))
+        assert [(each.alert_id, each.tier) for each in found.examples] == [
+            ("02", "critical"),
+            ("03", "critical"),
+            ("07", "high"),
+        ]
 
 
 async def test_the_reader_takes_everything_there_is_by_now():
