@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from features.catalogue import CATALOGUE
+from features.catalogue import BY_NAME, CATALOGUE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from features.feature import Theme
+    from features.feature import Direction, Theme
     from models.scorers import Scorer
 
 #: Rows looked at. Cohorts are in the order of a hash, so the first rows are a fair draw.
 _ROWS: Final = 20_000
+#: A correlation of value and share below this is no direction.
+_CLEAR: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,18 @@ class FeatureWeight:
     name: str
     weight: float
     direction: float
+
+    @property
+    def way(self) -> Direction:
+        """Which way it works in the model, in the words of the catalogue."""
+        if abs(self.direction) < _CLEAR:
+            return "either"
+        return "riskier" if self.direction > 0 else "safer"
+
+    @property
+    def agrees(self) -> bool:
+        """Whether that is the way in which it should work by common sense."""
+        return self.way == BY_NAME[self.name].direction != "either"
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from models.progressive import ScoreCounts
     from models.proposals import Proposal
     from models.record import CohortQuality
+    from models.rhythm import ShopRhythm
     from models.trainer import Trainer
     from models.trust import Trust
     from models.versions import ModelSet
@@ -91,6 +92,8 @@ class Report:
     thresholds: Thresholds | None
     #: What each capacity would have caught at a threshold of its own, the smallest first.
     proposals: tuple[Proposal, ...]
+    #: How often the shop's customers order; None while nobody came a second time.
+    rhythm: ShopRhythm | None
 
     @property
     def now_by_tier(self) -> dict[Tier, int]:
@@ -169,6 +172,7 @@ def build(
         },
         thresholds=thresholds,
         proposals=() if counts is None else propose(counts),
+        rhythm=models.rhythm,
     )
 
 

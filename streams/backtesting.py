@@ -13,6 +13,8 @@ from rich.table import Table
 from models.backtest import Backtest, Line, Step
 from models.record import RECENCY_RULE
 from streams.context import wall_clock_ms
+from streams.report.horizon import advice
+from streams.report.words import WORDS
 from streams.sources.screening import screened
 
 if TYPE_CHECKING:
@@ -90,6 +92,8 @@ def _report(backtest: Backtest, console: Console) -> None:
         console.print(f"refused: {count:,} x {reason}", highlight=False)
     for promotion in trainer.promotions:
         console.print(f"promoted {day_of(promotion.as_of)}: {promotion.in_words}", highlight=False)
+    for line in advice(trainer.rhythm, trainer.config.horizon_days, WORDS["en"]):
+        console.print(line, highlight=False, soft_wrap=True)
     if not trainer.labels:
         console.print(
             "The log is shorter than the horizon: no label matured, so there is no quality to show."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from features.catalogue import NAMES
@@ -17,6 +18,7 @@ from models.pool import Pool
 from models.progressive import ScoreCounts
 from models.record import CHAMPION, RECENCY_RULE, CohortQuality, Record
 from models.report import Report, build
+from models.rhythm import ShopRhythm
 from models.trainer_config import TrainerConfig
 from models.versions import COLUMNS
 from tests.building import config, day, models_by
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 #: Four days of horizon and a threshold of 0.6, as `tests.building.config` has them.
 CONFIG = config()
 TIMES = tuple(day(4 * i) for i in range(12))
+
+
+#: Half of the customers usually order every nine days, and the horizon is four.
+SLOW = ShopRhythm(customers=1_234, usual_gap=9.2, beyond_horizon=0.46, suggested_horizon=21)
 
 
 @dataclass
@@ -98,7 +104,10 @@ def journal(knowing: KnowingTrainer, shares: tuple[float, ...] = (0.2, 0.3)) -> 
 
 
 def report(
-    knowing: KnowingTrainer | None = None, shares: tuple[float, ...] = (0.2, 0.3), **changes: Any
+    knowing: KnowingTrainer | None = None,
+    shares: tuple[float, ...] = (0.2, 0.3),
+    rhythm: ShopRhythm | None = SLOW,
+    **changes: Any,
 ) -> Report:
     """A report on it; `shares` at risk over time, see `journal`."""
     knowing = trainer() if knowing is None else knowing
@@ -110,7 +119,7 @@ def report(
         "inputs": vectors,
         "live": False,
     }
-    models = models_by({1: 0.2, 30: 0.8})
+    models = msgspec.structs.replace(models_by({1: 0.2, 30: 0.8}), rhythm=rhythm)
     return build("shop", CONFIG, knowing, models=models, **known | changes)  # type: ignore[arg-type]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from models.record import CHAMPION, RECENCY_RULE
 from streams.report import expert, overview, tables
 from streams.report.chart import NOTHING
+from streams.report.horizon import advice
 
 if TYPE_CHECKING:
     from models.fairness import Audit
@@ -36,9 +37,11 @@ def sections(report: Report, say: Words) -> tuple[Section, ...]:
         _spread(report, say),
         _importance(report, say),
         _reach(report, say),
+        _horizon(report, say),
         _quality(report, say),
         _time(report, say),
         _weights(report, say),
+        _signals(report, say),
         _drift(report, say),
         _fairness(report, say),
     )
@@ -90,6 +93,17 @@ def _reach(report: Report, say: Words) -> Section:
     found = _some(tables.reach(report, say), tables.proposals(report, say))
     notes = (say("thresholds.note"),) if report.proposals else ()
     return Section("reach", say("reach.title"), plain, _drawn((chart, "")), found, notes)
+
+
+def _horizon(report: Report, say: Words) -> Section:
+    told = advice(report.rhythm, report.config.horizon_days, say)
+    return Section("horizon", say("horizon.title"), told[:1], notes=told[1:])
+
+
+def _signals(report: Report, say: Words) -> Section:
+    table = tables.all_signals(report, say)
+    plain = (say("signals.plain"),) if table else ()
+    return Section("signals", say("signals.title"), plain, tables=_some(table))
 
 
 def _quality(report: Report, say: Words) -> Section:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
+from features.catalogue import BY_NAME
 from features.wording.numbers import percent
 from models.episodes import TIERS
 from models.record import CHAMPION, RECENCY_RULE
@@ -14,8 +15,10 @@ from streams.report.chart import NOTHING, judged_by_all
 from streams.report.expert import rate_of
 
 if TYPE_CHECKING:
+    from features.feature import Direction, Theme
     from models.drift.told import Drift
     from models.fairness import Audit, Group
+    from models.importance import FeatureWeight
     from models.report import Report
     from streams.report.words import Words
 
@@ -61,23 +64,47 @@ def tiers(report: Report, say: Words) -> Table | None:
 
 
 def signals(report: Report, say: Words) -> Table | None:
-    """The heaviest features, and which way they work."""
-    found = [(theme.theme, each) for theme in report.importance for each in theme.features if each.weight > 0]
-    found = sorted(found, key=lambda pair: -pair[1].weight)[:SIGNALS]
-    if not found:
-        return None
-    rows = []
-    for theme, each in found:
-        way = "both" if abs(each.direction) < 0.5 else "up" if each.direction > 0 else "down"
-        names = (say.feature(each.name), say.theme(theme), say(f"importance.{way}"))
-        rows.append((*names, f"{each.weight:.2f}"))
-    keys = ("signal", "theme", "direction", "weight")
-    return Table(
-        say("importance.table"),
-        tuple(say(f"importance.{key}") for key in keys),
-        tuple(rows),
-        words=frozenset({1, 2}),
+    """The heaviest features that work as common sense expects."""
+    found = [(theme, each) for theme, each in _by_weight(report) if each.agrees][:SIGNALS]
+    rows = tuple(
+        (say.feature(each.name), say.theme(theme), _way(each.way, say), f"{each.weight:.2f}")
+        for theme, each in found
     )
+    return _signals("importance", ("signal", "theme", "direction", "weight"), rows, say)
+
+
+def all_signals(report: Report, say: Words) -> Table | None:
+    """The heaviest features, whichever way they work, beside what common sense expects."""
+    found = _by_weight(report)[: 2 * SIGNALS]
+    rows = tuple(
+        (
+            say.feature(each.name),
+            _way(each.way, say),
+            _expected(BY_NAME[each.name].direction, say),
+            f"{each.weight:.2f}",
+        )
+        for _, each in found
+    )
+    return _signals("signals", ("signal", "direction", "expected", "weight"), rows, say)
+
+
+def _by_weight(report: Report) -> list[tuple[Theme, FeatureWeight]]:
+    found = [(theme.theme, each) for theme in report.importance for each in theme.features if each.weight > 0]
+    return sorted(found, key=lambda pair: -pair[1].weight)
+
+
+def _way(way: Direction, say: Words) -> str:
+    key = {"riskier": "importance.up", "safer": "importance.down", "either": "signals.both"}[way]
+    return say(key)
+
+
+def _expected(direction: Direction, say: Words) -> str:
+    return say("signals.either") if direction == "either" else _way(direction, say)
+
+
+def _signals(name: str, keys: tuple[str, ...], rows: tuple[tuple[str, ...], ...], say: Words) -> Table | None:
+    heads = tuple(say(f"{'signals' if key == 'expected' else 'importance'}.{key}") for key in keys)
+    return Table(say(f"{name}.table"), heads, rows, words=frozenset({1, 2})) if rows else None
 
 
 def reach(report: Report, say: Words) -> Table | None:

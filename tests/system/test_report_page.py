@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -25,7 +26,18 @@ from streams.report import canvas, page
 from streams.report.palette import COLOURS
 from streams.report.words import WORDS, Words
 from tests.building import day, event
-from tests.reports import CONFIG, JUDGED, TIMES, KnowingTrainer, counts, nothing_yet, quality, report, trainer
+from tests.reports import (
+    CONFIG,
+    JUDGED,
+    SLOW,
+    TIMES,
+    KnowingTrainer,
+    counts,
+    nothing_yet,
+    quality,
+    report,
+    trainer,
+)
 from tests.reports import warming_up as warming
 
 if TYPE_CHECKING:
@@ -58,7 +70,17 @@ def judged_as(outcomes: dict[float, tuple[int, int]]) -> KnowingTrainer:
     return trainer(record=Record({name: counts(outcomes) for name in (CHAMPION, RECENCY_RULE)}))
 
 
-SIGNALS = tuple(FeatureWeight(f"spend_{days}d", 0.2, way) for days, way in ((7, 0.9), (30, -0.9), (90, 0.1)))
+#: All but 15 of 100 usually order within the horizon.
+FAST = msgspec.structs.replace(SLOW, beyond_horizon=0.15)
+
+#: What works as one would expect, the opposite, and both ways.
+SIGNALS = (
+    FeatureWeight("spend_7d", 0.2, -0.9),
+    FeatureWeight("spend_30d", 0.2, 0.9),
+    FeatureWeight("spend_trend", 0.2, 0.1),
+    FeatureWeight("discount_share", 0.2, 0.9),
+    FeatureWeight("items_per_order", 0.2, -0.9),
+)
 
 
 def much_drift() -> list[Drift]:
@@ -93,6 +115,7 @@ STATES = {
     "no drift": lambda: report(trainer(drifts=[])),
     "much drift": lambda: report(trainer(drifts=much_drift())),
     "signals of all kinds": lambda: replace(report(), importance=(ThemeWeight("spend", 0.5, SIGNALS),)),
+    "a horizon that suits": lambda: report(rhythm=FAST),
     "a few warnings": lambda: report(judged_as({0.1: (10, 300), 0.9: (40, 10)})),
     "warming up": warming,
     "nothing yet": nothing_yet,
@@ -250,6 +273,40 @@ class TestTheFirstScreen:
 
     def test_speaks_chinese(self):
         assert "我们预警过的每 100 位顾客中，有 75 位没有回来" in text("full", "zh")
+
+
+class TestSignals:
+    def rows(self, section: str) -> list[str]:
+        found = body("signals of all kinds").find(f".//*[@id='{section}']")
+        assert found is not None
+        return [" ".join("".join(row.itertext()).split()) for row in found.iter() if row.tag.endswith("tr")]
+
+    def test_everybody_reads_those_that_work_as_common_sense_says(self):
+        told = self.rows("importance")
+
+        assert len(told) == 3
+        assert "money spent in recent days" in told[1]
+        assert "less risk" in told[1]
+        assert "share of orders with a coupon" in told[2]
+        assert "more risk" in told[2]
+
+    def test_data_scientists_read_all_of_them_beside_common_sense(self):
+        told = self.rows("signals")
+
+        assert len(told) == 6
+        assert any("money spent in recent weeks" in row and "more riskless risk" in row for row in told)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("full", "46 of 100 usually take longer than the horizon of 4 days"),
+        ("full", "A horizon of 21 days would suit four of five of them"),
+        ("a horizon that suits", "So the horizon suits this shop"),
+    ],
+)
+def test_it_says_whether_the_horizon_suits_the_shop(state: str, said: str):
+    assert said in text(state)
 
 
 def test_a_group_may_be_called_anything():

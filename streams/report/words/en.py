@@ -118,19 +118,40 @@ ENGLISH: Final = {
     "importance.plain": "The longer the bar, the more this moves the risk of a typical customer up or down.",
     "importance.axis": "mean share in the log-odds",
     "importance.alt": "Bar chart of what moves the risk, strongest first: {names}.",
-    "importance.table": "The strongest signals",
+    "importance.table": "The strongest signals that work as one would expect",
     "importance.signal": "signal",
     "importance.theme": "about",
     "importance.weight": "weight",
     "importance.direction": "more of it means",
     "importance.up": "more risk",
     "importance.down": "less risk",
-    "importance.both": "depends",
     "importance.note": (
         "Weight: mean absolute share in the log-odds against the average customer. A theme counts what "
-        "is left after its signals cancel out. Signals that say nearly the same share their weight, even "
-        "against each other. They describe, they do not prove a cause."
+        "is left after its signals cancel out. They describe, they do not prove a cause."
     ),
+    # -- horizon
+    "horizon.title": "Does the horizon suit the shop?",
+    "horizon.plain": (
+        "Half of the {customers} customers who ordered on two days or more usually order again within {gap} "
+        "days. {beyond} of 100 usually take longer than the horizon of {horizon} days: when they order as "
+        "they always did, they count as lost."
+    ),
+    "horizon.suits": "So the horizon suits this shop.",
+    "horizon.longer": (
+        "A horizon of {days} days would suit four of five of them. It makes an alert mean more, and its "
+        "outcome known later."
+    ),
+    # -- signals
+    "signals.title": "Every signal, also against common sense",
+    "signals.plain": (
+        "Signals that say nearly the same share their weight, and one may take back what another says too "
+        "much: then more of it means less risk in the model although everybody would expect more. Alerts add "
+        "up the signals of a theme, and never tell such a signal as a reason."
+    ),
+    "signals.table": "The heaviest signals",
+    "signals.expected": "one would expect",
+    "signals.both": "depends",
+    "signals.either": "either",
     # -- reach
     "reach.title": "If you can contact only some",
     "reach.plain": (

@@ -104,18 +104,35 @@ CHINESE: Final = {
     "importance.plain": "柱子越长，它使一般顾客的风险上下变动得越多。",
     "importance.axis": "对数几率中的平均份额",
     "importance.alt": "影响风险的因素柱状图，由强到弱：{names}。",
-    "importance.table": "最强的信号",
+    "importance.table": "符合常识的最强信号",
     "importance.signal": "信号",
     "importance.theme": "关于",
     "importance.weight": "权重",
     "importance.direction": "越多则",
     "importance.up": "风险越高",
     "importance.down": "风险越低",
-    "importance.both": "视情况而定",
     "importance.note": (
-        "权重：相对于平均顾客，对数几率中份额绝对值的平均。主题的权重是其信号相互抵消后剩下的。含义相近的"
-        "信号会分摊权重，甚至相互抵消。信号只是描述，并不证明因果。"
+        "权重：相对于平均顾客，在对数几率中的平均绝对份额。一个主题的权重是其信号相互抵消后剩下的部分。"
+        "它们只作描述，不证明因果。"
     ),
+    # -- horizon
+    "horizon.title": "预测期适合本店吗？",
+    "horizon.plain": (
+        "在 {customers} 位至少有两天下过单的顾客中，一半通常在 {gap} 天内再次下单。每 100 位中有 {beyond} 位"
+        "平时的间隔就长于 {horizon} 天的预测期：他们照常下单，也会被算作流失。"
+    ),
+    "horizon.suits": "因此这个预测期适合本店。",
+    "horizon.longer": ("{days} 天的预测期适合其中五分之四的顾客。这样预警的含义更重，但结果要更晚才知道。"),
+    # -- signals
+    "signals.title": "所有信号，包括与常识相反的",
+    "signals.plain": (
+        "含义相近的信号分享权重，其中一个可能抵消另一个说得过多的部分：这时在模型中它越多风险越低，"
+        "尽管人人都以为相反。预警把同一主题的信号加在一起，绝不把这样的信号作为理由。"
+    ),
+    "signals.table": "权重最大的信号",
+    "signals.expected": "常识认为",
+    "signals.both": "视情况而定",
+    "signals.either": "两者皆可",
     # -- reach
     "reach.title": "如果只能联系一部分顾客",
     "reach.plain": (
