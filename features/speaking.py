@@ -104,7 +104,9 @@ def widening(known: Facts) -> bool:
 
 def beyond_deviation(known: Facts) -> bool:
     """Later than the customer's own irregularity explains."""
-    return _more_days(known["days_since_purchase"], known["gap_mean"] + known["gap_deviation"])
+    usual, spread = known["gap_mean"], known["gap_deviation"]
+    # Rounded one by one, as the sentence shows them.
+    return isfinite(spread) and _more_days(known["days_since_purchase"] - round(spread), usual)
 
 
 def _more_days(days: float, usual: float) -> bool:
@@ -131,8 +133,11 @@ def less_an_order(half_life: int) -> Rule:
 
     def rule(known: Facts) -> bool:
         orders, spent = known[f"orders_{half_life}d"], known[f"spend_{half_life}d"]
-        usual = known["mean_order_value"] * orders
-        return orders >= 0.5 and usual > 0 and spent <= 0.75 * usual
+        usual = known["mean_order_value"]
+        if not (orders >= 0.5 and usual > 0 and spent <= 0.75 * usual * orders):
+            return False
+        # In the numbers that the sentence shows, too.
+        return round(spent) < round(orders) * min(usual, round(usual))
 
     return rule
 

@@ -13,7 +13,7 @@ import orjson
 from rich.console import Console
 
 from benchmarks.engines import ROOT
-from benchmarks.quality import costs, live
+from benchmarks.quality import costs, live, reasons
 from benchmarks.quality.baselines import BaseRate, BgNbd, RecencyRule, RiverDefault
 from benchmarks.quality.batch import weekly_lightgbm, weekly_logistic
 from benchmarks.quality.cases import Case, epoch_ms, known, simulated
@@ -75,6 +75,12 @@ _KNOWN: Final = tuple(known(Path()))
     is_flag=True,
     help="Replay through broker and worker instead: are the figures the same?",
 )
+@click.option(
+    "--reasons",
+    "only_reasons",
+    is_flag=True,
+    help="Look at every alert instead: is the customer late, and would a person accept each reason?",
+)
 @click.option("--plots", type=click.Path(path_type=Path), help="Draw the comparison into this folder, too.")
 @click.option(
     "--out",
@@ -98,6 +104,7 @@ def main(
     jobs: int,
     only_costs: bool,
     only_live: bool,
+    only_reasons: bool,
     plots: Path | None,
     out: Path,
 ) -> None:
@@ -114,6 +121,10 @@ def main(
             costs.main(console, out.with_name(f"{out.name}-costs.json"))
             return
         cases = [_own(files, mapping, asked, test_from)] if files else _chosen(only, shared)
+        if only_reasons:
+            chosen = [(case, settings_for(case, file)) for case in cases]
+            accepted = reasons.main(console, chosen, out.with_name(f"{out.name}-reasons.json"))
+            sys.exit(0 if accepted else 1)
         if only_live:
             pairs = [(case, settings_for(case, file)) for case in cases]
             same = live.main(console, pairs, out.with_name(f"{out.name}-live.json"), strict=bool(files))
