@@ -103,8 +103,17 @@ class Feed:
     def __init__(self, target: PartitionCore, *, replayed: bool = False) -> None:
         self.core = target
         self.replayed = replayed
-        target.attend(SESSION if replayed else "")
         self._offsets: defaultdict[str, itertools.count[int]] = defaultdict(itertools.count)
+
+    @property
+    def replayed(self) -> bool:
+        """Whether what comes is history: its records say so, and a replay session is open."""
+        return self._replayed
+
+    @replayed.setter
+    def replayed(self, replayed: bool) -> None:
+        self._replayed = replayed
+        self.core.attend(SESSION if replayed else "")
 
     def __call__(self, *payloads: dict[str, Any]) -> Observed:
         """One poll; all messages must belong to one topic."""
