@@ -3,11 +3,7 @@
 Platt, "Probabilistic outputs for support vector machines", 1999: log-odds → slope · log-odds + intercept. It
 learns from the probabilities as they were issued and never from what a model says of labels it has seen, so
 it does not leak. It is a contender, not a step that everybody passes through: it helps where base rates
-stand, and where they move faster than labels mature its corrections come when the opposite is needed.
-
-So it is trusted as far as it was right. What it would have made of each decision time by what it knew then is
-set against what was issued, as the pool sets its members against each other, and the line lies between the
-two by what they were worth.
+stand, and harms where they move faster than labels mature.
 """
 
 from __future__ import annotations
@@ -18,8 +14,6 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import msgspec
 import numpy as np
 from scipy.special import expit, log_expit
-
-from models.pool import RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,19 +27,12 @@ _PRIOR: Final = 0.05
 _EVIDENCE: Final = 0.1
 _MEMORY_DAYS: Final = 140.0
 _STEPS: Final = 8
-#: Log-odds of trust that one decision time adds at most: beyond, numbers end before the matter changes.
-_DECIDED: Final = 500.0
 _CERTAINTY: Final = 1e-6
-#: How far it is trusted before there is a record, and what trust goes back to by a share a decision time.
-_TRUST: Final = 0.1
-_SHARE: Final = 0.01
 
 
 class _State(msgspec.Struct):
     line: tuple[float, float]
     precision: tuple[tuple[float, float], tuple[float, float]]
-    trust: float = _TRUST
-    issued: dict[int, tuple[float, float]] = {}
 
 
 class Calibrator:
@@ -57,48 +44,28 @@ class Calibrator:
         self.of = of
         self._line = np.array([1.0, 0.0])
         self._precision = np.eye(2) / _PRIOR
-        self._issued: dict[int, tuple[float, float]] = {}
-        #: The weight of its own line beside that which changes nothing.
-        self.trust = _TRUST
 
     @property
     def slope(self) -> float:
         """Below 1: the probabilities were too bold."""
-        return float(1 + self.trust * (self._line[0] - 1))
+        return float(self._line[0])
 
     @property
     def intercept(self) -> float:
         """Below 0: they were too high."""
-        return float(self.trust * self._line[1])
+        return float(self._line[1])
 
-    def issue(self, ts: int) -> None:
-        """Remember by what it would have been corrected what is issued at decision time `ts` (epoch ms)."""
-        self._issued[ts] = (float(self._line[0]), float(self._line[1]))
-
-    def learn(self, counts: ScoreCounts, ts: int) -> None:
-        """Take the issued probabilities of decision time `ts` and their labels.
-
-        First it is judged by what it would have made of them, then the line is moved: Newton's method on the
-        log posterior.
-        """
+    def learn(self, counts: ScoreCounts) -> None:
+        """Take one decision time's issued probabilities and labels: Newton's method on the log posterior."""
         p = np.clip(counts.probabilities, _CERTAINTY, 1 - _CERTAINTY)
         x = np.stack((np.log(p) - np.log1p(-p), np.ones(len(p))))
         churned, stayed = counts.positives, counts.negatives
         labels = churned + stayed
 
-        def loss(line: NDArray[np.float64]) -> float:
-            forecast = log_expit(np.stack((line @ x, -(line @ x))))
-            return -float((forecast * [churned, stayed]).sum())
-
         def lost(line: NDArray[np.float64]) -> float:
+            forecast = log_expit(np.stack((line @ x, -(line @ x))))
             away = line - self._line
-            return float(away @ self._precision @ away) / 2 + _EVIDENCE * loss(line)
-
-        if ts in self._issued:
-            gain = loss(np.array([1.0, 0.0])) - loss(np.array(self._issued[ts]))
-            odds = self.trust / (1 - self.trust) * math.exp(np.clip(RATE * gain, -_DECIDED, _DECIDED))
-            self.trust = (1 - _SHARE) * odds / (1 + odds) + _SHARE * _TRUST
-        self._issued = {time: line for time, line in self._issued.items() if time > ts}
+            return float(away @ self._precision @ away / 2 - _EVIDENCE * (forecast * [churned, stayed]).sum())
 
         line = self._line
         for _ in range(_STEPS):
@@ -122,12 +89,10 @@ class Calibrator:
         return msgspec.structs.replace(pool, slope=self.slope, intercept=self.intercept)
 
     def state(self) -> bytes:
-        """All that it knows, as JSON."""
-        state = _State(tuple(self._line.tolist()), self._precision.tolist(), self.trust, self._issued)
-        return msgspec.json.encode(state)
+        """Line and precision as JSON."""
+        return msgspec.json.encode(_State(tuple(self._line.tolist()), self._precision.tolist()))
 
     def restore(self, state: bytes) -> None:
         """Go on from `state`; raises msgspec.ValidationError for one that is none."""
         kept = msgspec.json.decode(state, type=_State)
         self._line, self._precision = np.array(kept.line), np.array(kept.precision)
-        self.trust, self._issued = kept.trust, kept.issued

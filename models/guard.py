@@ -59,6 +59,14 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     #: An operator said that those held back shall not be alarmed.
     dropped: bool = False
 
+    @property
+    def in_words(self) -> str:
+        """What was not believable, and what would have been."""
+        value, limit = f"{self.value:.1%}", f"{self.limit:.1%}"
+        if self.why == "crossing":
+            return f"{value} of the active customers came into risk in one step, {limit} would be believable"
+        return f"{value} of the usual number of customers bought, {limit} would be believable"
+
 
 class Guard(msgspec.Struct):
     """What it has seen: shares that crossed and logarithms of order rates, of believable steps."""
@@ -68,6 +76,9 @@ class Guard(msgspec.Struct):
     hold: Hold | None = None
     #: Every hold that began, the oldest first.
     held: list[Hold] = []
+    #: The newest shares: who crossed, and who bought of the usual number; None where nothing can be said.
+    crossed: float | None = None
+    bought: float | None = None
     #: What was usual before this day (since the epoch) counts no more: a long hold ended there.
     usual_from: int = 0
 
@@ -77,6 +88,8 @@ class Guard(msgspec.Struct):
         Of `watched` customers `crossed` came into risk (None: no threshold was in force before); `bought`
         customers bought where `usual` do.
         """
+        self.crossed = crossed / watched if crossed is not None and watched else None
+        self.bought = bought / usual if usual >= _USUAL else None
         found = self._crossing(ts, crossed, watched) or self._orders(ts, bought, usual)
         if found is None:
             self.hold = None

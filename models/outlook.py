@@ -47,7 +47,7 @@ class Outlook:
         #: exaggerate how silent customers are.
         self.surprised = False
         self._levels = {name: RecentLevels() for name in config.names}
-        self._trade = Trade()
+        self.trade = Trade()
         self._alerting = False
 
     @property
@@ -63,10 +63,12 @@ class Outlook:
         if found:
             days = max(map(len, found))
             buyers = np.sum([np.pad(each, (days - len(each), 0)) for each in found], axis=0)
-            self._trade.add(ts // DAY_MS - days, buyers.tolist())
+            self.trade.add(ts // DAY_MS - days, buyers.tolist())
         known, before = self.config.closed_days, self.closed
-        self.closed = runs_of({*known, *self._trade.silent_days(known)})
-        end = self._trade.end
+        # What a published version knew of the time before is not found out again.
+        earlier = {day for run in before for day in range(run[0], run[1] + 1) if day < self.trade.first}
+        self.closed = runs_of({*known, *earlier, *self.trade.silent_days(known)})
+        end = self.trade.end
         self.surprised = days_in(self.closed, 0, end) > days_in(before, 0, end)
 
     def is_learnable(self, decision_time: int, labels: int) -> bool:
@@ -108,7 +110,7 @@ class Outlook:
         return self.guard.judge(ts, crossed, len(panel), *self._orders())
 
     def _orders(self) -> tuple[int, float]:
-        trade, known = self._trade, self.config.closed_days
+        trade, known = self.trade, self.config.closed_days
         usual = trade.usual(known, since=self.guard.usual_from)
         usual[[day - trade.first for day in known if trade.first <= day < trade.end]] = np.nan
         return recent_orders(np.array(trade.buyers, np.float64), usual, self.config.every_days)
@@ -132,8 +134,8 @@ class Outlook:
                 guard=self.guard,
                 left_out=self.left_out,
                 levels=levels,
-                first=self._trade.first,
-                buyers=self._trade.buyers,
+                first=self.trade.first,
+                buyers=self.trade.buyers,
                 alerting=self._alerting,
             )
         )
@@ -143,7 +145,7 @@ class Outlook:
         kept = msgspec.msgpack.decode(state, type=_State)
         self.tiers, self.panel, self.closed = kept.tiers, kept.panel, kept.closed
         self.guard, self.left_out, self._alerting = kept.guard, kept.left_out, kept.alerting
-        self._trade = Trade(kept.first, kept.buyers)
+        self.trade = Trade(kept.first, kept.buyers)
         for name in self._levels.keys() & kept.levels.keys():
             self._levels[name].restore(kept.levels[name])
 

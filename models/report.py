@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.alerts import Tier
+    from models.closings import Run
     from models.config import CoreConfig
     from models.drift.told import Drift
     from models.episodes import Thresholds
     from models.fairness import Audit
+    from models.guard import Hold
     from models.importance import ThemeWeight
     from models.journal import Journal, Moment, Standing
     from models.operating import Calls
@@ -90,6 +92,11 @@ class Report:
     fairness: Mapping[str, Audit]
     #: Where the tiers begin now; None before that is known.
     thresholds: Thresholds | None
+    #: When the shop was closed up to now: first and last day (since the epoch) of each run.
+    closed: tuple[Run, ...]
+    #: Steps that were not believable, by the first decision time of each, and the one that is held back now.
+    held: tuple[Hold, ...]
+    hold: Hold | None
     #: What each capacity would have caught at a threshold of its own, the smallest first.
     proposals: tuple[Proposal, ...]
     #: How often the shop's customers order; None while nobody came a second time.
@@ -171,6 +178,9 @@ def build(
             if thresholds
         },
         thresholds=thresholds,
+        closed=tuple(run for run in trainer.outlook.closed if run[0] * DAY_MS < (trainer.as_of or 0)),
+        held=tuple(trainer.outlook.guard.held),
+        hold=models.hold,
         proposals=() if counts is None else propose(counts),
         rhythm=models.rhythm,
     )

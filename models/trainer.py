@@ -153,7 +153,6 @@ class Trainer:
         self.watches.see_inputs(ts, histograms, self.labels)
         passed = 0 if self.as_of is None else (ts - self.as_of) / DAY_MS
         self._forget(passed + self.config.forgets_days * self.watches.loss_rose)
-        self.calibrator.issue(ts)
         self.as_of, self.number = ts, self.number + 1
         self._promote()
         self._look_ahead(ts, passed, parts)
@@ -188,7 +187,7 @@ class Trainer:
         counts = record.judge(group)
         self.pool.learn(counts)
         if Pool.name in counts:
-            self.calibrator.learn(counts[Pool.name], decision_time)
+            self.calibrator.learn(counts[Pool.name])
         self.record.judge(counts)
         self._leads.see(self.champion, self.config.names, counts, decision_time)
         if self.config.evaluate_from is not None and decision_time >= self.config.evaluate_from:

@@ -17,6 +17,7 @@ from models.versions import (
     champion_key,
     version_key,
 )
+from models.words import ALARMS_KEY, Word, heard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +46,8 @@ class VersionReader:
         self._versions: dict[bytes, VersionRecord] = {}
         self._champions: dict[bytes, ChampionRecord] = {}
         self.override: Override | None = None
+        #: What an operator said last of alerts that are held back.
+        self.word: Word | None = None
         #: None until a whole set was read. The last one stays where all are taken away again.
         self.in_force: InForce | None = None
 
@@ -104,6 +107,8 @@ class VersionReader:
     def _take(self, key: bytes, value: bytes | None) -> None:
         if key == OVERRIDE_KEY:
             self.override = None if value is None else msgspec.json.decode(value, type=Override)
+        elif key == ALARMS_KEY:
+            self.word = None if value is None else msgspec.json.decode(value, type=Word)
         elif value is None:
             self._versions.pop(key, None)
             self._champions.pop(key, None)
@@ -116,10 +121,10 @@ class VersionReader:
         if (newest := self._newest()) is None:
             return None
         if (override := self.override) is None:
-            return InForce(newest, newest)
+            return InForce(heard(newest, self.word), newest)
         pinned = None if override.number is None else self._pinned(override.number)
         models, unheeded = overridden(override, newest, pinned)
-        return InForce(models, newest, override, unheeded)
+        return InForce(heard(models, self.word), newest, override, unheeded)
 
     def _newest(self) -> ModelSet | None:
         """The set of the latest decision time; of several the one that the `champion` record names."""

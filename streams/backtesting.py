@@ -94,6 +94,8 @@ def _report(backtest: Backtest, console: Console) -> None:
         console.print(f"promoted {day_of(promotion.as_of)}: {promotion.in_words}", highlight=False)
     for line in advice(trainer.rhythm, trainer.config.horizon_days, WORDS["en"]):
         console.print(line, highlight=False, soft_wrap=True)
+    for hold in trainer.outlook.guard.held:
+        console.print(f"not believable {day_of(hold.since)}: {hold.in_words}", highlight=False)
     if not trainer.labels:
         console.print(
             "The log is shorter than the horizon: no label matured, so there is no quality to show."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from streams import logs
+from streams.cli_alarms import alarms
 from streams.cli_customers import features, inspect
 from streams.cli_history import backtest, replay
 from streams.cli_models import models
@@ -150,6 +151,7 @@ main.add_command(backtest)
 main.add_command(replay)
 main.add_command(models)
 main.add_command(skip)
+main.add_command(alarms)
 main.add_command(tune)
 main.add_command(report)
 main.add_command(inspect)

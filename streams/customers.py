@@ -72,6 +72,8 @@ class CustomerPartition(Partition):
         self._read_at: float | None = None
         self._announced: int | None = None
         self._answered: Standing | None = None
+        #: Since when (monotonic seconds) the version as of which decision time is waited for.
+        self._waiting_for: tuple[float, int] = (0.0, 0)
 
     def make_engine(self) -> Engine:
         """See `Partition`."""
@@ -269,12 +271,28 @@ class CustomerPartition(Partition):
         if core.replaying and self._context.models.learned < ts:
             return False
         act = core.replaying or ts >= self._context.now() - self._context.settings.act_within_ms
+        if act and not core.replaying and self._waits_for_guard(ts):
+            return False
         with self._context.metrics.sweep_seconds.time():
             sweep = sweeping.sweep(core, ts, models, act=act)
         await self._publish_scores(sweep, models)
         await self.flush()
         self._count(sweep, models)
         return True
+
+    def _waits_for_guard(self, ts: int) -> bool:
+        """Whether to wait for the version as of `ts`, whose guard has seen it in all partitions.
+
+        Not for ever: another partition may be mute, and this one's customers must not wait for it.
+        """
+        models, now = self._context.models, time.monotonic()
+        if not models.learns or models.learned >= ts:
+            return False
+        since, _ = self._waiting_for = self._waiting_for if self._waiting_for[1] == ts else (now, ts)
+        if now - since < self._context.settings.alerting.guard_wait_seconds:
+            return True
+        self._context.metrics.unguarded.inc()
+        return False
 
     async def _send_part(self, ts: int) -> None:
         part = sweeping.mature(self.core, ts, self._context.models.current)
@@ -293,6 +311,7 @@ class CustomerPartition(Partition):
         metrics.scored.inc(len(sweep.slots))
         metrics.evicted.inc(sweep.evicted)
         metrics.handed_over.inc(sweep.handed_over)
+        metrics.held.inc(sweep.held)
         thresholds = TierLevels.of(self.core.thresholds(models))
         for tier, level in msgspec.structs.asdict(thresholds).items() if thresholds else ():
             metrics.threshold.labels(tier).set(level)

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from aiokafka import TopicPartition
 
 from features.clock import BEGINNING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from models.trainer_config import TrainerConfig
     from models.version_reader import InForce
     from models.versions import ModelSet
+    from models.words import Word
     from streams.patience import Patience
     from streams.telemetry import Metrics
 
@@ -51,10 +53,16 @@ class ModelStore:
         self._reader = VersionReader(secret)
         self._listeners: list[Callable[[], None]] = []
         self._found: InForce | None = None
+        self._told_word: Word | None = None
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` whenever another model set is in force or was published."""
         self._listeners.append(listener)
+
+    @property
+    def learns(self) -> bool:
+        """Whether a version of each decision time is to be expected."""
+        return True
 
     @property
     def learned(self) -> int:
@@ -121,6 +129,7 @@ class ModelStore:
             )
         if found.unheeded and found.unheeded != (before and before.unheeded):
             log.warning("an override is not followed", why=found.unheeded, **speaks)
+        self._tell_of_hold(before, found)
         metrics = self._metrics
         metrics.model_version.clear()
         metrics.model_version.labels(found.models.champion).set(found.models.number)
@@ -128,6 +137,22 @@ class ModelStore:
         metrics.champion.clear()
         for name in found.models.contenders:
             metrics.champion.labels(name).set(name == found.models.champion)
+
+    def _tell_of_hold(self, before: InForce | None, found: InForce) -> None:
+        hold, word = found.newest.hold, self._reader.word
+        state = "none" if hold is None else "released" if found.models.hold is None else "held"
+        if hold is not None and state == "held" and found.models.hold != hold:
+            state = "dropped"
+        for each in ("held", "released", "dropped"):
+            self._metrics.mass_alarm.labels(each).set(each == state)
+        begun = before.newest.hold if before else None
+        if hold is not None and (begun is None or begun.since != hold.since):
+            log.warning("alerts are held back: the step is not believable", **msgspec.structs.asdict(hold))
+        elif hold is None and begun is not None:
+            log.info("alerts are held back no more", since=begun.since)
+        if hold is not None and word is not None and word.since == hold.since and word != self._told_word:
+            self._told_word = word
+            log.info("an operator decided about held alerts", **msgspec.structs.asdict(word))
 
 
 class FrozenModels(ModelStore):
@@ -137,6 +162,11 @@ class FrozenModels(ModelStore):
         super().__init__(topic, config, {}, metrics)
         self.current = models
         self.loaded.set()
+
+    @property
+    def learns(self) -> bool:
+        """See `ModelStore`."""
+        return False
 
     async def follow(self, patience: Patience) -> None:  # noqa: ARG002 - there is nobody to wait for
         """There is nothing to follow."""

@@ -134,7 +134,8 @@ ROLES: Final = (
     ),
     Role(
         name="operator",
-        who="`churnwatch topics`, `models`, `skip`, `features`, `inspect --offline`, `report --live`",
+        who="`churnwatch topics`, `models`, `alarms`, `skip`, `features`, `inspect --offline`, "
+        "`report --live`",
         topics={
             **_each(CATALOGUE, *_KEEPING),
             **_each((_QUERIES, _ANSWERS), *(each for each in _KEEPING if each != "Read")),

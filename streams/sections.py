@@ -167,6 +167,8 @@ class Alerting(_Part):
     medium: float | None = None
     high: float | None = None
     critical: float | None = None
+    #: How long a decision time waits for the version as of it, whose guard holds mass alarms back.
+    guard_wait_seconds: float = Field(default=60.0, ge=0)
     #: How far below a fixed `medium` an episode ends.
     hysteresis: float = 0.05
     trigger_cooldown_days: float = Field(default=7.0, ge=0)

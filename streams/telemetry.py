@@ -90,9 +90,6 @@ class Metrics:
         self.cohorts = self._gauge("cohorts_pending", "Cohorts that wait for their labels.", "partition")
         self.matured = self._counter("cohorts_matured", "Cohorts sent to the trainer with their labels.")
         self.alerts = self._counter("alerts", "Alerts raised.", "kind", "status")
-        self.threshold = self._gauge(
-            "alert_threshold_ratio", "Probability at which the tier begins, as the last sweep had it.", "tier"
-        )
         self.silent = self._counter(
             "silent_sweeps", "Sweeps that raised no alert: warming_up or stale.", "reason"
         )
@@ -102,6 +99,7 @@ class Metrics:
             "reason",
         )
         self.triggers = self._counter("triggers", "Trigger events by what became of them.", "result")
+        self._add_guard()
         self._add_learning()
         # -- acting
         self.mode = self._gauge(
@@ -166,6 +164,32 @@ class Metrics:
             "Dead letters whose decoding ended in an error that no rule foresees, by class of the error.",
             "topic",
             "kind",
+        )
+
+    def _add_guard(self) -> None:
+        self.threshold = self._gauge(
+            "alert_threshold_ratio", "Probability at which the tier begins, as the last sweep had it.", "tier"
+        )
+        self.held = self._counter(
+            "alerts_held", "Alerts that the guard kept from being raised, at each decision time anew."
+        )
+        self.unguarded = self._counter(
+            "unguarded_sweeps",
+            "Live sweeps without the trainer's word as of their decision time.",
+        )
+        self.mass_alarm = self._gauge(
+            "mass_alarm", "1 while a step is not believable: alerts are held, released or dropped.", "state"
+        )
+        self.step = self._gauge(
+            "step_ratio",
+            "What the guard saw last: crossing, of the active customers; orders, of the usual buyers.",
+            "kind",
+        )
+        self.left_out = self._counter(
+            "labels_left_out", "Labels not learned: the shop was mostly closed in their horizon."
+        )
+        self.closed_days = self._gauge(
+            "closed_days", "Days on which the shop was closed, as far as the trainer can tell."
         )
 
     def _add_learning(self) -> None:

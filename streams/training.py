@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from aiokafka import TopicPartition
 
+from features.layout import DAY_MS
 from features.rejection import Rejected, Undecodable
+from models.closings import days_in
 from models.drift import LOSS
 from models.parts import read_part_chunk
 from models.record import CHAMPION
@@ -107,13 +109,14 @@ class Training:
 
     async def _learn(self, ts: int) -> None:
         started = breath = time.perf_counter()
-        before = self.trainer.labels
+        before, left_out = self.trainer.labels, self.trainer.outlook.left_out
         for _ in self.trainer.learn(ts):
             if time.perf_counter() - breath > _BREATHE_SECONDS:
                 await asyncio.sleep(0)
                 breath = time.perf_counter()
         metrics = self._context.metrics
         metrics.labels.inc(self.trainer.labels - before)
+        metrics.left_out.inc(self.trainer.outlook.left_out - left_out)
         metrics.learn_seconds.observe(time.perf_counter() - started)
         if self._published is None or ts > self._published:
             self._tell()
@@ -175,8 +178,18 @@ class Training:
             metrics.pool_weight.labels(name).set(weight)
         for name in self.trainer.learners:
             metrics.cold.labels(name).set(name in self.trainer.cold)
+        self._measure_shop()
         for feature, index in self.trainer.stability.items():
             metrics.input_stability.labels(feature).set(index)
+
+    def _measure_shop(self) -> None:
+        metrics = self._context.metrics
+        guard = self.trainer.outlook.guard
+        for kind, share in (("crossing", guard.crossed), ("orders", guard.bought)):
+            if share is not None:
+                metrics.step.labels(kind).set(share)
+        as_of = (self.trainer.as_of or 0) // DAY_MS
+        metrics.closed_days.set(days_in(self.trainer.outlook.closed, 0, as_of))
 
     # -- the trainer's own place
 

@@ -14,6 +14,7 @@ from models.calibration import Calibrator
 from models.drift.told import Drift
 from models.fairness import MINIMUM
 from models.journal import Journal
+from models.outlook import Outlook
 from models.pool import Pool
 from models.progressive import ScoreCounts
 from models.record import CHAMPION, RECENCY_RULE, CohortQuality, Record
@@ -51,6 +52,7 @@ class KnowingTrainer:
     champion: str = "pool"
     pool: Pool = field(default_factory=lambda: Pool(("additive", "second_order")))
     calibrator: Calibrator = field(default_factory=lambda: Calibrator("pool"))
+    outlook: Outlook = field(default_factory=lambda: Outlook(TrainerConfig(partitions=1, horizon_days=4)))
 
 
 def counts(outcomes: Mapping[float, tuple[int, int]]) -> ScoreCounts:

@@ -58,7 +58,8 @@ def _drawn(*found: tuple[Chart | None, str]) -> tuple[tuple[Chart, str], ...]:
 
 def _trend(report: Report, say: Words) -> Section:
     plain = say("trend.plain", horizon=report.config.horizon_days)
-    return Section("trend", say("trend.title"), (plain,), _drawn((overview.trend(report, say), "")))
+    found = _some(tables.held(report, say), tables.closings(report, say))
+    return Section("trend", say("trend.title"), (plain,), _drawn((overview.trend(report, say), "")), found)
 
 
 def _spread(report: Report, say: Words) -> Section:

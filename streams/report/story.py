@@ -127,6 +127,8 @@ def _change(report: Report, say: Words) -> Card:
         lines.append(say(f"change.{way}", **shown))
     else:
         lines.append(say("change.first"))
+    if report.hold:
+        lines.append(say("change.held", date=say.date(report.hold.since)))
     if not report.labels:
         return Card(say("change.title"), big, (*lines, say("change.early")))
     lines += _news(report, say)

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from features.catalogue import BY_NAME
+from features.layout import DAY_MS
 from features.wording.numbers import percent
 from models.episodes import TIERS
 from models.record import CHAMPION, RECENCY_RULE
@@ -117,6 +118,30 @@ def reach(report: Report, say: Words) -> Table | None:
     )
     keys = ("reach.contacted", "reach.precision", "reach.recall", "reach.lift")
     return Table(say("reach.table"), tuple(map(say, keys)), rows)
+
+
+def held(report: Report, say: Words) -> Table | None:
+    """Steps that were not believable, the newest first."""
+    if not report.held:
+        return None
+    rows = tuple(
+        (say.date(each.since), say(f"held.{each.why}"), short(each.value), short(each.limit))
+        for each in report.held[: -EVENTS - 1 : -1]
+    )
+    keys = ("held.since", "held.why", "held.value", "held.limit")
+    return Table(say("held.table"), tuple(map(say, keys)), rows, words=frozenset({1}))
+
+
+def closings(report: Report, say: Words) -> Table | None:
+    """When the shop was closed, the newest first."""
+    if not report.closed:
+        return None
+    rows = tuple(
+        (say.date(first * DAY_MS), say.date(last * DAY_MS), f"{last - first + 1}")
+        for first, last in report.closed[: -EVENTS - 1 : -1]
+    )
+    keys = ("closed.first", "closed.last", "closed.days")
+    return Table(say("closed.table"), tuple(map(say, keys)), rows, words=frozenset({1}))
 
 
 def proposals(report: Report, say: Words) -> Table | None:

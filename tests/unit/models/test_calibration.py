@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,9 +21,8 @@ def issued(n: int, seed: int, *, slope: float = 1.0, intercept: float = 0.0) -> 
 
 def taught(*counts: ScoreCounts) -> Calibrator:
     calibrator = Calibrator("pool")
-    for ts, each in enumerate(counts):
-        calibrator.issue(ts)
-        calibrator.learn(each, ts)
+    for each in counts:
+        calibrator.learn(each)
     return calibrator
 
 
@@ -61,7 +58,7 @@ def test_after_a_long_silence_new_labels_count_for_more_than_old_ones():
     remembers, forgets = taught(old), taught(old)
     forgets.forget(days=1_000)
     for calibrator in (remembers, forgets):
-        calibrator.learn(new, 1)
+        calibrator.learn(new)
 
     assert forgets.intercept < 0 < remembers.intercept
 
@@ -102,10 +99,9 @@ def test_a_restored_one_goes_on_as_if_nothing_had_happened():
     one.forget(7.0)
     other.restore(one.state())
     for calibrator in (one, other):
-        calibrator.issue(7)
-        calibrator.learn(issued(500, 1), 7)
+        calibrator.learn(issued(500, 1))
 
-    assert (one.slope, one.intercept, one.trust) == (other.slope, other.intercept, other.trust)
+    assert (one.slope, one.intercept) == (other.slope, other.intercept)
 
 
 def test_its_scorer_is_the_pool_with_another_slope_and_intercept():
@@ -118,37 +114,3 @@ def test_its_scorer_is_the_pool_with_another_slope_and_intercept():
     expected = expit(calibrator.intercept + calibrator.slope * pool.log_odds(X))
 
     assert calibrator.scorer(pool).probabilities(X) == pytest.approx(expected, abs=1e-12)
-
-
-def test_where_levels_move_faster_than_labels_mature_it_is_hardly_worse_than_what_it_calibrates():
-    """Labels come six decision times late, and the level swings with a period of twelve: out of phase."""
-    calibrator, late, lost = Calibrator("pool"), [], np.zeros(2)
-    for ts in range(60):
-        late.append(issued(3_000, ts, intercept=1.5 * math.sin(ts * math.tau / 12)))
-        if ts >= 6:
-            calibrator.learn(late[ts - 6], ts - 6)
-        calibrator.forget(7.0)
-        calibrator.issue(ts)
-        lost += corrected(calibrator, late[ts]), corrected(Calibrator("pool"), late[ts])
-
-    assert lost[0] < 1.01 * lost[1]
-    assert calibrator.trust < 0.1
-
-
-def test_it_is_trusted_where_it_was_right_and_less_again_where_it_was_not():
-    calibrator = taught(*(issued(5_000, seed, slope=0.6) for seed in range(4)))
-    right = calibrator.trust
-    for ts in range(4, 8):
-        calibrator.issue(ts)
-        calibrator.learn(issued(200, ts, slope=1.4), ts)
-
-    assert right > 0.95
-    assert calibrator.trust < right
-
-
-def test_what_was_issued_before_it_was_asked_moves_no_trust():
-    calibrator = Calibrator("pool")
-    before = calibrator.trust
-    calibrator.learn(issued(5_000, 0, slope=0.5), 3)
-
-    assert calibrator.trust == before

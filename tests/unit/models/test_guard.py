@@ -48,6 +48,7 @@ def test_half_the_shop_crossing_at_once_is_held_and_says_why():
     assert (hold.why, hold.since, hold.value) == ("crossing", day(shop.days), 0.55)
     assert 0.05 < hold.limit < 0.1
     assert shop.guard.held == [hold]
+    assert (shop.guard.crossed, shop.guard.bought) == (0.55, 1.0)
 
 
 def test_a_shop_without_orders_is_held_though_nobody_crosses_yet():

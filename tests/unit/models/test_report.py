@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from features.catalogue import CATALOGUE, NAMES
+from features.layout import DAY_MS
 from models.episodes import Thresholds
+from models.guard import Hold
 from models.importance import importance
 from models.journal import Journal
 from models.record import CHAMPION, Record
@@ -17,6 +19,8 @@ from models.report import RISK_BINS
 from models.trainer_config import TrainerConfig
 from models.trust import trust
 from models.versions import COLUMNS
+from streams.report.sections import sections
+from streams.report.words import WORDS
 from tests.building import day, models_by
 from tests.reports import CONFIG, JUDGED, TIMES, counts, nothing_yet, report, trainer, warming_up
 
@@ -206,6 +210,27 @@ class TestReport:
 
         assert share == 0.1
         assert (calls.called, calls.precision) == (100, pytest.approx(100 / 120))
+
+    def test_tells_when_the_shop_was_closed_and_what_was_not_believable(self):
+        knowing = trainer(as_of=TIMES[-1])
+        today = TIMES[-1] // DAY_MS
+        knowing.outlook.closed = ((today - 9, today - 5), (today + 20, today + 22))
+        hold = Hold(since=TIMES[5], why="crossing", value=0.5, limit=0.1)
+        knowing.outlook.guard.held.append(hold)
+
+        found = report(knowing)
+        assert (found.closed, found.held, found.hold) == (((today - 9, today - 5),), (hold,), None)
+        for language in WORDS.values():
+            held, closings = sections(found, language)[0].tables
+            assert held.rows == ((language.date(hold.since), language("held.crossing"), "50", "10"),)
+            assert [row[2] for row in closings.rows] == ["5"]
+
+    def test_proposes_thresholds_with_what_each_would_have_caught(self):
+        found = report(trainer())
+
+        assert [each.threshold for each in found.proposals] == [0.9]
+        (caught,) = [each.calls for each in found.proposals]
+        assert (caught.called, caught.precision, caught.recall) == (120, 100 / 120, 100 / 440)
 
     def test_lists_drift_newest_first_and_the_least_stable_input_first(self):
         found = report()

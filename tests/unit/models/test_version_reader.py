@@ -11,14 +11,18 @@ from hypothesis import strategies as st
 
 from features.layout import DAY_MS
 from models.episodes import Thresholds
+from models.guard import Hold
 from models.overrides import OVERRIDE_KEY, Override, Promotion
 from models.signing import SignatureError, signature
 from models.version_reader import VersionReader
 from models.versions import CHAMPION_KEY, ModelSet, champion_key, records, version_key
+from models.words import ALARMS_KEY, Word
 from tests.building import START, constant_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from models.words import Verdict
 
     Record = tuple[bytes, bytes | None]
 
@@ -53,6 +57,15 @@ def compacted(log: Iterable[Record]) -> list[Record]:
     return [(key, value) for key, (_, value) in sorted(last.items(), key=lambda each: each[1][0]) if value]
 
 
+def held_models(number: int, since: int) -> ModelSet:
+    return msgspec.structs.replace(models(number), hold=msgspec.structs.replace(HOLD, since=since))
+
+
+def word(verdict: Verdict, since: int) -> Record:
+    return ALARMS_KEY, msgspec.json.encode(Word(verdict=verdict, since=since, said_at=1, said_by="ada"))
+
+
+HOLD = Hold(since=0, why="orders", value=0.1, limit=0.4)
 RELEASE: Record = (OVERRIDE_KEY, None)
 THREE = [record for number in (1, 2, 3) for record in published(models(number))]
 
@@ -188,6 +201,28 @@ class TestAnOperatorsWord:
             found = reading([word], reader).latest
             assert found is not None
             assert found.thresholds == thresholds
+
+    def test_of_a_hold_that_an_operator_releases_nothing_is_left_in_force_until_the_next_one(self):
+        held = [held_models(4, since=4), held_models(5, since=4), held_models(6, since=6)]
+        reader = reading([*published(held[0]), word("release", since=4)])
+        assert reader.in_force is not None
+        assert (reader.in_force.models.hold, reader.in_force.newest) == (None, held[0])
+        assert reading(published(held[1]), reader).latest == msgspec.structs.replace(held[1], hold=None)
+
+        assert reading(published(held[2]), reader).latest == held[2]
+
+    def test_a_hold_whose_customers_an_operator_drops_says_so(self):
+        reader = reading([word("drop", since=4), *published(held_models(4, since=4))])
+
+        assert reader.latest is not None
+        assert reader.latest.hold == msgspec.structs.replace(HOLD, since=4, dropped=True)
+
+    def test_a_version_that_is_brought_back_is_held_as_the_newest_is(self):
+        reader = reading([*THREE, *published(held_models(4, since=4)), said(number=2)])
+
+        assert reader.latest == msgspec.structs.replace(
+            models(2), hold=msgspec.structs.replace(HOLD, since=4)
+        )
 
     def test_a_promotion_in_a_version_that_was_rolled_back_to_is_both(self):
         reader = reading([*THREE, said("additive", 1)])

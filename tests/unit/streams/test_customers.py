@@ -14,6 +14,7 @@ import pytest
 from features.layout import TOPICS
 from models import rows
 from models.alerts import Alert, TierLevels
+from models.guard import Hold
 from models.parts import read_part_chunk
 from models.triggers import MAX_HELD
 from models.version_reader import InForce
@@ -22,6 +23,7 @@ from streams.customers import CustomerPartition
 from streams.engine import RevokedError
 from streams.fencing import known_to_writer
 from streams.flood import TooManyDeadLettersError
+from streams.model_store import FrozenModels
 from streams.progress import ProgressBoard
 from streams.scores import Score
 from streams.watermarks import Idleness
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 
 #: What a customer may say of consent, by topic.
+HOLD = Hold(since=day(1), why="orders", value=0.1, limit=0.4)
 WORDS = {"customers": ("profile", "ada"), "outcomes": ("delivered", "ada")}
 
 
@@ -302,6 +305,43 @@ async def test_a_replay_waits_for_the_version_as_of_its_decision_time(broker: Fa
     await shop.settle()
 
     assert shop.partition.core.swept == day(2)
+    await shop.partition.give_up()
+
+
+async def test_in_live_operation_too_a_decision_time_waits_for_the_version_as_of_it(
+    broker: FakeBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shop = Shop(broker, tmp_path)
+    monkeypatch.setattr(FrozenModels, "learns", True)
+    await shop.partition.start()
+    await shop.settle(await shop.send("orders", event("purchase", "ada", day(0.5))))
+    await shop.settle(*await shop.ticks(day(1)))
+    assert (shop.parts, shop.scores) == ([day(1)], [])
+
+    models = shop.context.models
+    models.current = msgspec.structs.replace(models.current, as_of=day(1), hold=HOLD)
+    shop.partition.wake()
+    await shop.settle()
+
+    # It is held, and seen.
+    assert ([score.tier for score in shop.scores], shop.alerts) == (["critical"], [])
+    registry = shop.context.metrics.registry
+    assert metric(registry, "alerts_held_total") == 1
+    assert metric(registry, "unguarded_sweeps_total") == 0
+    await shop.partition.give_up()
+
+
+async def test_nobody_waits_for_ever_for_a_trainer_that_says_nothing(
+    broker: FakeBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shop = Shop(broker, tmp_path, alerting={"medium": 0.6, "guard_wait_seconds": 0})
+    monkeypatch.setattr(FrozenModels, "learns", True)
+    await shop.partition.start()
+    await shop.settle(await shop.send("orders", event("purchase", "ada", day(0.5))))
+    await shop.settle(*await shop.ticks(day(1)))
+
+    assert [alert.status for alert in shop.alerts] == ["opened"]
+    assert metric(shop.context.metrics.registry, "unguarded_sweeps_total") == 1
     await shop.partition.give_up()
 
 

@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from models.guard import Hold
 from models.overrides import OVERRIDE_KEY, Override
 from models.trainer_config import TrainerConfig
 from models.versions import CHAMPION_KEY, ModelSet, records, version_key
+from models.words import ALARMS_KEY, Word
 from streams.model_store import FrozenModels, ModelStore
 from streams.patience import Patience
 from streams.telemetry import Metrics
-from tests.building import constant_models
+from tests.building import constant_models, day
 from tests.fakes import FakeBroker, metric
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from models.words import Verdict
 
 CONFIG = TrainerConfig(partitions=2, contenders=("logistic",))
 
@@ -217,6 +221,29 @@ async def test_the_metrics_say_who_leads_and_whether_an_operator_said_so(broker:
     release(broker)
     await follow()
     assert (leads(), metric(registry, "model_override")) == ({"logistic": 1, "additive": 0}, 0)
+
+
+@pytest.mark.parametrize(("verdict", "state"), [(None, "held"), ("release", "released"), ("drop", "dropped")])
+async def test_the_metrics_say_what_has_become_of_a_mass_alarm(
+    broker: FakeBroker, store: Any, verdict: Verdict | None, state: str
+):
+    hold = Hold(since=day(1), why="crossing", value=0.5, limit=0.1)
+    models = msgspec.structs.replace(constant_models(0.5), hold=hold)
+    for record in records(models, {}):
+        broker.logs["models", 0].append(*record)
+    if verdict is not None:
+        word = Word(verdict=verdict, since=hold.since, said_at=1, said_by="ada")
+        broker.logs["models", 0].append(ALARMS_KEY, msgspec.json.encode(word))
+    await store.loaded.wait()
+    await follow()
+
+    states = ("held", "released", "dropped")
+    found = {each: metric(store.metrics.registry, "mass_alarm", state=each) for each in states}
+    assert found == {each: each == state for each in states}
+
+    publish(broker, 2)
+    await follow()
+    assert not any(metric(store.metrics.registry, "mass_alarm", state=each) for each in states)
 
 
 async def test_an_override_that_cannot_be_followed_yields_to_the_newest_and_is_told_once(

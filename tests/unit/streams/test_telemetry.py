@@ -30,6 +30,7 @@ LABELS = {
     "tier",
     "feature",
     "measure",
+    "state",
 }
 
 
