@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.processes import is_ready, read_metrics
-from tests.broker.cluster import WORKER, WorkerProcess
+from tests.broker.cluster import WorkerProcess
+from tests.storm.shop_time import WORKER
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from streams.bulk import BulkConsumer
 from streams.cli import main
+from tests.storm import shop_time  # noqa: F401 - a storm's ledger goes by the shop's time
 
 if TYPE_CHECKING:
     from faust.types.tuples import TP

@@ -11,6 +11,7 @@ import pandas as pd
 
 from models.parts import PartAssembly, read_part_chunk
 from streams.reading import read_core, read_models
+from streams.topics import LIVE_COMMANDS, SHADOW_COMMANDS
 from tests.storm import logs
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ Identity = tuple[str, ...]
 #: Every distinct value that was published under an identity: more than one is a contradiction.
 Published = dict[Identity, set[bytes]]
 
-COMMANDS: Final = ("commands.coupon", "commands.email", "commands.sms", "commands.call")
+COMMANDS: Final = (*LIVE_COMMANDS, *SHADOW_COMMANDS)
 OUTPUTS: Final = ("churn-alerts", "decisions", *COMMANDS)
 
 
@@ -31,6 +32,7 @@ class Said:
     """Outputs by identity, feature rows, and the parts that were sent to be learned."""
 
     alerts: Published = field(default_factory=lambda: defaultdict(set))
+    #: By (alert_id, status, tier), and the decision time at which it was decided again, if it was.
     decisions: Published = field(default_factory=lambda: defaultdict(set))
     #: By (command_id,).
     commands: Published = field(default_factory=lambda: defaultdict(set))
@@ -78,7 +80,8 @@ def _publish(said: Said, topic: str, value: bytes, written: int) -> None:
         said.written[command] = min(written, said.written.get(command, written))
     else:
         place = said.alerts if topic == "churn-alerts" else said.decisions
-        known = place[body["alert_id"], body["status"], body["tier"]]
+        again = (str(body["retried_at"]),) if "retried_at" in body else ()
+        known = place[body["alert_id"], body["status"], body["tier"], *again]
     said.repeated += value in known
     known.add(value)
 

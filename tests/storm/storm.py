@@ -15,10 +15,10 @@ import orjson
 
 from streams.settings import load
 from streams.topic_admin import create
-from tests.broker.cluster import WORKER
 from tests.storm import logs, said
 from tests.storm.feeder import Feeder
 from tests.storm.fleet import Chronicle, Member, until
+from tests.storm.shop_time import WORKER
 from tests.storm.truth import Rules, Truth
 from tests.storm.verdict import Limits, Verdict, judge
 from tests.storm.workload import LATENESS_MS, START, TOPICS, Shop
@@ -108,7 +108,12 @@ def settings_of(bootstrap: str, folder: Path, *, learning: bool, session_seconds
             "trigger_cooldown_days": 1 / 86_400_000,
             "act_within_days": 100_000,
         },
-        interventions={"daily_budget": BUDGET},
+        interventions={
+            "mode": "live",
+            "daily_budget": BUDGET,
+            "assume_consent": ["coupon"],
+            "timezone": "UTC",
+        },
         # Silence is an accident of the storm, so it must not move the clock: ticks do.
         worker={
             "state_dir": folder / "state",

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.broker.cluster import WORKER
 from tests.storm.fleet import PATIENCE_S
 from tests.storm.record import record
 from tests.storm.relearning import relearned
+from tests.storm.shop_time import WORKER
 from tests.storm.storm import fleet_of, report, weather
 from tests.storm.troubles import kills
 

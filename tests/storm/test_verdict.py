@@ -94,11 +94,12 @@ def alert(user: str, ts: int, **changes: Any) -> dict[str, Any]:
         "kind": "trigger",
         "user_id": user,
         "ts": ts,
+        "mark": "live",
     } | changes
 
 
 def command(decision: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    kept = {name: decision[name] for name in ("command_id", "alert_id", "user_id", "ts")}
+    kept = {name: decision[name] for name in ("command_id", "alert_id", "user_id", "ts", "mark")}
     return kept | {"channel": "email", "not_before": decision["ts"]} | changes
 
 

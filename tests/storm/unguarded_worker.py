@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tests.storm.dropping_worker  # noqa: F401 - makes the holes
 from streams.cli import main
 from streams.guard import HoleGuard
+from tests.storm import shop_time  # noqa: F401 - a storm's ledger goes by the shop's time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -219,7 +219,7 @@ def _decisions(truth: Truth, said: Said, verdict: Verdict) -> None:
     }
     verdict.note("decisions_missing", [asked[identity] for identity in asked.keys() - said.decisions.keys()])
     unasked = [
-        d for i, d in zip(said.decisions, _values(said.decisions), strict=True) if i not in said.alerts
+        d for i, d in zip(said.decisions, _values(said.decisions), strict=True) if i[:3] not in said.alerts
     ]
     verdict.note("decisions_unasked", unasked)
     ordered = {d["command_id"]: d for d in _values(said.decisions) if d["action"] != "none"}
@@ -242,19 +242,27 @@ def _limits(truth: Truth, said: Said, limits: Limits, verdict: Verdict) -> None:
             )
         ],
     )
-    spent: Counter[int] = Counter()
-    last: dict[int, str] = {}
-    for decision in sorted(_values(said.decisions), key=lambda each: each["ts"]):
-        day = decision["ts"] // DAY_MS
+    # Each mark has a budget and caps of its own.
+    spent: Counter[tuple[int, str]] = Counter()
+    last: dict[tuple[int, str], str] = {}
+    for decision in sorted(_values(said.decisions), key=_paid_at):
+        day = _paid_at(decision) // DAY_MS, decision["mark"]
         spent[day] += round(decision["cost"] * 1e6)
         last[day] = decision["user_id"]
-    over = [(last[day], day, micros) for day, micros in spent.items() if micros > limits.daily_budget * 1e6]
+    over = [(last[day], *day, micros) for day, micros in spent.items() if micros > limits.daily_budget * 1e6]
     verdict.note("budgets_exceeded", over)
-    contacts: dict[str, list[tuple[int, str]]] = {}
+    contacts: dict[tuple[str, str], list[tuple[int, str]]] = {}
     for command in commands:
-        contacts.setdefault(command["user_id"], []).append((command["not_before"], command["channel"]))
-    crowded = [(user, each) for user, each in contacts.items() if not _keeps_caps(sorted(each), limits)]
+        book = contacts.setdefault((command["user_id"], command["mark"]), [])
+        book.append((command["not_before"], command["channel"]))
+    crowded = [(*of, each) for of, each in contacts.items() if not _keeps_caps(sorted(each), limits)]
     verdict.note("caps_exceeded", crowded)
+
+
+def _paid_at(decision: dict[str, Any]) -> int:
+    """The decision time whose day pays: a later one if the budget had nothing left before."""
+    paid: int = decision.get("retried_at", decision["ts"])
+    return paid
 
 
 def _keeps_caps(contacts: list[tuple[int, str]], limits: Limits) -> bool:
