@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.marks import DROPPED
+from models.marks import CODES, DROPPED
 
 if TYPE_CHECKING:
     from features.table import Slots
@@ -32,9 +32,12 @@ def hold_back(core: PartitionCore, slots: Slots, ts: int, moves: Moves, hold: Ho
 
 
 def end_dropped(core: PartitionCore, slots: Slots, moves: Moves) -> Moves:
-    """Without the moves of those at `slots` whose episode an operator dropped: it ends without a word."""
+    """Without the moves of those at `slots` whose episode an operator dropped: it ends without a word.
+
+    So does one that was opened under another operation and could not be handed over, because of a hold.
+    """
     rows = core.table.rows
-    dropped: Mask = rows["episode_mark"][slots] == DROPPED
+    dropped: Mask = rows["episode_mark"][slots] != CODES[core.operation]
     ended = slots[dropped & moves.resolved]
     for name in ("episode_start", "episode_mark", "tier"):
         rows[name][ended] = 0

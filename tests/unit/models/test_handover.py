@@ -22,11 +22,16 @@ SURE = constant_models(0.9)
 def rehearsed(mode: Mode = "live", models: object = SURE) -> tuple[PartitionCore, Feed]:
     """A customer at risk in replayed history, whose episode was opened by it at the end of the first day."""
     target = core(config(mode=mode))
-    feed = Feed(target)
+    feed = Feed(target, replayed=True)
     feed.buys("anna", 0.5)
-    feed.replayed = True
     feed.decide(day(1), SURE)
     return target, feed
+
+
+def hand_over(feed: Feed) -> None:
+    """The session is closed: what comes now is the present."""
+    feed.replayed = False
+    feed.core.attend("")
 
 
 def switch(target: PartitionCore, mode: Mode) -> None:
@@ -41,7 +46,7 @@ def said(found: list[Alert]) -> list[tuple[str, str, int]]:
 @pytest.mark.parametrize(("mode", "mark"), [("live", "live"), ("shadow", "shadow"), ("off", "shadow")])
 def test_after_a_replay_whoever_is_at_risk_is_alerted_again_at_the_first_decision_time(mode: Mode, mark: str):
     target, feed = rehearsed(mode)
-    feed.replayed = False
+    hand_over(feed)
     feed.decide(day(2), SURE)
 
     first, second = alerts(target)
@@ -52,7 +57,7 @@ def test_after_a_replay_whoever_is_at_risk_is_alerted_again_at_the_first_decisio
 
 def test_the_new_episode_lives_on_as_any_other():
     target, feed = rehearsed()
-    feed.replayed = False
+    hand_over(feed)
     feed.decide(day(3), SURE)
     feed.buys("anna", 3.5)
     feed.decide(day(4), SURE)
@@ -63,7 +68,7 @@ def test_the_new_episode_lives_on_as_any_other():
 
 def test_a_rehearsed_episode_whose_risk_is_over_ends_without_a_word():
     target, feed = rehearsed()
-    feed.replayed = False
+    hand_over(feed)
     ((_, sweep),) = feed.decide(day(2), constant_models(0.2))
 
     assert said(alerts(target)) == [("rehearsal", "opened", day(1))]
@@ -102,7 +107,8 @@ def test_an_episode_remembers_over_a_restart_under_what_it_was_opened():
     storage = Storage(after)
     storage.restore(rows)
     storage.finish()
-    feed.core, feed.replayed = after, False
+    feed.core = after
+    hand_over(feed)
     feed.decide(day(2), SURE)
 
     assert said(alerts(after))[-1] == ("live", "opened", day(2))

@@ -113,3 +113,16 @@ def test_a_handover_to_live_operation_waits_for_the_end_of_the_hold():
     assert draw(feed.core, day(3), risky()).inside.all()
     feed.decide(day(3), risky())
     assert statuses(feed) == [("ada", "opened", "critical")]
+
+
+def test_a_rehearsed_episode_that_is_over_during_a_hold_ends_without_a_word():
+    feed = Feed(core(), replayed=True)
+    feed.buys("ada", 0.5)
+    feed.decide(day(1), risky())
+    statuses(feed)
+    feed.replayed = False
+
+    feed.decide(day(2), risky(0.2, HOLD))
+
+    assert statuses(feed) == []
+    assert feed.core.table.rows["episode_start"][feed.core.table.index["ada"]] == 0
