@@ -16,6 +16,7 @@ from models.alerts import Standing, Status, Tier
 from models.episodes import TIERS, tiers_by
 from models.judging import judge
 from models.marks import CODES, PUBLISHED_AS, Mark
+from models.reasons import shares
 
 if TYPE_CHECKING:
     from features.table import Slots
@@ -90,9 +91,11 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 class CustomerReport(msgspec.Struct, frozen=True, kw_only=True):
     """One customer. Times are epoch ms.
 
-    `features` (raw values by name, None = missing) and `risk` are as of `as_of`: they hold every event before
-    it. `last_event` is the newest event of theirs that features are made of. `risk` is None for who is not
-    judged: nobody without a purchase within `active_within_days`.
+    `features` (raw values by name, None = missing), `shares` and `risk` are as of `as_of`: they hold every
+    event before it. `shares` is what each feature adds to the champion's log-odds, relative to the average
+    customer, also against common sense; a worker of an older release sends none. `last_event` is the newest
+    event of theirs that features are made of. `risk` is None for who is not judged: nobody without a purchase
+    within `active_within_days`.
     """
 
     user_id: str
@@ -102,6 +105,7 @@ class CustomerReport(msgspec.Struct, frozen=True, kw_only=True):
     live: bool
     last_event: int | None
     features: dict[str, float | None]
+    shares: dict[str, float] = {}
     risk: Risk | None
     model: str
     version: int
@@ -130,7 +134,8 @@ def report(
     ts = _time(core, slot, as_of)
     record = np.array([slot if as_of is None else known.record_as_of(core, slot, ts)])
     rows, horizon = core.table.rows, core.config.horizon_days
-    raw = raw_features(View(rows, ts, horizon, models.returns, slots=record))[0].tolist()
+    found = raw_features(View(rows, ts, horizon, models.returns, slots=record))
+    raw, added = found[0].tolist(), shares(found, ts, models)[0].tolist()
     last = int(rows["last_ts"][slot])
     profile = core.table.profiles.get(slot)
     return CustomerReport(
@@ -142,6 +147,7 @@ def report(
         features={
             name: value if np.isfinite(value) else None for name, value in zip(NAMES, raw, strict=True)
         },
+        shares=dict(zip(NAMES, added, strict=True)),
         risk=_risk(core, record, ts, models),
         model=models.champion,
         version=models.number,

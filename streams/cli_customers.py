@@ -37,6 +37,9 @@ class Moment(click.ParamType):
     type=click.Choice(["en", "zh"]),
     help="Tell the features in this language; default: the first of alerting.languages.",
 )
+@click.option(
+    "--shares", is_flag=True, help="What each feature adds to the log-odds, also against common sense."
+)
 @click.option("--as-of", type=Moment(), help="The record as of this time, if kept; default: now.")
 @click.option("--as-of-decision", is_flag=True, help="The record as of the last decision time, if kept.")
 @click.option(
@@ -54,6 +57,7 @@ def inspect(
     language: Language | None,
     as_of: int | None,
     *,
+    shares: bool,
     as_of_decision: bool,
     seconds: float,
     offline: bool,
@@ -71,7 +75,10 @@ def inspect(
         raise click.UsageError("--as-of and --as-of-decision are two ways to say as of when")
     when: AsOf = "decision" if as_of_decision else as_of
     settings = settings_of_deployment(file) if offline else settings_on_kafka(file)
-    run(show(settings, user, Console(), language, as_of=when, offline=offline, seconds=seconds))
+    shown = show(
+        settings, user, Console(), language, as_of=when, offline=offline, shares=shares, seconds=seconds
+    )
+    run(shown)
 
 
 @click.command()

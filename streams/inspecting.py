@@ -34,18 +34,20 @@ async def inspect(
     *,
     as_of: AsOf = None,
     offline: bool = False,
+    shares: bool = False,
     seconds: float = PATIENCE_SECONDS,
 ) -> None:
     """Print profile, features, risk and decisions of one customer, now or `as_of` a time.
 
     Asks the worker that owns the customer and waits `seconds` for the answer; `offline` reads the changelogs
-    of the partition instead. Features are told in `language`; None: in the first of the settings. Raises
+    of the partition instead. Features are told in `language`; None: in the first of the settings. With
+    `shares` each says what it adds to the log-odds, and what common sense says of more of it. Raises
     UnknownCustomerError, NotKeptError or QueryError if there is nothing to show, and NoAnswerError.
     """
     found = await (_read(settings, user, as_of) if offline else _asked(settings, user, as_of, seconds))
     for line in _head(found):
         console.print(line, highlight=False, markup=False)
-    console.print(_features(found, language or settings.alerting.languages[0]))
+    console.print(_features(found, language or settings.alerting.languages[0], shares=shares))
     console.print(_decisions(found))
     planned = ", ".join(f"{channel} {moment(at)} ({mark})" for at, channel, mark in found.history.contacts)
     console.print(f"contacts: {planned or 'none'}", highlight=False)
@@ -90,17 +92,19 @@ def _head(found: CustomerReport) -> Iterator[str]:
     yield "profile: " + (", ".join(f"{name} {_word(each)}" for name, each in found.profile.items()) or "none")
 
 
-def _features(found: CustomerReport, language: Language) -> Table:
+def _features(found: CustomerReport, language: Language, *, shares: bool) -> Table:
     wording = LANGUAGES[language]
     raw = {name: math.nan if value is None else value for name, value in found.features.items()}
     table = Table(title="features", title_justify="left")
-    for column in ("feature", "value", "unit", "in words"):
+    for column in ("feature", "value", "unit", *(("share", "more of it is") if shares else ()), "in words"):
         table.add_column(column)
     for feature in CATALOGUE:
         if feature.name in raw:
             value = raw[feature.name]
             shown = "missing" if math.isnan(value) else f"{value:.4g}"
-            table.add_row(feature.name, shown, feature.unit, wording.tell(feature.name, raw))
+            share = found.shares.get(feature.name)
+            told = ("" if share is None else f"{share:+.3f}", feature.direction) if shares else ()
+            table.add_row(feature.name, shown, feature.unit, *told, wording.tell(feature.name, raw))
     return table
 
 

@@ -8,7 +8,7 @@ from ledger_strategies import NOON, alert, policy, view
 
 from interventions.customer_report import CustomerReport, UnknownCustomerError, report
 from interventions.ledger import LedgerPartition
-from tests.building import Feed, constant_models, core, day, event
+from tests.building import Feed, constant_models, core, day, event, models_by
 
 MODELS = constant_models(0.97)
 
@@ -75,3 +75,24 @@ def test_a_report_survives_its_way_in_json_with_what_is_missing():
 def test_nothing_is_known_of_a_stranger():
     with pytest.raises(UnknownCustomerError, match="nothing is known of customer 'anna'"):
         report(core(), None, MODELS, "anna")
+
+
+def test_what_each_feature_adds_to_the_log_odds_is_told_also_against_common_sense():
+    target = core()
+    feed = Feed(target)
+    feed.buys("anna", 0.5)
+    feed(event("view_item", "anna", day(5.5)))
+    found = report(target, None, models_by({1.0: 0.9, 9.0: 0.2}), "anna")
+
+    assert found.shares["days_since_purchase"] < 0
+    assert {name for name, share in found.shares.items() if share} == {"days_since_purchase"}
+    assert list(found.shares) == list(found.features)
+
+
+def test_a_report_of_an_older_worker_has_no_shares():
+    target = core()
+    Feed(target).buys("anna", 0.5)
+    told = msgspec.json.decode(msgspec.json.encode(report(target, None, MODELS, "anna")))
+    del told["shares"]
+
+    assert msgspec.json.decode(msgspec.json.encode(told), type=CustomerReport).shares == {}

@@ -69,6 +69,14 @@ async def test_one_customer_is_shown_with_features_risk_and_profile(settings: Se
     assert all(name in said for name in NAMES)
 
 
+async def test_the_shares_of_features_are_shown_to_who_asks_for_them(settings: Settings, console: Console):
+    settled = await shown(settings, "ada", console)
+    asked = await shown(settings, "ada", console, shares=True)
+
+    assert "more of it is" not in settled
+    assert all(word in asked for word in ("more of it is", "riskier", "safer", "either"))
+
+
 async def test_what_came_after_the_last_decision_is_told_as_of_now_and_never_as_of_that_time(
     settings: Settings, console: Console
 ):
