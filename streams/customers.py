@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from features.clock import BEGINNING
 from features.layout import TOPICS
 from features.observing import Record
 from features.rejection import Rejected
@@ -283,10 +284,15 @@ class CustomerPartition(Partition):
     def _waits_for_guard(self, ts: int) -> bool:
         """Whether to wait for the version as of `ts`, whose guard has seen it in all partitions.
 
-        Not for ever: another partition may be mute, and this one's customers must not wait for it.
+        Not for ever: another partition may be mute, and this one's customers must not wait for it. Nor where
+        the trainer did not speak of the decision time before: it will not of this one, and in a new shop it
+        has nothing to compare with.
         """
         models, now = self._context.models, time.monotonic()
         if not models.learns or models.learned >= ts:
+            return False
+        if models.learned < ts - self.core.config.grid.every_ms:
+            self._context.metrics.unguarded.inc(models.learned > BEGINNING)
             return False
         since, _ = self._waiting_for = self._waiting_for if self._waiting_for[1] == ts else (now, ts)
         if now - since < self._context.settings.alerting.guard_wait_seconds:

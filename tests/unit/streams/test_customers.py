@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from features.clock import BEGINNING
 from features.layout import TOPICS
 from models import rows
 from models.alerts import Alert, TierLevels
@@ -311,7 +312,7 @@ async def test_a_replay_waits_for_the_version_as_of_its_decision_time(broker: Fa
 async def test_in_live_operation_too_a_decision_time_waits_for_the_version_as_of_it(
     broker: FakeBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    shop = Shop(broker, tmp_path)
+    shop = Shop(broker, tmp_path, msgspec.structs.replace(constant_models(0.95), as_of=day(0)))
     monkeypatch.setattr(FrozenModels, "learns", True)
     await shop.partition.start()
     await shop.settle(await shop.send("orders", event("purchase", "ada", day(0.5))))
@@ -331,10 +332,26 @@ async def test_in_live_operation_too_a_decision_time_waits_for_the_version_as_of
     await shop.partition.give_up()
 
 
+@pytest.mark.parametrize(("learned", "unguarded"), [(day(-1), 1), (BEGINNING, 0)])
+async def test_nobody_waits_for_a_trainer_that_was_silent_before_or_never_spoke(
+    broker: FakeBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learned: int, unguarded: int
+):
+    shop = Shop(broker, tmp_path, msgspec.structs.replace(constant_models(0.95), as_of=learned))
+    monkeypatch.setattr(FrozenModels, "learns", True)
+    await shop.partition.start()
+    await shop.settle(await shop.send("orders", event("purchase", "ada", day(0.5))))
+    await shop.settle(*await shop.ticks(day(1)))
+
+    assert [alert.status for alert in shop.alerts] == ["opened"]
+    assert metric(shop.context.metrics.registry, "unguarded_sweeps_total") == unguarded
+    await shop.partition.give_up()
+
+
 async def test_nobody_waits_for_ever_for_a_trainer_that_says_nothing(
     broker: FakeBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    shop = Shop(broker, tmp_path, alerting={"medium": 0.6, "guard_wait_seconds": 0})
+    before = msgspec.structs.replace(constant_models(0.95), as_of=day(0))
+    shop = Shop(broker, tmp_path, before, alerting={"medium": 0.6, "guard_wait_seconds": 0})
     monkeypatch.setattr(FrozenModels, "learns", True)
     await shop.partition.start()
     await shop.settle(await shop.send("orders", event("purchase", "ada", day(0.5))))
