@@ -13,7 +13,7 @@ import orjson
 from rich.console import Console
 
 from benchmarks.engines import ROOT
-from benchmarks.quality import costs, live, reasons
+from benchmarks.quality import costs, live, reasons, shifts
 from benchmarks.quality.baselines import BaseRate, BgNbd, RecencyRule, RiverDefault
 from benchmarks.quality.batch import weekly_lightgbm, weekly_logistic
 from benchmarks.quality.cases import Case, epoch_ms, known, simulated
@@ -81,6 +81,12 @@ _KNOWN: Final = tuple(known(Path()))
     is_flag=True,
     help="Look at every alert instead: is the customer late, and would a person accept each reason?",
 )
+@click.option(
+    "--shifts",
+    "only_shifts",
+    is_flag=True,
+    help="Judge made-up shops that change at once instead: does the champion keep up?",
+)
 @click.option("--plots", type=click.Path(path_type=Path), help="Draw the comparison into this folder, too.")
 @click.option(
     "--out",
@@ -105,6 +111,7 @@ def main(
     only_costs: bool,
     only_live: bool,
     only_reasons: bool,
+    only_shifts: bool,
     plots: Path | None,
     out: Path,
 ) -> None:
@@ -120,6 +127,8 @@ def main(
         if only_costs:
             costs.main(console, out.with_name(f"{out.name}-costs.json"))
             return
+        if only_shifts:
+            sys.exit(0 if shifts.main(console, out.with_name(f"{out.name}-shifts.json"), file) else 1)
         cases = [_own(files, mapping, asked, test_from)] if files else _chosen(only, shared)
         if only_reasons:
             chosen = [(case, settings_for(case, file)) for case in cases]

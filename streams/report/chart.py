@@ -59,7 +59,7 @@ def line_of(name: str, place: int) -> dict[str, Any]:
     if name == RECENCY_RULE:
         return {"color": light("rule"), "linestyle": (0, (4, 2)), "linewidth": 1.4}
     width = 2.4 if name == CHAMPION else 1.2
-    dashes = ("-", "-", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)))
+    dashes = ("-", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)))
     style = "-" if name == CHAMPION else dashes[place // len(LINES) % len(dashes)]
     return {
         "color": light(LINES[place % len(LINES)]),
