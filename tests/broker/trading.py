@@ -30,7 +30,13 @@ SESSION_SECONDS: Final = 6.0
 #: Every customer who complains gets an alert, whatever the models think of him.
 EVERYBODY: Final[dict[str, dict[str, Any]]] = {
     "model": {"min_labels": 0},
-    "alerting": {"medium": 1e-6, "high": 0.9, "critical": 0.95, "hysteresis": 0.0},
+    "alerting": {
+        "only_overdue": False,
+        "medium": 1e-6,
+        "high": 0.9,
+        "critical": 0.95,
+        "hysteresis": 0.0,
+    },
 }
 
 

@@ -100,6 +100,7 @@ def settings_of(bootstrap: str, folder: Path, *, learning: bool, session_seconds
         },
         alerting={
             # Nobody is below the first threshold; the others are passed as a customer stays away.
+            "only_overdue": False,
             "medium": 0.001,
             "high": 0.5,
             "critical": 0.7,
