@@ -120,6 +120,10 @@ class Trainer:
         """The earliest decision time whose parts are all here, unless an earlier one still waits."""
         return self._waiting.ready()
 
+    def waits_for(self) -> dict[int, int]:
+        """See `WaitingParts`."""
+        return self._waiting.waits_for()
+
     def resume_offset(self, next_offset: int) -> int:
         """From which offset of `examples` a restart from `snapshot` must read.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,16 @@ class WaitingParts:
         parts = self._times[ts].parts
         expected = (p for p in range(self._partitions) if self._newest.get(p, ts) <= ts)
         return ts if all(p in parts and parts[p].complete for p in expected) else None
+
+    def waits_for(self) -> dict[int, int]:
+        """How many decision times wait for each partition that has not sent its part of them."""
+        missing: Counter[int] = Counter()
+        for ts, waiting in self._times.items():
+            for partition in range(self._partitions):
+                part = waiting.parts.get(partition)
+                if self._newest.get(partition, ts) <= ts and not (part is not None and part.complete):
+                    missing[partition] += 1
+        return dict(missing)
 
     def resume_offset(self, next_offset: int) -> int:
         """From which offset a reader who stands at `next_offset` must read again to have all that waits."""

@@ -52,6 +52,20 @@ def models_rollback(file: Path | None, number: int | None) -> None:
     click.echo(sentence(run(rollback(settings_on_kafka(file), number))))
 
 
+@models.command("go-on")
+@settings_option
+@click.argument("partition", type=click.IntRange(min=0))
+def models_go_on(file: Path | None, partition: int) -> None:
+    """Let the trainer learn without PARTITION, which has not sent its part of a decision time.
+
+    churnwatch_trainer_waiting names the partitions that it waits for. It goes on up to the newest decision
+    time that another partition has reached; of later ones it waits again.
+    """
+    from streams.going_on import go_on  # noqa: PLC0415
+
+    click.echo(run(go_on(settings_on_kafka(file), partition)))
+
+
 @models.command("release")
 @settings_option
 def models_release(file: Path | None) -> None:

@@ -94,6 +94,10 @@ class ProgressBoard:
             found.update(newest)
         return found
 
+    def swept(self) -> dict[int, int]:
+        """The newest decision time that each partition has swept."""
+        return {partition: place.ts for partition, place in self._swept.items()}
+
     def settled(self, ts: int) -> bool:
         """Whether every partition has swept `ts` and its alerts are decided."""
         return not self.waiting(ts)

@@ -141,6 +141,8 @@ ROLES: Final = (
             **_each((_QUERIES, _ANSWERS), *(each for each in _KEEPING if each != "Read")),
             # Where an override of the trainer stands.
             "models": (*_KEEPING, "Write"),
+            # Where the trainer is told to go on without a partition.
+            "examples": (*_KEEPING, "Write"),
             **_each(_OF_OPERATORS, *_KEEPING, "Write"),
         },
         group=("Describe", "Read", "Delete"),

@@ -204,6 +204,11 @@ class Metrics:
         self.cold = self._gauge(
             "cold", "1 for a contender that began anew beside others, for want of its state.", "model"
         )
+        self.trainer_waiting = self._gauge(
+            "trainer_waiting",
+            "Decision times that are not learned, because this partition has not sent its part of them.",
+            "partition",
+        )
         self.promotions = self._counter("promotions", "Changes of champion that were earned and published.")
         self.model_override = self._gauge(
             "model_override", "1 while an operator's override of the trainer stands, else 0."

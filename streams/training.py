@@ -160,6 +160,7 @@ class Training:
     def measure(self) -> None:
         """Bring the progressive metrics up to date; adds up what matured since the last look."""
         metrics = self._context.metrics
+        self._measure_waiting()
         for record, kept in (("all", self.trainer.record), ("evaluated", self.trainer.record_from)):
             for name, counts in kept.all().items():
                 if counts.labels:
@@ -190,6 +191,11 @@ class Training:
                 metrics.step.labels(kind).set(share)
         as_of = (self.trainer.as_of or 0) // DAY_MS
         metrics.closed_days.set(days_in(self.trainer.outlook.closed, 0, as_of))
+
+    def _measure_waiting(self) -> None:
+        waits_for = self.trainer.waits_for()
+        for partition in range(self._context.settings.kafka.partitions):
+            self._context.metrics.trainer_waiting.labels(str(partition)).set(waits_for.get(partition, 0))
 
     # -- the trainer's own place
 

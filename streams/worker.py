@@ -275,6 +275,8 @@ class Worker:
             self._context.metrics.broken_batch.labels(label, str(tp.partition)).set(batch.offset)
         if self.training is not None:
             self.training.measure()
+        else:
+            self._context.metrics.trainer_waiting.clear()
 
     async def close(self) -> None:
         """Leave gracefully: everything that is in memory becomes durable."""

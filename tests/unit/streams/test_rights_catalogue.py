@@ -22,6 +22,7 @@ def test_every_topic_is_written_by_one_kind_of_user_besides_the_replayer_and_who
     }
 
     assert writers.pop("models") == ["worker", "operator"]
+    assert writers.pop("examples") == ["worker", "operator"]
     assert writers.pop("control") == [], "who may open a session may make the present history"
     assert "control" in may(BY_NAME["replayer"], "Write")
     assert {len(found) for found in writers.values()} == {1}
