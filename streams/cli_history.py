@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import signal
 from pathlib import Path
@@ -108,10 +109,19 @@ def replay(
     from streams.replaying import replay_source  # noqa: PLC0415
 
     source = source_of(files, data, mappings)
-    # As Ctrl-C does: the session is to be ended, not cut off.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    settings = settings_on_kafka(file)
+
+    async def stoppable() -> None:
+        # As Ctrl-C does: this task alone is cancelled, so that it can still say that the session has ended.
+        task = asyncio.current_task()
+        assert task is not None, "this runs in one"
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        await replay_source(settings, source, speed, then_live=then_live, console=Console())
+
     try:
-        run(replay_source(settings_on_kafka(file), source, speed, then_live=then_live, console=Console()))
+        run(stoppable())
+    except asyncio.CancelledError:
+        raise click.Abort from None
     except click.ClickException as error:
         if isinstance(error.__cause__, ReplayLateError):
             error.exit_code = PROBLEMS
