@@ -23,7 +23,7 @@ from benchmarks.quality.pareto import ParetoNbd
 from benchmarks.quality.protocol import Cache
 from benchmarks.quality.report import figures, sheets
 from streams.cli_shared import Days, settings_of
-from streams.replay import ReplayStalledError
+from streams.session import ReplayStalledError
 from streams.sources import SourceError
 from streams.sources.files import FileSource, load_mapping
 
