@@ -79,7 +79,7 @@ async def measure(settings: Settings, work: Path, customers: int, asks: int) -> 
     random = np.random.default_rng(7)
     users = [f"user-{number:07d}" for number in random.integers(customers, size=asks)]
     started = time.perf_counter()
-    async with worker_process(settings, work):
+    async with worker_process(settings, work, patience=300):
         ready = time.perf_counter() - started
         took = await questions(settings, users)
         commands = [await asyncio.to_thread(command, settings, user) for user in users[:5]]

@@ -51,8 +51,8 @@ async def broker_process(work: Path, partitions: int) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def worker_process(settings: Settings, work: Path) -> AsyncIterator[str]:
-    """A worker as a process; gives the address of its page once it is ready."""
+async def worker_process(settings: Settings, work: Path, patience: float = 60) -> AsyncIterator[str]:
+    """A worker as a process; gives the address of its page once it is ready, within `patience` seconds."""
     log = work / "worker.log"
     offset = log.stat().st_size if log.exists() else 0
     async with process(_command("worker"), environment(settings), log) as up:
@@ -64,7 +64,7 @@ async def worker_process(settings: Settings, work: Path) -> AsyncIterator[str]:
                     page[:] = [f"http://127.0.0.1:{orjson.loads(line)['port']}/"]
             return bool(page) and is_ready(page[0])
 
-        await until(ready, up, 60, "the worker", log)
+        await until(ready, up, patience, "the worker", log)
         yield page[0]
 
 
