@@ -8,7 +8,7 @@ from ledger_strategies import NOON, alert, policy, view
 
 from interventions.customer_report import CustomerReport, UnknownCustomerError, report
 from interventions.ledger import LedgerPartition
-from tests.building import Feed, constant_models, core, day, event, models_by
+from tests.building import Feed, config, constant_models, core, day, event, models_by
 
 MODELS = constant_models(0.97)
 
@@ -42,6 +42,15 @@ def test_the_probability_of_now_stands_beside_what_the_last_decision_said():
     assert (found.decided.ts, found.decided.probability) == (day(1), 0.97)
     assert found.episode is not None
     assert (found.episode.since, found.episode.tier) == (day(1), "critical")
+
+
+def test_before_the_models_have_seen_enough_the_tier_is_unknown():
+    target = core(config(min_labels=100))
+    Feed(target).buys("anna", 0.5)
+
+    risks = [report(target, None, constant_models(0.97, labels=n), "anna").risk for n in (99, 100)]
+
+    assert [risk and risk.tier for risk in risks] == ["unknown", "critical"]
 
 
 def test_the_newest_decisions_outcomes_and_contacts_are_told_oldest_first():
