@@ -146,7 +146,7 @@ def _compare_counts(
         elif isinstance(found, str):
             findings.problems.append(f"topic {name} cannot be described: {found}")
         elif found != wanted:
-            way_out = "recreate it" if wanted == 1 else f"recreate it, or set kafka.partitions to {found}"
+            way_out = "recreate it" if wanted == 1 else f"set kafka.partitions to {found}, or recreate it"
             findings.problems.append(f"topic {name} has {found} partitions instead of {wanted}: {way_out}")
 
 
