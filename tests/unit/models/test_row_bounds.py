@@ -127,7 +127,7 @@ def test_a_row_that_outgrows_all_bounds_is_cut_back_told_and_written_and_nobody_
     target = overgrown()
     before = forks_of(target, "anna")
     target.hold(Trigger("anna", "e", day(1), replayed=False))
-    target.add_pending("anna", b"an alert")
+    target.add_pending("anna", b"an alert", 0.9)
 
     found = stored(target)
 
@@ -145,7 +145,7 @@ def test_a_row_that_outgrows_all_bounds_is_cut_back_told_and_written_and_nobody_
 def test_what_waits_to_be_published_goes_last():
     target = core()
     Feed(target).buys("anna", 0.5)
-    target.add_pending("anna", bytes(MAX_ROW_BYTES))
+    target.add_pending("anna", bytes(MAX_ROW_BYTES), 0.9)
 
     rows = Storage(target).take()
 
