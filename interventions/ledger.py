@@ -128,7 +128,8 @@ class LedgerPartition(DurableRows):
         row = self._row(key)
         waiting = row.waiting
         assert waiting is not None, "the index of those who wait knows better"
-        if ts >= waiting.until or self._mark(waiting.alert) != waiting.mark:
+        over = ts >= waiting.until or self._mark(waiting.alert) != waiting.mark
+        if over or self._is_erased(view, waiting.alert.ts):
             row.waiting = None
             self._put(key, row)
             return None

@@ -15,7 +15,7 @@ from features.rowcodec import NewerRowError, RowError
 from models import rows
 from models.cohorts import Cohort, read_chunk
 from models.rows import PARTITION_KEY, PartitionRow, PartitionRowError, Row, Tail
-from models.wire import NewerError, WireError
+from models.wire import UNREADABLE, NewerError, WireError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +48,7 @@ class Restorer:
             except (NewerRowError, NewerError, PartitionRowError) as error:
                 # Only if nothing better follows under the same key.
                 self._fatal[key] = error
-            except (RowError, WireError, msgspec.MsgspecError, struct.error, UnicodeDecodeError) as error:
+            except (RowError, WireError, struct.error, *UNREADABLE) as error:
                 broken.append((key, str(error)))
                 self._unreadable.add(key)
             else:

@@ -14,6 +14,7 @@ from features.rowcodec import NewerRowError, RowError
 from models.core import Pending, ReplayCount
 from models.erasure import Erased
 from models.triggers import Held
+from models.wire import UNREADABLE
 
 Row = tuple[bytes, bytes | None]
 
@@ -107,7 +108,7 @@ def read_partition_row(value: bytes) -> PartitionRow:
     """The partition row; raises PartitionRowError, NewerRowError for one of a newer release."""
     try:
         row = _partition_decoder.decode(value)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise PartitionRowError(f"the partition row cannot be read: {error}") from error
     if row.version > ROW_VERSION:
         raise NewerRowError(

@@ -134,9 +134,10 @@ def sweep(core: PartitionCore, ts: int, models: ModelSet, *, act: bool = True) -
         alerts=Counter(),
         silent="" if act and core.enough_data(models) else ("warming_up" if act else "stale"),
     )
+    # Before the episodes, which ask for triggers: a sweep that is repeated finds those answered already.
+    result.triggers = answer_held(core, ts, models)
     if not result.silent:
         _episodes(core, result, as_of, table.rows["last_purchase"][as_of], models)
-    result.triggers = answer_held(core, ts, models)
     result.evicted = _finish(core, ts)
     return result
 

@@ -15,6 +15,10 @@ _LEVEL: Final = 1  # most of the gain: feature matrices are full of zeros
 
 T = TypeVar("T")
 
+#: What msgspec raises for bytes that are none of ours: text that is no UTF-8 and nesting without end have
+#: errors of their own.
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 
 #: A version byte further ahead than this is no newer release's, but garbage.
 _NEAR: Final = 15
@@ -41,5 +45,5 @@ def unpack(data: bytes, kind: type[T]) -> T:
         raise NewerError(f"{why}: upgrade this worker") if newer else WireError(why)
     try:
         return msgspec.msgpack.decode(zlib.decompress(data[1:]), type=kind)
-    except (zlib.error, msgspec.MsgspecError) as error:
+    except (zlib.error, *UNREADABLE) as error:
         raise WireError(f"not a {kind.__name__}: {error}") from error

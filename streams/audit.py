@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from models.marks import Mode
+from models.wire import UNREADABLE
 from streams.acting import what_is_sent
 from streams.logs import logger
 from streams.outputs import Output
@@ -99,7 +100,7 @@ async def _entries(settings: Settings) -> list[Entry]:
     def take(record: ConsumerRecord[Any, Any]) -> None:
         try:
             found.append(msgspec.json.decode(record.value or b"", type=Entry))
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             # Of a later release, or of a stranger: it is left where it stands.
             log.warning("an entry of the audit cannot be read", offset=record.offset, why=str(error))
 

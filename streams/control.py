@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
+from models.wire import UNREADABLE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -60,7 +62,7 @@ class Sessions:
     _known: dict[str, _Session] = field(default_factory=dict)
 
     def read(self, value: bytes, timestamp: int) -> Announcement:
-        """Take a record in log order; raises msgspec.MsgspecError, which says that it is none of ours."""
+        """Take a record in log order; raises one of UNREADABLE, which says that it is none of ours."""
         said = _decoder.decode(value)
         self.last = said.session
         if said.state != "asked":
@@ -117,7 +119,7 @@ def ticks_of(records: Iterable[RecordLike]) -> list[tuple[str, int]]:
     for record in records:
         if record.key is None and record.value:
             # What is no tick is refused when it is judged.
-            with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            with suppress(*UNREADABLE):
                 tick = _tick.decode(record.value)
                 if tick.type == "tick" and tick.session:
                     found.append((tick.session, record.timestamp))

@@ -12,6 +12,7 @@ import msgspec
 import xxhash
 
 from features.rejection import Rejected
+from models.wire import UNREADABLE
 from streams.fencing import knowing
 from streams.sending import Header, Message, Sender
 from streams.topics import LIVE_COMMANDS, SHADOW_COMMANDS
@@ -59,7 +60,7 @@ def refusal(output: Output, *, sends: bool) -> Rejected | None:
     try:
         found = _timed.decode(output.value)
         _rfc3339(found.ts)
-    except (msgspec.MsgspecError, ValueError, OverflowError) as error:
+    except (*UNREADABLE, ValueError, OverflowError) as error:
         return Rejected("malformed_json", f"no output of {output.topic}: {error}")
     if output.topic in LIVE_COMMANDS and (found.mark != "live" or not sends):
         why = "this worker sends nothing" if found.mark == "live" else f"marked {found.mark!r}"

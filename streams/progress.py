@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from models.wire import UNREADABLE
 from streams.logs import logger
 
 log = logger(__name__)
@@ -65,7 +66,7 @@ class ProgressBoard:
         """Take one record; what is none of ours says nothing."""
         try:
             found = _decoder.decode(value)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             log.warning("progress cannot be read", why=str(error))
             return
         if found.stage == "session":

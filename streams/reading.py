@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
 
 from features.clock import BEGINNING
@@ -12,6 +11,7 @@ from interventions.ledger import LedgerPartition
 from models.core import PartitionCore
 from models.signing import HEADER, SignatureError
 from models.version_reader import VersionReader
+from models.wire import UNREADABLE
 from streams.checkpoint import Identity
 from streams.readers import bounds, read_until, reader
 from streams.recovery import recover
@@ -69,7 +69,7 @@ async def read_versions(settings: Settings) -> Versions:
         signatures.add(signed := dict(record.headers).get(HEADER))
         try:
             reader.read(record.key or b"", record.value, signed)
-        except (msgspec.MsgspecError, KeyError, SignatureError) as error:
+        except (*UNREADABLE, KeyError, SignatureError) as error:
             refused.append(str(error))
 
     await scan(settings, "models", 0, take)

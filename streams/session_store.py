@@ -7,10 +7,10 @@ import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import msgspec
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from models.wire import UNREADABLE
 from streams.control import Sessions
 from streams.logs import logger
 from streams.readers import BrokenBatchError, bounds, polled, reader
@@ -181,7 +181,7 @@ class SessionStore:
         """One record of `control`."""
         try:
             said = self._sessions.read(value or b"", timestamp)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             self._metrics.refused_announcements.inc()
             log.warning("an announcement on control was refused", why=str(error))
             return

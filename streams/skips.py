@@ -18,6 +18,7 @@ from aiokafka import TopicPartition
 from features.layout import TOPICS
 from features.observing import Record
 from features.rejection import Rejected
+from models.wire import UNREADABLE
 from streams.context import wall_clock_ms
 from streams.logs import logger
 from streams.readers import bounds, polled, reader
@@ -79,7 +80,7 @@ class Skips:
         """Read one record; what is none of ours says nothing."""
         try:
             skip = _decode(value or b"")
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             log.warning("a record of skips cannot be read", why=str(error))
             return
         self._said[skip.topic, skip.partition, skip.offset] = skip

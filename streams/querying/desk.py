@@ -9,6 +9,7 @@ import msgspec
 from features.hashing import partition_of
 from interventions.customer_report import UnknownCustomerError, report
 from models.known import NotKeptError
+from models.wire import UNREADABLE
 from streams.querying.messages import MAX_ANSWER_BYTES, CustomerQuery, Error, Failure
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Desk(NamedTuple):
             return _error("unknown_kind", f"this release knows the kinds {', '.join(_KINDS)}")
         try:
             found = handler(self, arguments)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             return _error("bad_arguments", str(error))
         if isinstance(found, Error) or found is None:
             return found

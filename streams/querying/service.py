@@ -18,6 +18,7 @@ import msgspec
 from aiokafka import TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
+from models.wire import UNREADABLE
 from streams.logs import logger
 from streams.querying.desk import KINDS, Desk
 from streams.querying.messages import NOTHING, Answer, Error, Query, query_decoder
@@ -77,7 +78,7 @@ class QueryService:
         """Answer one record of `queries`, if it is for this worker."""
         try:
             query = query_decoder.decode(record.value or b"")
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             self._count("", "unreadable")
             return
         if self._context.now() > query.deadline:
