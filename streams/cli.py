@@ -48,6 +48,8 @@ def worker(file: Path | None, *, check: bool, model: Path | None, no_learning: b
     With kafka.instance_id a worker that stops keeps its partitions until kafka.session_timeout_seconds are
     over, so that a restart disturbs nobody. If it stopped for good, --leave with its settings removes it.
     """
+    if leave and settings_of(file).kafka.instance_id is None:
+        raise click.UsageError("--leave is for workers with kafka.instance_id: others leave when they stop")
     settings = settings_on_kafka(file, waiting=not (check or leave))
     logs.configure(settings.worker.log_level)
     if check:
@@ -55,7 +57,7 @@ def worker(file: Path | None, *, check: bool, model: Path | None, no_learning: b
 
         sys.exit(PROBLEMS if run(check_worker(settings, click.echo)) else 0)
     if leave:
-        sys.exit(0 if _left(settings.kafka) else PROBLEMS)
+        sys.exit(0 if _left(settings.kafka, settings.kafka.instance_id or "") else PROBLEMS)
     if (model is None) != (not no_learning):
         raise click.UsageError("--model FILE and --no-learning belong together")
     from streams.serving import run_worker  # noqa: PLC0415
@@ -63,13 +65,11 @@ def worker(file: Path | None, *, check: bool, model: Path | None, no_learning: b
     run(run_worker(settings, model))
 
 
-def _left(kafka: Kafka) -> bool:
+def _left(kafka: Kafka, member: str) -> bool:
     from streams.membership import leave  # noqa: PLC0415
 
-    if kafka.instance_id is None:
-        raise click.UsageError("--leave is for workers with kafka.instance_id: others leave when they stop")
-    name = f"{kafka.instance_id} of group {kafka.group}"
-    if removed := run(leave(kafka, kafka.instance_id)):
+    name = f"{member} of group {kafka.group}"
+    if removed := run(leave(kafka, member)):
         click.echo(f"removed static member {name}: its partitions go to the other workers")
     else:
         click.echo(f"there is no static member {name}: nothing to hand over")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -55,6 +56,16 @@ def test_each_days_budget_goes_to_those_most_at_risk_until_all_had_their_turn():
     assert three_at_once(target) == ["anna"]
     assert target.waiting_count == 2
     assert [mailed(target, 1), mailed(target, 2), mailed(target, 3)] == [["cleo"], ["ben"], []]
+    assert target.waiting_count == 0
+
+
+def test_nothing_is_decided_again_for_a_customer_whose_erasure_only_the_table_knows():
+    target = ledger()
+    three_at_once(target)
+    erased = dict.fromkeys(USERS, replace(VIEWS["cleo"], profile=None, erased_at=NOON + 1))
+    views = {user: replace(erased[user], user_hash=VIEWS[user].user_hash) for user in USERS}
+
+    assert target.again(day(1), views, day(1) + 1) == []
     assert target.waiting_count == 0
 
 

@@ -13,6 +13,7 @@ from models import sweeping
 from models.alerts import Alert, alert_id
 from models.drift import InputHistogram
 from models.rhythm import ShopRhythm
+from models.triggers import Trigger
 from models.versions import ModelSet, initial_models
 from tests.building import (
     START,
@@ -292,6 +293,20 @@ class TestOverdue:
 
     def test_a_trigger_event_behind_the_decision_time_is_not_known_yet(self):
         assert self.judged(0.5, 144.5, at=150, signal=150.5)[0] == []
+
+    def test_a_trigger_that_waits_for_the_sweep_counts_in_it(self):
+        """Else a sweep that is repeated after a crash, upon rows in which it is answered, would open more."""
+        target = core(config(active_within_days=400, evict_after_days=800))
+        feed = Feed(target)
+        feed.buys("anna", 0.5, 144.5)
+        target.hold(Trigger("anna", "e", day(149.5), replayed=True))
+        target.swept = day(149)
+        feed.decide(day(150), msgspec.structs.replace(constant_models(0.9), rhythm=self.SHOP))
+
+        assert [(alert.kind, alert.status) for alert in alerts(target)] == [
+            ("trigger", "opened"),
+            ("episode", "opened"),
+        ]
 
     def test_it_can_be_switched_off(self):
         (alert,), sweep = self.judged(0.5, 144.5, at=150, only_overdue=False)
