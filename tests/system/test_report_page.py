@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from features.layout import DAY_MS
 from models.drift.told import Drift
+from models.guard import Hold
 from models.importance import FeatureWeight, ThemeWeight
 from models.journal import Journal
 from models.record import CHAMPION, RECENCY_RULE, Record
@@ -93,8 +95,19 @@ def much_drift() -> list[Drift]:
     ]
 
 
+def closed_and_held_back() -> Report:
+    """The shop was closed for five days, two steps were not believable, and one still is not."""
+    today = TIMES[-1] // DAY_MS
+    held = (
+        Hold(since=TIMES[4], why="crossing", value=0.5, limit=0.1),
+        Hold(since=TIMES[5], why="orders", value=0.1, limit=0.4),
+    )
+    return replace(report(), closed=((today - 9, today - 5),), held=held, hold=held[1])
+
+
 STATES = {
     "full": report,
+    "closed and held back": closed_and_held_back,
     "live": lambda: report(live=True),
     "test half": lambda: report(
         trainer(
