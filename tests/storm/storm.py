@@ -214,7 +214,8 @@ async def _drained(
 async def _calm(storm: Storm) -> said.Said:
     """What one worker makes of the same input when nobody disturbs it."""
     kafka = storm.settings.kafka
-    inputs = {name: kafka.topics()[name] for name in TOPICS}
+    # Ticks count within the session in which they were sent.
+    inputs = {name: kafka.topics()[name] for name in (*TOPICS, "control")}
     calm = storm.settings.model_copy(
         update={
             "kafka": kafka.model_copy(

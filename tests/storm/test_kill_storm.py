@@ -28,6 +28,7 @@ LATE = ("-m", "tests.storm.late_worker")
 UNGUARDED = ("-m", "tests.storm.unguarded_worker")
 
 
+@pytest.mark.slow
 async def test_a_few_kills_lose_nothing_and_double_nothing(bootstrap: str, tmp_path: Path) -> None:
     outcome = await _small(bootstrap, tmp_path, kills(4, 2))
 
