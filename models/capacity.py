@@ -60,7 +60,12 @@ class RecentLevels:
         """Take the customers (n > 0) of a decision time, `days` after the one before."""
         points = np.rint(probabilities * GRID).astype(np.int64)
         counts = np.bincount(_CELL_OF[points], minlength=len(self._mass))
-        self._mass = self._mass * 0.5 ** (days / HALF_LIFE_DAYS) + counts / len(points)
+        self.pass_over(days)
+        self._mass += counts / len(points)
+
+    def pass_over(self, days: float) -> None:
+        """Leave out a decision time, `days` after the one before: what was seen grows older all the same."""
+        self._mass *= 0.5 ** (days / HALF_LIFE_DAYS)
 
     def thresholds(self, capacity: Capacity) -> Thresholds:
         """Where the tiers begin so that none holds more than its capacity, once a decision time was seen.

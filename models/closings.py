@@ -28,7 +28,7 @@ USUAL: Final = 20
 SILENCE: Final = 0.1
 #: No day of it has more than this share of what is usual.
 _QUIET: Final = 0.25
-#: A longer silence is the shop's season, or its end, and no closing.
+#: Of a longer silence the first days are a closing; what follows is the shop's season, or its end.
 LONGEST_DAYS: Final = 28
 
 #: A run of closed days: the first and the last, in days since the epoch.
@@ -37,16 +37,19 @@ Run = tuple[int, int]
 
 @dataclass
 class Trade:
-    """How many customers bought on each day; `first` is the day (since the epoch) of the first count."""
+    """How many customers bought on each day, None where nobody told.
+
+    `first` is the day (since the epoch) of the first count.
+    """
 
     first: int = 0
-    buyers: list[int] = field(default_factory=list)
+    buyers: list[int | None] = field(default_factory=list)
 
-    def add(self, first: int, buyers: Sequence[int]) -> None:
-        """Take the counts of the days from `first` on; days before it that are missing have none."""
+    def add(self, first: int, buyers: Sequence[int | None]) -> None:
+        """Take the counts of the days from `first` on; of days before it that are missing nobody told."""
         if not self.buyers:
             self.first = first
-        self.buyers += [0] * (first - self.end)
+        self.buyers += [None] * (first - self.end)
         self.buyers[first - self.first :] = buyers
         surplus = max(0, len(self.buyers) - MEMORY_DAYS)
         del self.buyers[:surplus]
@@ -57,12 +60,17 @@ class Trade:
         """The day behind the last one counted."""
         return self.first + len(self.buyers)
 
+    @property
+    def counts(self) -> NDArray[np.float64]:
+        """How many bought on each day counted; NaN where nobody told."""
+        return np.array(self.buyers, np.float64)
+
     def usual(self, closed: Iterable[int] = (), since: int = 0) -> NDArray[np.float64]:
         """How many usually buy on each day counted; NaN where too little is known.
 
         What was on `closed` days and before the day `since` does not count.
         """
-        counts = np.array(self.buyers, np.float64)
+        counts = self.counts
         counts[: max(0, since - self.first)] = np.nan
         known = [day - self.first for day in closed if self.first <= day < self.end]
         counts[known] = np.nan
@@ -78,12 +86,13 @@ class Trade:
     def silent_days(self, known: Iterable[int] = ()) -> set[int]:
         """Days of closings, as far as can be told by the last day counted; beside the `known` ones."""
         known = set(known)
-        usual, counts = self.usual(known), np.array(self.buyers, np.float64)
+        usual, counts = self.usual(known), self.counts
         quiet = counts <= _QUIET * usual  # False where nothing is known
         found: set[int] = set()
         for start, stop in _runs(quiet):
-            if stop - start <= LONGEST_DAYS:
-                found |= {self.first + day for day in _closed(counts[start:stop], usual[start:stop], start)}
+            # A day that was found stays found: taken back, it would age every customer at once.
+            run = slice(start, min(stop, start + LONGEST_DAYS))
+            found |= {self.first + day for day in _closed(counts[run], usual[run], start)}
         return found - known
 
 
@@ -117,9 +126,19 @@ def runs_of(days: Iterable[int]) -> tuple[Run, ...]:
     return tuple(runs)
 
 
+def days_of(runs: Iterable[Run]) -> set[int]:
+    """The days of runs."""
+    return {day for first, last in runs for day in range(first, last + 1)}
+
+
 def days_in(runs: Iterable[Run], first: int, end: int) -> int:
     """How many closed days there are from the day `first` until before the day `end`."""
     return sum(max(0, min(last + 1, end) - max(start, first)) for start, last in runs)
+
+
+def until(runs: Iterable[Run], end: int) -> tuple[Run, ...]:
+    """What of the runs lies before the day `end`."""
+    return tuple((first, min(last, end - 1)) for first, last in runs if first < end)
 
 
 def mostly_closed(runs: Iterable[Run], start: int, horizon_days: int) -> bool:

@@ -2,13 +2,13 @@
 
 A closed shop or a feed that broke makes everybody silent at once, and a model may err. What is believable
 follows from the shop's own past decision times, by median and median deviation, which a few odd ones do not
-move. While a step is not, nobody new is alarmed, until the step is believable again, an operator says so, or
-it has lasted so long that it is the shop's new state. The first step that may raise alerts is never held.
+move. While a step is not, nobody new is alarmed, until a step is known to be believable, an operator says so,
+or it has lasted so long that it is the shop's new state. The first step that may raise alerts is never held.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -43,6 +43,7 @@ _ERRORS: Final = 4.0
 _WINDOWS: Final = (1, 7, 14, 28)
 #: A state that has lasted so long is the shop's new state.
 LONGEST_DAYS: Final = 28
+LONGEST_MS: Final = LONGEST_DAYS * DAY_MS
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +69,18 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
         return f"{value} of the usual number of customers bought, {limit} would be believable"
 
 
+class _Finding(NamedTuple):
+    """What one of the two questions says of a step."""
+
+    why: Why
+    value: float
+    limit: float
+    believable: bool
+
+    def hold(self, since: int) -> Hold:
+        return Hold(since=since, why=self.why, value=round(self.value, 6), limit=round(self.limit, 6))
+
+
 class Guard(msgspec.Struct):
     """What it has seen: shares that crossed and logarithms of order rates, of believable steps."""
 
@@ -81,28 +94,47 @@ class Guard(msgspec.Struct):
     bought: float | None = None
     #: What was usual before this day (since the epoch) counts no more: a long hold ended there.
     usual_from: int = 0
+    #: Steps before were guarded, though what was usual in them is not known (any more).
+    goes_on: bool = False
 
-    def judge(self, ts: int, crossed: int | None, watched: int, bought: int, usual: float) -> Hold | None:
+    def judge(
+        self, ts: int, crossed: int | None, watched: int, bought: int, usual: float, *, sure: bool = True
+    ) -> Hold | None:
         """Take the step at `ts`; returns the hold in force, if any.
 
         Of `watched` customers `crossed` came into risk (None: no threshold was in force before); `bought`
-        customers bought where `usual` do.
+        customers bought where `usual` do. Not `sure`: it was misjudged how silent customers are. Such a step
+        may begin a hold, but it ends none, and nobody gets used to it.
         """
         self.crossed = crossed / watched if crossed is not None and watched else None
         self.bought = bought / usual if usual >= _USUAL else None
-        found = self._crossing(ts, crossed, watched) or self._orders(ts, bought, usual)
-        if found is None:
-            self.hold = None
+        findings = [self._crossing(crossed, watched), self._orders(bought, usual)]
+        before, hold = self.hold, self._found(ts, [each for each in findings if each is not None])
+        if before is None and hold is not None:
+            self.held.append(hold)
+        if before is None or sure:
+            self.hold = hold
+        if self.hold is None and sure:
             self._remember(crossed, watched, bought, usual)
-        elif self.hold is None:
-            self.hold = found
-            self.held.append(found)
-        elif ts - self.hold.since >= LONGEST_DAYS * DAY_MS:
-            self.usual_from = self.hold.since // DAY_MS
-            self.crossings, self.orders, self.hold = [], [], None
-        else:
-            self.hold = msgspec.structs.replace(found, since=self.hold.since)
+        if before is not None and self.hold is not None and sure and ts - before.since >= LONGEST_MS:
+            self._get_used_to(before)
         return self.hold
+
+    def _found(self, ts: int, findings: Sequence[_Finding]) -> Hold | None:
+        """What is to be held after these findings; what nothing can be said of stays as it is."""
+        odd = [each for each in findings if not each.believable]
+        if self.hold is None:
+            return odd[0].hold(ts) if odd else None
+        own = [each for each in findings if each.why == self.hold.why]
+        if not own:
+            return self.hold
+        odd = [each for each in own if not each.believable] or odd
+        return odd[0].hold(self.hold.since) if odd else None
+
+    def _get_used_to(self, hold: Hold) -> None:
+        """Take what was held for so long for the shop's new state."""
+        self.usual_from = hold.since // DAY_MS
+        self.crossings, self.orders, self.hold, self.goes_on = [], [], None, True
 
     def _remember(self, crossed: int | None, watched: int, bought: int, usual: float) -> None:
         if crossed is not None and watched:
@@ -110,29 +142,36 @@ class Guard(msgspec.Struct):
         if usual >= _USUAL:
             self.orders = [*self.orders[1 - MEMORY :], _log_rate(bought, usual)]
 
-    def _crossing(self, ts: int, crossed: int | None, watched: int) -> Hold | None:
-        if crossed is None or not watched or not self.crossings:
+    @property
+    def _watches(self) -> bool:
+        return bool(self.crossings) or self.goes_on
+
+    def _limit(self, why: Why, otherwise: float) -> float:
+        """The limit of a hold stays: what it goes by may be forgotten meanwhile."""
+        return self.hold.limit if self.hold is not None and self.hold.why == why else otherwise
+
+    def _crossing(self, crossed: int | None, watched: int) -> _Finding | None:
+        if crossed is None or not watched or not self._watches:
             return None
         limit = _YOUNG_CROSSING
         if len(self.crossings) >= YOUNG:
             middle, deviation = _spread(self.crossings)
             limit = middle + max(_LEAST_CROSSING, 2 * middle, _DEVIATIONS * deviation)
+        limit = self._limit("crossing", limit)
         chance = _ERRORS * np.sqrt(watched * limit * max(0.0, 1 - limit))
-        if crossed < _FEWEST or crossed <= watched * limit + chance:
-            return None
-        return Hold(since=ts, why="crossing", value=round(crossed / watched, 6), limit=round(limit, 6))
+        believable = crossed < _FEWEST or crossed <= watched * limit + chance
+        return _Finding("crossing", crossed / watched, limit, bool(believable))
 
-    def _orders(self, ts: int, bought: int, usual: float) -> Hold | None:
-        if usual < _USUAL or not self.crossings:
+    def _orders(self, bought: int, usual: float) -> _Finding | None:
+        if usual < _USUAL or not self._watches:
             return None
         limit = _YOUNG_ORDERS
         if len(self.orders) >= YOUNG:
             middle, deviation = _spread(self.orders)
             noise = np.hypot(deviation, 1 / np.sqrt(usual))
             limit = min(_MOST_ORDERS, float(np.exp(middle - _DEVIATIONS * noise)))
-        if bought >= limit * usual:
-            return None
-        return Hold(since=ts, why="orders", value=round(bought / usual, 6), limit=round(limit, 6))
+        limit = self._limit("orders", limit)
+        return _Finding("orders", bought / usual, limit, bought >= limit * usual)
 
 
 def recent_orders(
@@ -140,10 +179,10 @@ def recent_orders(
 ) -> tuple[int, float]:
     """How many bought, and how many usually do, in the last step, or in more days until the latter suffices.
 
-    Days (n,) of which nothing is known (NaN) are left out.
+    Days (n,) of which nothing is known (NaN in either) are left out.
     """
     for days in sorted({step_days, *(each for each in _WINDOWS if each > step_days)}):
-        known = np.isfinite(usual[-days:])
+        known = np.isfinite(usual[-days:]) & np.isfinite(buyers[-days:])
         usually = float(usual[-days:][known].sum())
         if usually >= _USUAL:
             return int(buyers[-days:][known].sum()), usually

@@ -13,7 +13,7 @@ import numpy as np
 
 from features.layout import DAY_MS
 from models.capacity import RecentLevels
-from models.closings import Trade, days_in, mostly_closed, runs_of
+from models.closings import Trade, days_of, mostly_closed, runs_of, until
 from models.episodes import Thresholds
 from models.guard import Guard, recent_orders
 from models.scorers import NonFiniteError
@@ -43,8 +43,8 @@ class Outlook:
         self.guard = Guard()
         #: Labels that were not learned, because the shop was mostly closed in their horizon.
         self.left_out = 0
-        #: The last step had closed days that partitions did not know of when they made their parts, which
-        #: exaggerate how silent customers are.
+        #: The last step had other closed days than partitions knew of when they made their parts, which so
+        #: misjudge how silent customers are.
         self.surprised = False
         self._levels = {name: RecentLevels() for name in config.names}
         self.trade = Trade()
@@ -59,17 +59,23 @@ class Outlook:
 
     def see_trade(self, ts: int, parts: Sequence[Part]) -> None:
         """Take how many bought on each day of the step that ends at `ts`."""
-        found = [part.buyers for part in parts if part.buyers]
-        if found:
-            days = max(map(len, found))
-            buyers = np.sum([np.pad(each, (days - len(each), 0)) for each in found], axis=0)
-            self.trade.add(ts // DAY_MS - days, buyers.tolist())
+        buyers = self._told([part.buyers for part in parts])
+        self.trade.add(ts // DAY_MS - len(buyers), buyers)
         known, before = self.config.closed_days, self.closed
         # What a published version knew of the time before is not found out again.
-        earlier = {day for run in before for day in range(run[0], run[1] + 1) if day < self.trade.first}
+        earlier = {day for day in days_of(before) if day < self.trade.first}
         self.closed = runs_of({*known, *earlier, *self.trade.silent_days(known)})
         end = self.trade.end
-        self.surprised = days_in(self.closed, 0, end) > days_in(before, 0, end)
+        self.surprised = until(self.closed, end) != until(before, end)
+
+    def _told(self, found: Sequence[Sequence[int]]) -> list[int | None]:
+        """How many bought on each day of the step; unknown where fewer than half of the partitions told."""
+        days = max((self.config.every_days, *map(len, found)))
+        counts = np.full((len(found), days), np.nan)
+        for row, buyers in zip(counts, found, strict=True):
+            row[days - len(buyers) :] = buyers
+        known = 2 * np.isfinite(counts).sum(axis=0) >= self.config.partitions
+        return [int(n) if told else None for n, told in zip(np.nansum(counts, axis=0), known, strict=True)]
 
     def is_learnable(self, decision_time: int, labels: int) -> bool:
         """Whether so many labels of a decision time say anything: not if the shop was mostly closed."""
@@ -86,13 +92,18 @@ class Outlook:
             issued = panel.probabilities(models, self.config.horizon_days) if len(panel) else {}
         except NonFiniteError:
             return  # this version is not published
-        hold = self._guard(ts, panel, models, issued)
-        for name, probabilities in issued.items():
-            # They stay where they are while the step is not believable.
-            believable = hold is None and not self.surprised
-            if self.config.thresholds is None and (believable or name not in self.tiers):
-                self._levels[name].see(probabilities, days)
-                self.tiers[name] = self._levels[name].thresholds(self.config.capacity)
+        believable = self._guard(ts, panel, models, issued) is None and not self.surprised
+        if self.config.thresholds is None:
+            self._place_tiers(days, issued, believable=believable)
+
+    def _place_tiers(self, days: float, issued: dict[str, NDArray[np.float64]], *, believable: bool) -> None:
+        """They stay where they are while the step is not believable."""
+        for name, levels in self._levels.items():
+            if name in issued and (believable or name not in self.tiers):
+                levels.see(issued[name], days)
+                self.tiers[name] = levels.thresholds(self.config.capacity)
+            else:
+                levels.pass_over(days)
 
     def thresholds(self, champion: str) -> Thresholds | None:
         """Where the champion's tiers begin, fixed or by the capacity; None before anybody was active."""
@@ -107,13 +118,13 @@ class Outlook:
         if before is not None and self._alerting and len(panel):
             crossed = int(((issued[models.champion] >= before.medium) & ~panel.inside).sum())
         self._alerting = self._alerting or models.labels >= self.config.min_labels
-        return self.guard.judge(ts, crossed, len(panel), *self._orders())
+        return self.guard.judge(ts, crossed, len(panel), *self._orders(), sure=not self.surprised)
 
     def _orders(self) -> tuple[int, float]:
         trade, known = self.trade, self.config.closed_days
-        usual = trade.usual(known, since=self.guard.usual_from)
+        usual = trade.usual(days_of(self.closed), since=self.guard.usual_from)
         usual[[day - trade.first for day in known if trade.first <= day < trade.end]] = np.nan
-        return recent_orders(np.array(trade.buyers, np.float64), usual, self.config.every_days)
+        return recent_orders(trade.counts, usual, self.config.every_days)
 
     # -- its place
 
@@ -121,7 +132,9 @@ class Outlook:
         """Go on from a published version."""
         self.tiers = {name: models.tiers[name] for name in self.config.names if name in models.tiers}
         self.panel, self.closed = models.panel, models.closed
-        self.guard = Guard(hold=models.hold)
+        # What was usual is not known any more, but nothing begins anew: nobody is alarmed for the first time.
+        self._alerting = models.labels >= self.config.min_labels
+        self.guard = Guard(hold=models.hold, goes_on=self._alerting)
 
     def state(self) -> bytes:
         """For `restore`."""
@@ -158,5 +171,5 @@ class _State(msgspec.Struct):
     left_out: int
     levels: dict[str, bytes]
     first: int
-    buyers: list[int]
+    buyers: list[int | None]
     alerting: bool

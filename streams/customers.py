@@ -73,8 +73,8 @@ class CustomerPartition(Partition):
         self._read_at: float | None = None
         self._announced: int | None = None
         self._answered: Standing | None = None
-        #: Since when (monotonic seconds) the version as of which decision time is waited for.
-        self._waiting_for: tuple[float, int] = (0.0, 0)
+        #: Since when (monotonic seconds) the trainer could know of the last decision times, two at most.
+        self._told: dict[int, float] = {}
 
     def make_engine(self) -> Engine:
         """See `Partition`."""
@@ -285,22 +285,26 @@ class CustomerPartition(Partition):
         """Whether to wait for the version as of `ts`, whose guard has seen it in all partitions.
 
         Not for ever: another partition may be mute, and this one's customers must not wait for it. Nor where
-        the trainer did not speak of the decision time before: it will not of this one, and in a new shop it
-        has nothing to compare with.
+        the trainer had as long for the decision time before and did not speak of it: it will not of this one.
+        In a new shop, where it never spoke, it has nothing to compare with.
         """
         models, now = self._context.models, time.monotonic()
-        if not models.learns or models.learned >= ts:
+        if not models.learns or models.learned >= ts or models.learned == BEGINNING:
             return False
-        if models.learned < ts - self.core.config.grid.every_ms:
-            self._context.metrics.unguarded.inc(models.learned > BEGINNING)
-            return False
-        since, _ = self._waiting_for = self._waiting_for if self._waiting_for[1] == ts else (now, ts)
-        if now - since < self._context.settings.alerting.guard_wait_seconds:
+        before = ts - self.core.config.grid.every_ms
+        asked = [self._told.setdefault(ts, now)]  # another life of this worker may have sent the part
+        if models.learned < before:
+            asked.append(self._told.get(before, now))
+        if now - min(asked) < self._context.settings.alerting.guard_wait_seconds:
             return True
         self._context.metrics.unguarded.inc()
         return False
 
     async def _send_part(self, ts: int) -> None:
+        await self._publish_part(ts)
+        self._told = {**dict(list(self._told.items())[-1:]), ts: time.monotonic()}
+
+    async def _publish_part(self, ts: int) -> None:
         part = sweeping.mature(self.core, ts, self._context.models.current)
         key = str(ts).encode()
         messages = [Message(key, value) for value in part.messages()]

@@ -25,7 +25,7 @@ from tests.building import START, Feed, config, core, day
 FIRST = 1_000
 
 
-def trade(*weeks: list[int]) -> Trade:
+def trade(*weeks: list[int] | list[int | None]) -> Trade:
     found = Trade()
     found.add(FIRST, [count for week in weeks for count in week])
     return found
@@ -65,13 +65,27 @@ def test_what_is_usual_is_known_after_two_weeks():
     assert silent(trade(WEEK, WEEK, [0] * 7)) == [14, 15, 16, 17, 18, 19, 20]
 
 
-def test_a_silence_of_many_weeks_is_a_season_and_no_closing():
-    before = [WEEK] * 10
-    closed = trade(*before, *[[0] * 7] * (LONGEST_DAYS // 7))
-    season = trade(*before, *[[0] * 7] * (LONGEST_DAYS // 7 + 1))
+@pytest.mark.parametrize("weeks", [4, 5, 6, 20])
+def test_of_a_silence_of_many_weeks_the_first_four_stay_closed(weeks: int):
+    found = trade(*[WEEK] * 10, *[[0] * 7] * weeks, *[WEEK] * 2)
 
-    assert len(silent(closed)) == LONGEST_DAYS
-    assert silent(season) == []
+    assert silent(found) == list(range(70, 70 + LONGEST_DAYS))
+
+
+COUNTS = st.one_of(st.none(), st.just(0), st.integers(0, 9), st.integers(30, 60))
+
+
+@given(st.lists(COUNTS, max_size=60), st.lists(st.sampled_from([None, 0, 0, 0, 0, 2, 50]), max_size=60))
+def test_a_day_that_was_found_closed_stays_closed_whatever_follows(
+    first: list[int | None], then: list[int | None]
+):
+    """Taken back, it would make every customer older at once."""
+    found, before = Trade(), set[int]()
+    for number, count in enumerate([*WEEK * 2, *first, *then]):
+        found.add(FIRST + number, [count])
+        now = found.silent_days()
+        assert before <= now
+        before = now
 
 
 def test_a_known_closing_is_not_found_again_and_does_not_count_as_usual():
@@ -81,13 +95,21 @@ def test_a_known_closing_is_not_found_again_and_does_not_count_as_usual():
     assert sorted(day - FIRST for day in found.silent_days(known)) == list(range(21, 28))
 
 
+def test_days_nobody_told_of_are_neither_silent_nor_usual():
+    untold: list[int | None] = [None] * 7
+
+    assert silent(trade(WEEK, WEEK, untold)) == []
+    assert silent(trade(WEEK, untold, WEEK, untold, [0] * 7)) == list(range(28, 35))
+    assert silent(trade(WEEK, WEEK, [0, 0, None, 0, 0, None, None])) == [14, 15, 17, 18]
+
+
 def test_counts_that_come_again_and_gaps_between_them_do_no_harm():
     found = Trade()
     found.add(FIRST, [1, 2])
     found.add(FIRST + 1, [2, 3])
     found.add(FIRST + 5, [6])
 
-    assert (found.first, found.buyers) == (FIRST, [1, 2, 3, 0, 0, 6])
+    assert (found.first, found.buyers) == (FIRST, [1, 2, 3, None, None, 6])
 
 
 @pytest.mark.parametrize("partitions", [1, 3])

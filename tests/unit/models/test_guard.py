@@ -21,10 +21,13 @@ class Shop:
     def __init__(self, watched: int = WATCHED) -> None:
         self.guard, self.watched, self.days = Guard(), watched, 0
 
-    def step(self, share: float | None = 0.01, orders: float = 1.0, usual: float = 400.0) -> Hold | None:
+    def step(
+        self, share: float | None = 0.01, orders: float = 1.0, usual: float = 400.0, *, sure: bool = True
+    ) -> Hold | None:
         self.days += 1
         crossed = None if share is None else round(share * self.watched)
-        return self.guard.judge(day(self.days), crossed, self.watched, round(orders * usual), usual)
+        bought = round(orders * usual)
+        return self.guard.judge(day(self.days), crossed, self.watched, bought, usual, sure=sure)
 
     def grow_old(self, **step: Any) -> Shop:
         rng = np.random.default_rng(1)
@@ -117,6 +120,57 @@ def test_a_new_state_is_held_for_four_weeks_at_most_and_is_usual_then():
     assert [shop.step(0.3, orders=1.0, usual=80) for _ in range(20)] == [None] * 20
 
 
+@pytest.mark.parametrize("orders", [0.0, 1.0])
+def test_a_step_in_which_closings_changed_ends_no_hold(orders: float):
+    shop = Shop().grow_old()
+    first = shop.step(0.5, orders=0.0)
+    assert first is not None
+
+    for _ in range(2 * LONGEST_DAYS):
+        hold = shop.step(0.01, orders, sure=False)
+        assert hold is not None
+        assert hold.since == first.since
+    assert shop.step(0.01) is None
+
+
+def test_nobody_gets_used_to_a_step_that_was_misjudged():
+    shop = Shop().grow_old()
+    before = list(shop.guard.crossings)
+
+    assert shop.step(0.03, sure=False) is None
+    assert shop.guard.crossings == before
+
+
+def test_a_hold_ends_by_an_answer_to_what_it_is_for():
+    shop = Shop().grow_old()
+    first = shop.step(0.01, orders=0.0)
+    assert first is not None
+
+    # How many buy is not known for a while: that so few cross says nothing of it.
+    assert [shop.step(0.01, usual=0.0) for _ in range(3)] == [first] * 3
+    assert shop.step(0.01) is None
+
+
+def test_what_a_hold_is_for_may_change_and_when_it_began_does_not():
+    shop = Shop().grow_old()
+    first = shop.step(0.01, orders=0.0)
+    then = shop.step(0.5)
+    assert first is not None
+    assert then is not None
+
+    assert (then.why, then.since) == ("crossing", first.since)
+    assert shop.step(0.01, usual=0.0) is None
+
+
+def test_the_step_behind_a_long_hold_is_guarded():
+    shop = Shop().grow_old()
+    held = [shop.step(0.4, orders=0.2) for _ in range(LONGEST_DAYS)]
+
+    assert None not in held
+    assert shop.step(0.4, orders=0.2) is None
+    assert shop.step(0.5) is not None
+
+
 def test_it_goes_on_from_a_checkpoint():
     shop = Shop().grow_old()
     shop.step(0.5)
@@ -135,4 +189,6 @@ def test_orders_of_more_days_are_added_up_until_there_are_enough(step: int, expe
     buyers, usual = np.array([10.0] * 7 + [7.0] * 7), np.full(14, 10.0)
 
     assert recent_orders(buyers, usual, step) == expected
+    untold = np.where(np.arange(14) % 7 == 3, np.nan, buyers)
+    assert recent_orders(untold, usual, step)[1] == expected[1] * 6 / 7
     assert recent_orders(buyers, np.full(14, np.nan), step) == (0, 0.0)

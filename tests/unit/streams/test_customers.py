@@ -332,33 +332,71 @@ async def test_in_live_operation_too_a_decision_time_waits_for_the_version_as_of
     await shop.partition.give_up()
 
 
-@pytest.mark.parametrize(("learned", "unguarded"), [(day(-1), 1), (BEGINNING, 0)])
-async def test_nobody_waits_for_a_trainer_that_was_silent_before_or_never_spoke(
-    broker: FakeBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learned: int, unguarded: int
+async def test_nobody_waits_for_a_trainer_that_never_spoke(
+    broker: FakeBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    shop = Shop(broker, tmp_path, msgspec.structs.replace(constant_models(0.95), as_of=learned))
+    shop = Shop(broker, tmp_path, msgspec.structs.replace(constant_models(0.95), as_of=BEGINNING))
     monkeypatch.setattr(FrozenModels, "learns", True)
     await shop.partition.start()
     await shop.settle(await shop.send("orders", event("purchase", "ada", day(0.5))))
     await shop.settle(*await shop.ticks(day(1)))
 
     assert [alert.status for alert in shop.alerts] == ["opened"]
-    assert metric(shop.context.metrics.registry, "unguarded_sweeps_total") == unguarded
+    assert metric(shop.context.metrics.registry, "unguarded_sweeps_total") == 0
     await shop.partition.give_up()
 
 
-async def test_nobody_waits_for_ever_for_a_trainer_that_says_nothing(
-    broker: FakeBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("away", [1, 2, 3, 10])
+async def test_the_first_step_that_acts_after_an_outage_is_guarded_however_long_that_lasted(
+    broker: FakeBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, away: int
 ):
-    before = msgspec.structs.replace(constant_models(0.95), as_of=day(0))
-    shop = Shop(broker, tmp_path, before, alerting={"medium": 0.6, "guard_wait_seconds": 0})
+    """The trainer was away as long, and has not yet read the parts that were sent a moment ago."""
+    shop = Shop(broker, tmp_path, msgspec.structs.replace(constant_models(0.95), as_of=day(0)), now=away)
     monkeypatch.setattr(FrozenModels, "learns", True)
     await shop.partition.start()
     await shop.settle(await shop.send("orders", event("purchase", "ada", day(0.5))))
-    await shop.settle(*await shop.ticks(day(1)))
+    await shop.settle(*await shop.ticks(day(away)))
+    models = shop.context.models
+    assert shop.alerts == []
 
+    for number in range(1, away + 1):
+        models.current = msgspec.structs.replace(models.current, as_of=day(number), hold=HOLD)
+        shop.partition.wake()
+        await shop.settle()
+
+    assert (shop.partition.core.swept, shop.alerts) == (day(away), [])
+    assert metric(shop.context.metrics.registry, "unguarded_sweeps_total") == 0
+    await shop.partition.give_up()
+
+
+async def test_a_trainer_that_says_nothing_is_waited_for_once(
+    broker: FakeBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    before = msgspec.structs.replace(constant_models(0.95), as_of=day(0))
+    shop = Shop(broker, tmp_path, before, now=3, alerting={"medium": 0.6, "act_within_days": 5})
+    monkeypatch.setattr(FrozenModels, "learns", True)
+    clock = [1_000.0]
+    monkeypatch.setattr("streams.customers.time.monotonic", lambda: clock[0])
+    await shop.partition.start()
+    await shop.settle(await shop.send("orders", event("purchase", "ada", day(0.5))))
+    await shop.settle(*await shop.ticks(day(1)))
+    assert shop.alerts == []
+
+    clock[0] += 60
+    shop.partition.wake()
+    await shop.settle()
     assert [alert.status for alert in shop.alerts] == ["opened"]
-    assert metric(shop.context.metrics.registry, "unguarded_sweeps_total") == 1
+
+    clock[0] += 1
+    await shop.settle(*await shop.ticks(day(3)))
+
+    # The second day at once, the third not before the trainer had its time for the second.
+    assert shop.partition.core.swept == day(2)
+    assert metric(shop.context.metrics.registry, "unguarded_sweeps_total") == 2
+    clock[0] += 60
+    shop.partition.wake()
+    await shop.settle()
+    assert shop.partition.core.swept == day(3)
     await shop.partition.give_up()
 
 
