@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import digamma, expit, gammaln, log_expit
 
 from features.young import Experience
@@ -151,6 +150,9 @@ def fit(histogram: ReturnHistogram, start: ReturnModel | None = None) -> ReturnM
     keeps the search finite where the data say nothing (nobody came back, too few customers).
     Deterministic for the same histogram and start.
     """
+    # Half a second of CPU time to load, and only a trainer fits.
+    from scipy.optimize import minimize  # noqa: PLC0415
+
     start = start or PRIOR
     first = _logs(start)
     if not histogram.customers:

@@ -216,7 +216,8 @@ class Worker:
         self._changed.set()
 
     async def _new_training(self) -> Training:
-        training = Training(self._context)
+        # In a thread, because it loads River: seconds in which nobody else of this worker may have to wait.
+        training = await asyncio.to_thread(Training, self._context)
         await training.start()
         return training
 

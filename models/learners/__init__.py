@@ -1,4 +1,8 @@
-"""Learners behind one contract in River's words; River's models do much of the learning."""
+"""Learners behind one contract in River's words; River's models do much of the learning.
+
+River is loaded where one of its models is made, not with these modules: that takes seconds of CPU time, and a
+command that only reads its settings, or a worker that trains nothing, has no use for it.
+"""
 
 from __future__ import annotations
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from river import ensemble, forest, tree
-
-from models.learners.hoeffding import HoeffdingLearner, HoeffdingTree, root_of
+from models.learners.hoeffding import HoeffdingLearner, HoeffdingTree, river_tree, root_of
 from models.learners.space import Dimension, Range
 from models.scorers import EnsembleScorer
 
@@ -52,6 +50,8 @@ class AdaptiveRandomForest(_Forest):
         prior_strength: float = 1000.0,
         seed: int = 0,
     ) -> None:
+        from river import forest  # noqa: PLC0415 - see `models.learners`
+
         river = forest.ARFClassifier(
             n_models=trees,
             lambda_value=resampling,
@@ -95,7 +95,9 @@ class Bagging(_Forest):
         prior_strength: float = 1000.0,
         seed: int = 0,
     ) -> None:
-        one = tree.HoeffdingTreeClassifier(
+        from river import ensemble  # noqa: PLC0415 - see `models.learners`
+
+        one = river_tree().HoeffdingTreeClassifier(
             grace_period=grace_period, max_depth=max_depth, leaf_prediction="mc", binary_split=True
         )
         river = ensemble.LeveragingBaggingClassifier(one, n_models=trees, w=1, seed=seed)

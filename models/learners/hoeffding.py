@@ -6,7 +6,6 @@ import pickle
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from river import tree
 from scipy.special import expit, logit
 
 from models.learners.base import Learner, StateMismatchError
@@ -17,6 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+
+def river_tree() -> Any:
+    """River's package of trees; loads River."""
+    from river import tree  # noqa: PLC0415 - see `models.learners`
+
+    return tree
 
 
 def root_of(river: Any) -> Any:
@@ -89,7 +95,7 @@ class HoeffdingLearner(Learner):
         """Append `node` and all below it; give its index."""
         index = len(nodes)
         nodes.append((-1, 0.0, 0, 0, *_counts(node)))
-        if isinstance(node, tree.nodes.branch.NumericBinaryBranch):
+        if isinstance(node, river_tree().nodes.branch.NumericBinaryBranch):
             left, right = (self._flatten(child, nodes) for child in node.children)
             hits, total = (nodes[left][i] + nodes[right][i] for i in (4, 5))
             column = self.columns.index(node.feature)
@@ -110,7 +116,8 @@ class HoeffdingLearner(Learner):
 
 def _leaf(node: Any, x: Mapping[str, float]) -> Any:
     """Where `x` ends; alternate trees, which River grows beside a branch, are not asked."""
-    while isinstance(node, tree.nodes.branch.DTBranch):
+    branch = river_tree().nodes.branch.DTBranch
+    while isinstance(node, branch):
         node = node.next(x)
     return node
 
@@ -135,7 +142,8 @@ class HoeffdingTree(HoeffdingLearner):
         "max_depth": Range(2, 10, whole=True),
         "prior_strength": Range(30.0, 10_000.0, log=True),
     }
-    _kind: ClassVar[Any] = tree.HoeffdingTreeClassifier
+    #: River's name of its kind of tree.
+    _kind: ClassVar[str] = "HoeffdingTreeClassifier"
     _settings: ClassVar[dict[str, Any]] = {}
 
     def __init__(
@@ -148,7 +156,7 @@ class HoeffdingTree(HoeffdingLearner):
         max_depth: int = 6,
         prior_strength: float = 1000.0,
     ) -> None:
-        river = self._kind(
+        river = getattr(river_tree(), self._kind)(
             grace_period=grace_period,
             max_depth=max_depth,
             leaf_prediction="mc",
@@ -182,5 +190,5 @@ class HoeffdingAdaptiveTree(HoeffdingTree):
     """
 
     name: ClassVar[str] = "hoeffding_adaptive_tree"
-    _kind: ClassVar[Any] = tree.HoeffdingAdaptiveTreeClassifier
+    _kind: ClassVar[str] = "HoeffdingAdaptiveTreeClassifier"
     _settings: ClassVar[dict[str, Any]] = {"bootstrap_sampling": False, "seed": 0}

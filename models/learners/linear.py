@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
-from river import linear_model, optim
-from river.utils import VectorDict
 
 from models.learners.base import Learner, StateMismatchError, decoded
 from models.learners.scaling import Inputs, Moments
-from models.scorers import LinearScorer, require_finite
+from models.scorers import LinearScorer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,15 +16,17 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from models.learners.river_linear import River
+
 #: River's optimisers that may be chosen. Adam was measured a little worse and is left out.
 OptimiserName = Literal["sgd", "adagrad", "ftrl"]
-
-_OPTIMISERS: Final = {"sgd": optim.SGD, "adagrad": optim.AdaGrad, "ftrl": optim.FTRLProximal}
-#: What each of them remembers about every weight, by River's names.
-_MEMORIES: Final[dict[OptimiserName, tuple[str, ...]]] = {"sgd": (), "adagrad": ("g2",), "ftrl": ("z", "n")}
+#: River's losses that may be chosen.
+LossName = Literal["log", "hinge"]
 
 
-class _RiverState(msgspec.Struct, kw_only=True):
+class RiverState(msgspec.Struct, kw_only=True):
+    """Everything that learning changes in one of River's linear models."""
+
     iterations: int
     intercept: float
     weights: dict[str, float]
@@ -35,51 +34,19 @@ class _RiverState(msgspec.Struct, kw_only=True):
     memories: dict[str, dict[str, float]]
 
 
-class River(linear_model.LogisticRegression):  # type: ignore[misc]  # River is untyped
-    """River's linear classifier whose weights may start anywhere and whose state is plain numbers."""
+def river_linear(
+    start: Mapping[str, float],
+    optimiser: OptimiserName,
+    rate: float,
+    *,
+    intercept_rate: float,
+    loss: LossName = "log",
+    l2: float = 0.0,
+) -> River:
+    """A new one of River's linear classifiers; loads River."""
+    from models.learners.river_linear import River  # noqa: PLC0415 - see `models.learners`
 
-    def __init__(
-        self,
-        start: Mapping[str, float],
-        optimiser: OptimiserName,
-        rate: float,
-        *,
-        intercept_rate: float,
-        loss: optim.losses.BinaryLoss | None = None,
-        l2: float = 0.0,
-    ) -> None:
-        super().__init__(_OPTIMISERS[optimiser](rate), loss=loss, l2=l2, intercept_lr=intercept_rate)
-        self._memories = _MEMORIES[optimiser]
-        self._weights = VectorDict(dict(start))
-        if optimiser == "ftrl":
-            # FTRL derives each weight from z: this one makes it begin, and be pulled back to, `start`.
-            stiffness = self.optimizer.beta / self.optimizer.alpha + self.optimizer.l2
-            self.optimizer.z.update({name: -weight * stiffness for name, weight in start.items()})
-
-    def margin_one(self, x: Mapping[str, float]) -> float:
-        """The weighted sum with the intercept."""
-        return float(self._raw_dot_one(x))
-
-    def require_finite(self) -> None:
-        """Raise `NonFiniteError` if a weight is not finite."""
-        require_finite("the weights", [self.intercept, *self.weights.values()])
-
-    def state(self) -> _RiverState:
-        """Everything that learning changes."""
-        return _RiverState(
-            iterations=self.optimizer.n_iterations,
-            intercept=float(self.intercept),
-            weights=self.weights,
-            memories={name: dict(getattr(self.optimizer, name)) for name in self._memories},
-        )
-
-    def restore(self, kept: _RiverState) -> None:
-        """Go on from `state`."""
-        self._weights = VectorDict(dict(kept.weights))
-        self.intercept = kept.intercept
-        self.optimizer.n_iterations = kept.iterations
-        for name in self._memories:
-            setattr(self.optimizer, name, defaultdict(float, kept.memories[name]))
+    return River(start, optimiser, rate, intercept_rate=intercept_rate, loss=loss, l2=l2)
 
 
 class _State(msgspec.Struct, kw_only=True):
@@ -90,7 +57,7 @@ class _State(msgspec.Struct, kw_only=True):
     #: Labels that stayed and that churned.
     counts: list[int]
     moments: Moments
-    models: dict[str, _RiverState]
+    models: dict[str, RiverState]
 
 
 class LinearLearner(Learner):
@@ -111,14 +78,14 @@ class LinearLearner(Learner):
         rate: float,
         intercept_rate: float,
         clip: float,
-        loss: optim.losses.BinaryLoss | None = None,
+        loss: LossName = "log",
         l2: float = 0.0,
     ) -> None:
         super().__init__(columns, offset)
         self._optimiser: OptimiserName = optimiser
         self._inputs = Inputs(self.columns, offset, treatment, clip)
         start = {name: float(name == offset) for name in self.columns}
-        self._linear = River(start, optimiser, rate, intercept_rate=intercept_rate, loss=loss, l2=l2)
+        self._linear = river_linear(start, optimiser, rate, intercept_rate=intercept_rate, loss=loss, l2=l2)
         #: Labels learned so far that stayed and that churned.
         self._counts = [0, 0]
         #: All of River's models that are learned, by the name under which the state keeps them.

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from river import optim
-
-from models.learners.linear import LinearLearner, River
+from models.learners.linear import LinearLearner, river_linear
 from models.learners.space import Dimension, Range
 
 if TYPE_CHECKING:
@@ -54,10 +52,10 @@ class LinearSvm(LinearLearner):
             rate=rate,
             intercept_rate=intercept_rate,
             clip=clip,
-            loss=optim.losses.Hinge(),
+            loss="hinge",
             l2=l2,
         )
-        self._platt = River({"margin": 1.0}, "sgd", platt_rate, intercept_rate=platt_rate)
+        self._platt = river_linear({"margin": 1.0}, "sgd", platt_rate, intercept_rate=platt_rate)
         self._models["platt"] = self._platt
 
     def _learn_row(self, z: Mapping[str, float], label: bool) -> None:
