@@ -69,10 +69,10 @@ COUNTERS: Final = (
 LATEST: Final = ("last_ts", "last_purchase", "last_cart", "last_review", "last_support")
 
 #: Layout version of the serialised record. A new field raises it and is named in `ADDED`.
-VERSION: Final = 2
+VERSION: Final = 3
 #: Fields that came after the first version, and with which. In rows older than that they are zero, which
 #: every field reads as "never".
-ADDED: Final[dict[str, int]] = {"episode_mark": 2}
+ADDED: Final[dict[str, int]] = {"episode_mark": 2, "signalled_at": 3}
 
 #: Widths are stored in one byte each.
 _WIDEST: Final = 255
@@ -85,7 +85,8 @@ def _rolling_fields(purchase_words: int) -> list[Any]:
     fields += [("decayed", "f8", (len(HALF_LIVES_DAYS), len(CHANNELS)))]
     fields += [("purchases", "i8", (LAST_PURCHASES,))]
     fields += [("active_days", "u8", (ACTIVE_DAY_WORDS,)), ("purchase_days", "u8", (purchase_words,))]
-    fields += [("categories", "u8")]
+    # When the customer last showed dissatisfaction, by whichever topic.
+    fields += [("categories", "u8"), ("signalled_at", "i8")]
     fields += [(name, "u4") for name in COUNTERS]
     return fields
 

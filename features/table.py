@@ -178,6 +178,22 @@ class UserTable:
         update(self.rows, slots, added)
         self._update_forks(added, self.older[slots])
 
+    def note_signals(self, slots: Slots, times: NDArray[np.int64], swept: int) -> None:
+        """Remember when customers at live `slots` (n,) showed dissatisfaction, in all records it belongs to.
+
+        It is told by topics that features are not made of, too. `times` (n,) are theirs.
+        """
+        if not len(times):
+            return
+        if int(times.max()) >= self.grid.after(swept):
+            self._split(times, slots, swept)
+        targets = slots
+        while len(targets):
+            np.maximum.at(self.rows["signalled_at"], targets, times)
+            older = self.older[targets].astype(np.intp)
+            earlier = (older != _NONE) & (self.rows["boundary"][older] > times)
+            targets, times = older[earlier], times[earlier]
+
     def _split(self, times: NDArray[np.int64], slots: Slots, swept: int) -> None:
         """Make sure that a record as of g exists for every event at or after an unswept decision time g."""
         grid = self.grid

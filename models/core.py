@@ -253,11 +253,20 @@ class PartitionCore:
             self.table.apply(batch, slots, self.durable_swept)
         else:
             self._personal(batch, slots, observed)
-        for trigger in find(self.config, batch, replayed):
+        found = find(self.config, batch, replayed)
+        self._note_signals(found)
+        for trigger in found:
             if trigger.replayed:
                 observed.unheld += self.hold(trigger)
             else:
                 observed.triggered.append(trigger)
+
+    def _note_signals(self, found: Iterable[Trigger]) -> None:
+        """Whoever was erased by the same batch is gone."""
+        index = self.table.index
+        known = [(index[each.user], each.ts) for each in found if each.user in index]
+        slots, times = np.array(known, np.int64).reshape(-1, 2).T
+        self.table.note_signals(slots, times, self.durable_swept)
 
     def _slots(self, batch: Columns) -> Slots:
         index = self.table.index

@@ -92,23 +92,16 @@ def overdue(
 
 def not_overdue(
     rows: NDArray[np.void],
-    live: NDArray[np.intp],
     as_of: NDArray[np.intp],
     ts: int,
     shop: ShopRhythm | None,
     closed: Sequence[Run] = (),
 ) -> NDArray[np.bool_]:
-    """Who of the customers with records at `live` and, as of `ts`, at `as_of` (n,) is no case for an alert.
+    """Who of the customers with records as of `ts` at `as_of` (n,) is no case for an alert.
 
     They are not late, days on which the shop was `closed` left out, and have not shown dissatisfaction since
     their last order either.
     """
-    dissatisfied = last_signal(rows, live, ts) >= rows["last_purchase"][as_of]
+    dissatisfied = rows["signalled_at"][as_of] >= rows["last_purchase"][as_of]
     at = open_time(rows["last_ts"][as_of], ts, closed)
     return ~(overdue(rows, as_of, at, shop) | dissatisfied)
-
-
-def last_signal(rows: NDArray[np.void], live: NDArray[np.intp], ts: int) -> NDArray[np.int64]:
-    """Times (n,) of the last trigger events before `ts` of the customers at `live`; 0 = none."""
-    triggered = rows["triggered_at"][live]
-    return np.where(triggered < ts, triggered, 0)

@@ -27,7 +27,7 @@ from models.marks import CODES, PUBLISHED_AS
 from models.panel import active_at, draw
 from models.parts import Matured, Part
 from models.reasons import customers, why, why_ended
-from models.rhythm import last_signal, not_overdue
+from models.rhythm import not_overdue
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -198,7 +198,7 @@ def _episodes(
     opened = moves.opened & undecided
     if core.config.only_overdue:
         above = np.flatnonzero(opened)
-        early = above[not_overdue(rows, slots[above], as_of[above], ts, models.rhythm, models.closed)]
+        early = above[not_overdue(rows, as_of[above], ts, models.rhythm, models.closed)]
         opened[early] = False
         result.withheld += Counter(not_overdue=len(early))
     moves = Moves(opened, moves.escalated & undecided, moves.resolved & undecided)
@@ -214,7 +214,7 @@ def _episodes(
         if status == "opened":
             rows["episode_start"][moved] = ts
             rows["episode_mark"][moved] = CODES[core.operation]
-        signals = last_signal(rows, moved, ts)
+        signals = rows["signalled_at"][as_of[chosen]]
         judged = customers(rows, as_of[chosen], ts, core.config.horizon_days, models, signals)
         languages = core.config.languages
         if status == "resolved":

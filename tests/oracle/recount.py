@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from features.events import Event
+    from features.layout import Layout
     from features.returns import ReturnModel
 
 DAY = 86_400_000
@@ -224,6 +225,11 @@ def features(e: pd.DataFrame, ts: int, horizon: int, returns: ReturnModel) -> di
         "support_contacts": (e.kind == "support").sum(),
         "days_since_support": _since(e, ts, "support"),
     }
+
+
+def fields(layout: Layout) -> list[str]:
+    """The rolling fields that follow from events of feature topics: signals come by others, too."""
+    return [name for name in layout.rolling if name not in {"boundary", "signalled_at"}]
 
 
 def differences(found: dict[str, Any], expected: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -41,9 +41,9 @@ def as_of(table: UserTable, user: str, ts: int) -> dict[str, Any]:
     """The rolling fields of `user` as of `ts`; those of nobody if there is no record."""
     slot = table.slot(user)
     if slot is None:
-        return {name: np.zeros((), table.layout.dtype)[name] for name in table.layout.rolling[1:]}
+        return {name: np.zeros((), table.layout.dtype)[name] for name in recount.fields(table.layout)}
     found = table.as_of(np.array([slot]), ts)[0]
-    return {name: table.rows[name][found] for name in table.layout.rolling[1:]}
+    return {name: table.rows[name][found] for name in recount.fields(table.layout)}
 
 
 def before(log: Log, ts: int) -> Log:

@@ -38,7 +38,7 @@ SWEPT = START + 10_000 * DAY_MS
 
 def rolling(table: UserTable, user: str) -> dict[str, Any]:
     slot = table.slot(user)
-    return {name: table.rows[name][slot] for name in table.layout.rolling if name != "boundary"}
+    return {name: table.rows[name][slot] for name in recount.fields(table.layout)}
 
 
 def stored(table: UserTable) -> dict[str, bytes]:

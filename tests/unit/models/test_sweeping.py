@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -13,7 +13,6 @@ from models import sweeping
 from models.alerts import Alert, alert_id
 from models.drift import InputHistogram
 from models.rhythm import ShopRhythm
-from models.triggers import Trigger
 from models.versions import ModelSet, initial_models
 from tests.building import (
     START,
@@ -30,6 +29,8 @@ from tests.building import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from models.core import PartitionCore
     from models.sweeping import Sweep
 
@@ -252,16 +253,24 @@ class TestOverdue:
     """Who is not late is not alarmed."""
 
     SHOP = ShopRhythm(customers=9, usual_gap=30.0, beyond_horizon=0.2, suggested_horizon=42)
+    COMPLAINTS: ClassVar[dict[str, dict[str, Any]]] = {
+        "review": {"rating": 1},
+        "cancel": {},
+        "complained": {},
+    }
 
     def judged(
-        self, *bought: float, at: int, signal: float | None = None, **changes: object
+        self, *bought: float, at: int, signals: Sequence[tuple[str, float]] = (), **changes: object
     ) -> tuple[list[Alert], Sweep]:
-        """Alerts about one who bought on these days, at the sweep `at` days after START; all are at 0.9."""
+        """Alerts about one who bought on these days, at the sweep `at` days after START; all are at 0.9.
+
+        `signals` are complaints in the order in which they are read: types, and days.
+        """
         target = core(config(active_within_days=400, evict_after_days=800, **changes))
         feed = Feed(target)
         feed.buys("anna", *bought)
-        if signal is not None:
-            target.table.rows["triggered_at"][0] = day(signal)
+        for name, when in signals:
+            feed(event(name, "anna", day(when), **self.COMPLAINTS[name]))
         models = msgspec.structs.replace(constant_models(0.9), rhythm=self.SHOP)
         target.swept = day(at - 1)
         ((_, sweep),) = feed.decide(day(at), models)
@@ -286,20 +295,32 @@ class TestOverdue:
         assert len(self.judged(0.5, at=40)[0]) == 1
 
     def test_one_who_showed_dissatisfaction_since_the_last_order_need_not_be_late(self):
-        (alert,), _ = self.judged(0.5, 144.5, at=150, signal=146)
+        (alert,), _ = self.judged(0.5, 144.5, at=150, signals=[("review", 146)])
 
         assert alert.reasons[0].text.startswith("showed dissatisfaction 4 days ago")
-        assert self.judged(0.5, 144.5, at=150, signal=140)[0] == []
+        assert self.judged(0.5, 144.5, at=150, signals=[("review", 140)])[0] == []
 
-    def test_a_trigger_event_behind_the_decision_time_is_not_known_yet(self):
-        assert self.judged(0.5, 144.5, at=150, signal=150.5)[0] == []
+    @pytest.mark.parametrize("name", COMPLAINTS)
+    def test_a_trigger_event_behind_the_decision_time_is_not_known_yet(self, name: str):
+        assert self.judged(0.5, 144.5, at=150, signals=[(name, 150.5)])[0] == []
+
+    @pytest.mark.parametrize("later", COMPLAINTS)
+    @pytest.mark.parametrize("name", COMPLAINTS)
+    def test_what_is_known_by_then_does_not_hang_on_what_was_read_meanwhile(self, name: str, later: str):
+        """A worker that is behind reads on before it sweeps, one topic further than another."""
+        before, behind = (name, 146), [(later, 150.5), (later, 151.5)]
+        for order in ([before, *behind], [*behind, before]):
+            (alert,), _ = self.judged(0.5, 144.5, at=150, signals=order, lateness_ms=9 * DAY_MS)
+
+            assert alert.reasons[0].text.startswith("showed dissatisfaction 4 days ago")
 
     def test_a_trigger_that_waits_for_the_sweep_counts_in_it(self):
         """Else a sweep that is repeated after a crash, upon rows in which it is answered, would open more."""
         target = core(config(active_within_days=400, evict_after_days=800))
         feed = Feed(target)
         feed.buys("anna", 0.5, 144.5)
-        target.hold(Trigger("anna", "e", day(149.5), replayed=True))
+        feed.replayed = True
+        feed(event("review", "anna", day(149.5), rating=1))
         target.swept = day(149)
         feed.decide(day(150), msgspec.structs.replace(constant_models(0.9), rhythm=self.SHOP))
 
