@@ -61,6 +61,13 @@ class Member:
         assert self._process is not None, "never started"
         return self._process
 
+    def adopt(self, **changes: dict[str, Any]) -> None:
+        """What it starts with from now on: changes to its settings, by section."""
+        sections = {
+            name: getattr(self._settings, name).model_copy(update=change) for name, change in changes.items()
+        }
+        self._settings = self._settings.model_copy(update=sections)
+
     async def start(self) -> None:
         again = self._process is not None
         self._chronicle.restarts += again
@@ -84,11 +91,15 @@ class Member:
         page = self.process.page()
         return page is not None and await asyncio.to_thread(is_ready, page)
 
-    async def progress(self) -> float:
-        """Records that this process has read; notes what else it reports."""
+    async def metrics(self) -> dict[str, float]:
+        """What this process reports of itself."""
         page = self.process.page()
         assert page is not None, "its page is not up"
-        metrics = await asyncio.to_thread(read_metrics, page)
+        return await asyncio.to_thread(read_metrics, page)
+
+    async def progress(self) -> float:
+        """Records that this process has read; notes what else it reports."""
+        metrics = await self.metrics()
         self._note(metrics)
         read = sum(value for name, value in metrics.items() if name.startswith("churnwatch_records_total"))
         if read > self._read:

@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from models.trainer import Trainer
-from tests.storm.storm import settings_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from models.versions import ModelSet
+    from streams.settings import Settings
     from tests.storm.said import Said
 
 
-def relearned(said: Said, bootstrap: str, folder: Path) -> ModelSet:
+def relearned(said: Said, settings: Settings) -> ModelSet:
     """The models that the storm's own must equal, to the bit."""
-    trainer = Trainer(settings_of(bootstrap, folder, learning=True).trainer())
+    trainer = Trainer(settings.trainer())
     for part in said.parts.values():
         trainer.receive_part(part)
     while (ts := trainer.ready()) is not None:

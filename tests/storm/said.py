@@ -10,6 +10,7 @@ import orjson
 import pandas as pd
 
 from models.parts import PartAssembly, read_part_chunk
+from models.version_reader import VersionReader
 from streams.reading import read_core, read_models
 from streams.topics import LIVE_COMMANDS, SHADOW_COMMANDS
 from tests.storm import logs
@@ -38,6 +39,10 @@ class Said:
     commands: Published = field(default_factory=lambda: defaultdict(set))
     #: command_id → when it was first written, epoch ms.
     written: dict[str, int] = field(default_factory=dict)
+    #: Commands that stand on the topics of gateways.
+    for_gateways: set[str] = field(default_factory=set)
+    #: Decision times whose step the guard held, as the version as of each says: "held", or "dropped".
+    held: dict[int, str] = field(default_factory=dict)
     #: Records that repeated an earlier one.
     repeated: int = 0
     dead_letters: int = 0
@@ -65,6 +70,7 @@ async def read(settings: Settings) -> Said:
             _publish(said, topic, record.value or b"", record.written)
     said.dead_letters = sum(1 for _ in logs.read(broker, [names["dead-letters"]]))
     said.parts = _parts(broker, names["examples"])
+    said.held = _held(broker, names["models"])
     frames = [await _rows(settings, partition) for partition in range(settings.kafka.partitions)]
     said.rows = pd.concat(frames)
     models = await read_models(settings)
@@ -77,6 +83,7 @@ def _publish(said: Said, topic: str, value: bytes, written: int) -> None:
     if topic in COMMANDS:
         command = body["command_id"]
         known = said.commands[command,]
+        said.for_gateways |= {command} if topic in LIVE_COMMANDS else set()
         said.written[command] = min(written, said.written.get(command, written))
     else:
         place = said.alerts if topic == "churn-alerts" else said.decisions
@@ -92,6 +99,17 @@ def _parts(broker: str, topic: str) -> dict[tuple[int, int], Part]:
         chunk = read_part_chunk(record.value or b"")
         waiting[chunk.partition, chunk.ts].add(chunk)
     return {place: found.part() for place, found in waiting.items() if found.complete}
+
+
+def _held(broker: str, topic: str) -> dict[int, str]:
+    """What each decision time was judged under: a word counts from where it stands among the versions."""
+    reader, found = VersionReader(), {}
+    for record in logs.read(broker, [topic]):
+        in_force = reader.read(record.key or b"", record.value)
+        if in_force is not None and in_force.newest.as_of not in found:
+            hold = in_force.models.hold
+            found[in_force.newest.as_of] = "" if hold is None else "dropped" if hold.dropped else "held"
+    return {ts: state for ts, state in found.items() if state}
 
 
 async def _rows(settings: Settings, partition: int) -> pd.DataFrame:

@@ -16,11 +16,12 @@ import orjson
 from streams.settings import load
 from streams.topic_admin import create
 from tests.storm import logs, said
-from tests.storm.feeder import Feeder
+from tests.storm.feeder import Feed, Feeder
 from tests.storm.fleet import Chronicle, Member, until
+from tests.storm.limits import Limits
 from tests.storm.shop_time import WORKER
-from tests.storm.truth import Rules, Truth
-from tests.storm.verdict import Limits, Verdict, judge
+from tests.storm.truth import LIVE, Era, Rules, Truth
+from tests.storm.verdict import judge
 from tests.storm.workload import LATENESS_MS, START, TOPICS, Shop
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from streams.settings import Settings
     from streams.topics import Topics
+    from tests.storm.counts import Verdict
 
     Trouble = Callable[["Storm", list[Member]], Awaitable[None]]
 
@@ -55,6 +57,7 @@ class Storm:
 class Outcome:
     """How a storm ended."""
 
+    settings: Settings
     verdict: Verdict
     chronicle: Chronicle
     truth: Truth
@@ -78,19 +81,28 @@ class Outcome:
         }
 
 
-def settings_of(bootstrap: str, folder: Path, *, learning: bool, session_seconds: float = 10.0) -> Settings:
-    """A deployment of its own, under which every trigger raises an alert and every alert is decided."""
+def settings_of(
+    bootstrap: str,
+    folder: Path,
+    *,
+    learning: bool,
+    session_seconds: float = 10.0,
+    **changes: dict[str, Any],
+) -> Settings:
+    """A deployment of its own, under which every trigger raises an alert and every alert is decided.
+
+    `changes` are other settings by section.
+    """
     name = f"storm-{uuid.uuid4().hex[:8]}"
-    return load(
-        None,
-        kafka={
+    sections: dict[str, dict[str, Any]] = {
+        "kafka": {
             "bootstrap_servers": bootstrap,
             "topic_prefix": f"{name}.",
             "group": name,
             "partitions": PARTITIONS,
             "session_timeout_seconds": session_seconds,
         },
-        model={
+        "model": {
             "horizon_days": 5,
             "every_days": 1,
             "active_within_days": 12,
@@ -98,10 +110,10 @@ def settings_of(bootstrap: str, folder: Path, *, learning: bool, session_seconds
             "allowed_lateness_hours": LATENESS_MS / 3_600_000,
             "min_labels": 0 if learning else 1,
         },
-        alerting={
+        "alerting": {
             # Nobody is below the first threshold; the others are passed as a customer stays away.
             "only_overdue": False,
-            "medium": 0.001,
+            "medium": 1e-6,
             "high": 0.5,
             "critical": 0.7,
             "hysteresis": 0.0,
@@ -109,21 +121,22 @@ def settings_of(bootstrap: str, folder: Path, *, learning: bool, session_seconds
             "trigger_cooldown_days": 1 / 86_400_000,
             "act_within_days": 100_000,
         },
-        interventions={
+        "interventions": {
             "mode": "live",
             "daily_budget": BUDGET,
             "assume_consent": ["coupon"],
             "timezone": "UTC",
         },
         # Silence is an accident of the storm, so it must not move the clock: ticks do.
-        worker={
+        "worker": {
             "state_dir": folder / "state",
             "http_port": 0,
             "idle_after_seconds": 1e9,
             # Else the checkpoints of a storm's few minutes would be none.
             "checkpoint_bytes": 4 << 20,
         },
-    )
+    }
+    return load(None, **{name: section | changes.get(name, {}) for name, section in sections.items()})
 
 
 async def weather(
@@ -137,11 +150,12 @@ async def weather(
     session_seconds: float = 10.0,
     learning: bool = False,
     program: tuple[str, ...] = WORKER,
-    members: Callable[[Storm], list[Member]] | None = None,
+    static: bool = False,
 ) -> Outcome:
     """Run the workers through `trouble` with at least `events` events, and judge what is left.
 
     Without `learning` the models are frozen, and a calm run over the same input says what was to be raised.
+    With `static` each worker has a name in the group that outlives its process.
     """
     began = time.monotonic()
     settings = settings_of(bootstrap, folder, session_seconds=session_seconds, learning=learning)
@@ -150,32 +164,35 @@ async def weather(
         program = (*program, "--model", str(_frozen_models(settings, folder)), "--no-learning")
     with Feeder(settings, Shop(arrivals), events=events, backlog=backlog) as feeder:
         storm = Storm(settings, folder, program, feeder)
-        fleet = (members or fleet_of)(storm)
+        fleet = fleet_of(settings, folder, storm.chronicle, program, static=static)
         try:
             await asyncio.gather(*(member.start() for member in fleet))
             await trouble(storm, fleet)
             await asyncio.to_thread(feeder.finish)
-            await _drained(settings, feeder, fleet, learning=learning)
+            await drained(settings, feeder, fleet, learning=learning)
             await asyncio.gather(*(member.stop() for member in fleet))
         finally:
             await asyncio.gather(*(member.bury() for member in fleet))
         found = await said.read(settings)
         calm = None if learning else await _calm(storm)
-    truth = await asyncio.to_thread(_truth, settings)
-    verdict = judge(truth, found, Limits(BUDGET), calm)
-    return Outcome(verdict, storm.chronicle, truth, found, time.monotonic() - began)
+    truth = await asyncio.to_thread(truth_of, settings)
+    verdict = judge(truth, found, Limits(BUDGET), calm, grid=not learning)
+    return Outcome(settings, verdict, storm.chronicle, truth, found, time.monotonic() - began)
 
 
-def fleet_of(storm: Storm, *, static: bool = False) -> list[Member]:
-    """WORKERS places; with `static` each has a name in the group that outlives its process."""
+def fleet_of(
+    settings: Settings,
+    folder: Path,
+    chronicle: Chronicle,
+    program: tuple[str, ...] = WORKER,
+    *,
+    static: bool = False,
+) -> list[Member]:
+    """WORKERS places; with `static` each has a name in the group."""
+    names = [f"w{number}" for number in range(WORKERS)]
     return [
-        Member(
-            _named(storm.settings, f"w{i}") if static else storm.settings,
-            storm.folder / f"w{i}",
-            storm.chronicle,
-            storm.program,
-        )
-        for i in range(WORKERS)
+        Member(_named(settings, name) if static else settings, folder / name, chronicle, program)
+        for name in names
     ]
 
 
@@ -186,15 +203,14 @@ def _named(settings: Settings, name: str) -> Settings:
 def _frozen_models(settings: Settings, folder: Path) -> Path:
     """The return probability with its published prior, as if it had been learned from many labels."""
     trainer = settings.trainer()
-    models = msgspec.structs.replace(trainer.initial(START), labels=1_000_000)
+    # Of all contenders it alone knows something without having learned.
+    models = msgspec.structs.replace(trainer.initial(START), labels=1_000_000, champion="return_probability")
     path = folder / "models.json"
     path.write_bytes(msgspec.json.encode(models))
     return path
 
 
-async def _drained(
-    settings: Settings, feeder: Feeder, fleet: list[Member], *, learning: bool = False
-) -> None:
+async def drained(settings: Settings, feeder: Feed, fleet: list[Member], *, learning: bool = False) -> None:
     """Wait until everything is consumed, and learned from, and nobody writes any more."""
     await until(lambda: feeder.lag() == 0, _DRAIN_S, "reading the rest")
     names, broker = settings.kafka.topics(), settings.kafka.bootstrap_servers
@@ -233,14 +249,15 @@ async def _calm(storm: Storm) -> said.Said:
     try:
         await worker.start()
         await worker.ready()
-        await _drained(calm, Feeder(calm, Shop(0), events=0, backlog=0), [worker])
+        await drained(calm, Feed(calm, Shop(0)), [worker])
         await worker.stop()
     finally:
         await worker.bury()
     return await said.read(calm)
 
 
-def _truth(settings: Settings) -> Truth:
+def truth_of(settings: Settings, eras: tuple[Era, ...] = LIVE) -> Truth:
+    """What must be true of all that stands on the input topics."""
     names = settings.kafka.topics()
     model = settings.model
     rules = Rules(
@@ -249,6 +266,7 @@ def _truth(settings: Settings) -> Truth:
         active_within_days=model.active_within_days,
         salt=settings.salt.get_secret_value(),
         holdout_share=settings.interventions.holdout_share,
+        eras=eras,
     )
     logical = {names[name]: name for name in TOPICS}
     records = logs.read(settings.kafka.bootstrap_servers, [names[name] for name in TOPICS])

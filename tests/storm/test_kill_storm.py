@@ -12,7 +12,7 @@ from tests.storm.fleet import PATIENCE_S
 from tests.storm.record import record
 from tests.storm.relearning import relearned
 from tests.storm.shop_time import WORKER
-from tests.storm.storm import fleet_of, report, weather
+from tests.storm.storm import report, weather
 from tests.storm.troubles import kills
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ async def test_workers_that_keep_their_names_and_learn_survive_kills_too(
         arrivals=1_200,
         backlog=25_000,
         learning=True,
-        members=lambda storm: fleet_of(storm, static=True),
+        static=True,
     )
 
     print(report(outcome))
@@ -74,7 +74,7 @@ async def test_workers_that_keep_their_names_and_learn_survive_kills_too(
     assert outcome.verdict.is_clean, report(outcome)
     assert outcome.chronicle.kills_while_processing >= 20
     assert min(outcome.verdict.alerts, outcome.verdict.commands, outcome.verdict.labels_learned) > 10_000
-    assert outcome.said.models == relearned(outcome.said, bootstrap, tmp_path)
+    assert outcome.said.models == relearned(outcome.said, outcome.settings)
 
 
 @pytest.mark.slow
@@ -119,7 +119,7 @@ async def _small(
         trouble,
         events=40_000,
         arrivals=400,
-        backlog=40_000,
+        backlog=10_000,
         session_seconds=3,
         program=program,
     )

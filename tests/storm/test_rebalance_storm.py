@@ -39,4 +39,4 @@ async def test_zombies_and_a_group_that_never_rests_lose_nothing_and_double_noth
     assert outcome.verdict.is_clean, report(outcome)
     assert outcome.chronicle.pauses >= 10
     assert outcome.verdict.labels_learned > 50_000
-    assert outcome.said.models == relearned(outcome.said, bootstrap, tmp_path)
+    assert outcome.said.models == relearned(outcome.said, outcome.settings)

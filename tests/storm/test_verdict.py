@@ -17,17 +17,26 @@ from features.returns import ReturnHistogram
 from models.cohorts import Cohort
 from models.parts import Matured, Part
 from tests.building import constant_models
+from tests.storm.limits import Limits
 from tests.storm.logs import Record
+from tests.storm.operation import demanded
 from tests.storm.said import Said
-from tests.storm.truth import DAY_MS, Rules, Truth
-from tests.storm.verdict import Limits, Verdict, judge
+from tests.storm.truth import DAY_MS, Era, Rules, Truth
+from tests.storm.verdict import judge
 from tests.storm.workload import DISORDER_MS, LATENESS_MS, START, TOPICS, Shop, day_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.storm.counts import Verdict
+
 DAYS = 12
-RULES = Rules(LATENESS_MS, horizon_days=3, active_within_days=6, salt="churnwatch", holdout_share=0.1)
+#: Ticks come at the end of a day: the decision time of day n comes due at that of day n + 1.
+ERAS = (Era(0, "rehearsal"), Era(day_start(5), "shadow"), Era(day_start(8), "live"))
+FIRST_LIVE, HELD, DROPPED = day_start(7), day_start(9), day_start(10)
+RULES = Rules(
+    LATENESS_MS, horizon_days=3, active_within_days=6, salt="churnwatch", holdout_share=0.1, eras=ERAS
+)
 LIMITS = Limits(daily_budget=10.0)
 
 
@@ -51,21 +60,33 @@ def _sent() -> Iterator[Record]:
 
 @pytest.fixture
 def said(truth: Truth) -> Said:
-    """What a run says in which nothing goes wrong."""
-    found = Said(rows=truth.counts.copy())
+    """What a run says in which nothing goes wrong: history, shadow, live, and two steps that were held."""
+    found = Said(rows=truth.counts.copy(), held={HELD: "held", DROPPED: "dropped"})
     for start, labels in truth.labels.items():
         found.parts[0, start + RULES.horizon_days * DAY_MS] = _part(start, labels)
     treated = defaultdict(int)
-    for user, ts in sorted(truth.triggers):
-        decision = alert(user, ts) | {"action": "none", "cost": 0.0}
+    for (user, ts), mark in sorted(truth.triggers.items()):
+        raised = alert(user, ts, mark=mark)
+        decision = raised | {"action": "none", "cost": 0.0}
         free = not treated[user] and not truth.is_held_out(user)
         if free and truth.may_contact(user, "email", ts, ts):
             treated[user] += 1
             decision |= {"action": "email", "cost": 0.002, "command_id": f"{user}{ts}"}
             order(found, command(decision))
-        publish(found.alerts, alert(user, ts), "alert_id", "status", "tier")
+        publish(found.alerts, raised, "alert_id", "status", "tier")
         publish(found.decisions, decision, "alert_id", "status", "tier")
+    for user, ts, status, mark in demanded(truth, found.held):
+        _raise(found, user, ts, status, mark)
     return found
+
+
+def _raise(said: Said, user: str, ts: int, status: str, mark: str, **changes: Any) -> None:
+    """An alert of the grid, and the decision to do nothing about it."""
+    name = f"episode/{user}/{ts}"
+    raised = alert(user, ts, alert_id=name, kind="episode", status=status, mark=mark) | changes
+    publish(said.alerts, raised, "alert_id", "status", "tier")
+    if status != "resolved":
+        publish(said.decisions, raised | {"action": "none", "cost": 0.0}, "alert_id", "status", "tier")
 
 
 def _part(start: int, labels: dict[int, bool]) -> Part:
@@ -109,7 +130,11 @@ def publish(topic: Any, value: dict[str, Any], *identity: str) -> None:
 
 def order(said: Said, command: dict[str, Any]) -> None:
     publish(said.commands, command, "command_id")
-    said.written[command["command_id"]] = command["ts"]
+    identity, mark = command["command_id"], command["mark"]
+    # Events may have come after their time, when something else held.
+    said.written[identity] = max(command["ts"], *(era.since for era in ERAS if era.mark == mark))
+    if mark == "live":
+        said.for_gateways.add(identity)
 
 
 def test_a_run_in_which_all_is_right_is_clean(truth: Truth, said: Said) -> None:
@@ -229,6 +254,79 @@ def _raise_an_unexpected_episode(said: Said) -> None:
     publish(said.alerts, value, "alert_id", "status", "tier")
 
 
+def _change(published: Any, chosen: Callable[[dict[str, Any]], bool], **changes: Any) -> dict[str, Any]:
+    """Say otherwise what was said first of those chosen; returns what was said before."""
+    for identity, found in published.items():
+        value: dict[str, Any] = orjson.loads(min(found))
+        if chosen(value):
+            published[identity] = {orjson.dumps(value | changes)}
+            return value
+    raise AssertionError("the run says nothing of the kind")
+
+
+def _is(**fields: Any) -> Callable[[dict[str, Any]], bool]:
+    return lambda value: fields.items() <= value.items()
+
+
+def _say_live_of_history(said: Said) -> None:
+    _change(said.alerts, _is(kind="episode", mark="rehearsal"), mark="live")
+
+
+def _answer_live_of_history(said: Said) -> None:
+    _change(said.alerts, _is(kind="trigger", mark="rehearsal"), mark="live")
+
+
+def _rehearse_the_present(said: Said) -> None:
+    _change(said.alerts, _is(mark="live"), mark="rehearsal")
+
+
+def _decide_under_another_mark(said: Said) -> None:
+    _change(said.decisions, _is(mark="shadow", action="none"), mark="live")
+
+
+def _command_under_another_mark(said: Said) -> None:
+    _change(said.commands, _is(mark="shadow"), mark="rehearsal")
+
+
+def _hand_gateways_a_shadow(said: Said) -> None:
+    said.for_gateways.add(_change(said.commands, _is(mark="shadow"))["command_id"])
+
+
+def _keep_a_live_command_from_gateways(said: Said) -> None:
+    said.for_gateways.remove(_change(said.commands, _is(mark="live"))["command_id"])
+
+
+def _command_before_the_shop_is_live(said: Said) -> None:
+    said.written[_change(said.commands, _is(mark="live"))["command_id"]] = day_start(6)
+
+
+def _forget_whom_only_a_rehearsal_alarmed(said: Said) -> None:
+    first = _is(kind="episode", status="opened", ts=FIRST_LIVE)
+    identity = next(i for i, found in said.alerts.items() if first(orjson.loads(min(found))))
+    del said.alerts[identity], said.decisions[identity]
+
+
+def _alarm_again_after_the_hand_over(said: Said) -> None:
+    again = _change(said.alerts, _is(kind="episode", status="opened", ts=FIRST_LIVE))
+    _raise(said, again["user_id"], FIRST_LIVE, "opened", "live", alert_id="again")
+
+
+def _heed_a_hold_in_all_partitions_but_one(said: Said) -> None:
+    _raise(said, "c1-1", HELD, "opened", "live")
+
+
+def _escalate_while_held(said: Said) -> None:
+    _raise(said, "c1-1", DROPPED, "escalated", "live")
+
+
+def _alarm_after_all_whom_an_operator_dropped(said: Said) -> None:
+    said.held[DROPPED] = "held"
+
+
+def _hold_a_step_that_was_believable(said: Said) -> None:
+    del said.held[HELD]
+
+
 @pytest.mark.parametrize(
     ("spoil", "count"),
     [
@@ -253,6 +351,20 @@ def _raise_an_unexpected_episode(said: Said) -> None:
         (_decide_unasked, "decisions_unasked"),
         (_refuse, "dead_letters"),
         (_raise_an_unexpected_episode, "alerts_unexpected"),
+        (_say_live_of_history, "mismarked"),
+        (_answer_live_of_history, "mismarked"),
+        (_rehearse_the_present, "mismarked"),
+        (_decide_under_another_mark, "mismarked"),
+        (_command_under_another_mark, "mismarked"),
+        (_hand_gateways_a_shadow, "commands_misplaced"),
+        (_keep_a_live_command_from_gateways, "commands_misplaced"),
+        (_command_before_the_shop_is_live, "commands_misplaced"),
+        (_forget_whom_only_a_rehearsal_alarmed, "alerts_missing"),
+        (_alarm_again_after_the_hand_over, "alerts_unexpected"),
+        (_heed_a_hold_in_all_partitions_but_one, "alarmed_while_held"),
+        (_escalate_while_held, "alarmed_while_held"),
+        (_alarm_after_all_whom_an_operator_dropped, "alerts_missing"),
+        (_hold_a_step_that_was_believable, "alerts_missing"),
     ],
 )
 def test_whatever_goes_wrong_is_named(
@@ -266,6 +378,38 @@ def test_whatever_goes_wrong_is_named(
     assert not verdict.is_clean
     assert not count or verdict.figures()[count] > 0, verdict.faults
     assert count == "dead_letters" or verdict.first in truth.counts.index, "the customer is told"
+
+
+def test_who_must_be_alarmed_follows_from_purchases_the_shop_s_operation_and_what_was_held() -> None:
+    """ada buys in the middle of days 0 and 3, bob of day 8; who was silent for six days is active no more."""
+    orders = [_order("ada", 0), _order("ada", 3), _order("bob", 8)]
+    truth = Truth(sorted([*orders, *_ticks()], key=lambda record: record.written), RULES)
+
+    def alarms(held: str) -> list[tuple[str, int, str, str]]:
+        found = demanded(truth, {HELD: held} if held else {})
+        return sorted((user, (ts - START) // DAY_MS, status, mark) for user, ts, status, mark in found)
+
+    ada = [
+        ("ada", 1, "opened", "rehearsal"),
+        ("ada", 4, "opened", "shadow"),
+        ("ada", 7, "opened", "live"),
+    ]
+    assert alarms("") == [*ada, ("bob", 9, "opened", "live")]
+    assert alarms("held") == [*ada, ("bob", 10, "opened", "live")]
+    assert alarms("dropped") == ada
+
+
+def _order(user: str, day: int) -> Record:
+    ts = day_start(day) + DAY_MS // 2
+    order = {"type": "purchase", "user_id": user, "event_id": f"{user}{day}", "ts": ts, "value": 1.0}
+    return Record("orders", 0, day, None, orjson.dumps(order), ts)
+
+
+def _ticks() -> Iterator[Record]:
+    for topic in TOPICS:
+        for day in range(DAYS):
+            tick = orjson.dumps({"type": "tick", "ts": day_start(day + 1) - DISORDER_MS})
+            yield Record(topic, 0, DAYS + day, None, tick, day_start(day + 1))
 
 
 @pytest.mark.parametrize("changes", [{"labels": -1}, {"labels": 1}, {"as_of": -DAY_MS}])
@@ -341,7 +485,7 @@ def test_a_customer_with_whom_something_is_wrong_is_told_of_in_full(truth: Truth
     assert set(truth.history(user).type) >= {"profile", "purchase"}
 
 
-@pytest.mark.parametrize("name", ["truth", "verdict"])
+@pytest.mark.parametrize("name", ["truth", "operation", "verdict"])
 def test_the_verifier_runs_nothing_of_churnwatch(name: str) -> None:
     """In a process of its own, because tests import both."""
     look = (

@@ -32,13 +32,14 @@ def kills(count: int, busy: int, seed: int = 1) -> Trouble:
             await asyncio.gather(*(victim.processing() for victim in victims))
             await asyncio.gather(*(victim.kill_busy(rng.random() * _KILL_AFTER_S) for victim in victims))
             storm.feeder.hold()
-            await asyncio.gather(*(_come_back(victim, rng) for victim in victims))
+            await asyncio.gather(*(come_back(victim, rng) for victim in victims))
         await asyncio.gather(*(member.ready() for member in fleet))
 
     return trouble
 
 
-async def _come_back(victim: Member, rng: random.Random) -> None:
+async def come_back(victim: Member, rng: random.Random) -> None:
+    """Start a killed worker again after a while; one in ten is killed again before it is ready."""
     await asyncio.sleep(_LONG_REST_S if rng.random() < 0.1 else rng.random() * _REST_S)
     await victim.start()
     if rng.random() < 0.1:

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import orjson
@@ -21,6 +21,8 @@ import xxhash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from numpy.typing import NDArray
 
     from tests.storm.logs import Record
 
@@ -56,6 +58,17 @@ _COLUMNS: Final = [
 ]
 
 
+class Era(NamedTuple):
+    """From `since` on (epoch ms, the clock on the wall) what was read was `mark`: what may follow from it."""
+
+    since: int
+    mark: str
+
+
+#: Nothing but live operation.
+LIVE: Final = (Era(0, "live"),)
+
+
 @dataclass(frozen=True)
 class Rules:
     """The settings that the truth hangs on."""
@@ -67,6 +80,12 @@ class Rules:
     holdout_share: float
     low_rating: float = 2.0
     low_survey: float = 3.0
+    #: In the order of time; between two of them everything was read.
+    eras: tuple[Era, ...] = LIVE
+
+    def mark_at(self, written: int) -> str:
+        """What could follow from a record of this time."""
+        return [era.mark for era in self.eras if era.since <= written][-1]
 
 
 class Truth:
@@ -82,6 +101,9 @@ class Truth:
         #: The newest decision time (midnight) that is due: no topic partition promises less.
         self.decided = int(promised.groupby([everything.topic, everything.partition]).max().min())
         self.decided -= self.decided % DAY_MS
+        first = int(self.sent.ts.min() // DAY_MS + 1) * DAY_MS
+        #: Every decision time, and when the record was written by which it came due in all partitions.
+        self.due = _due(everything, promised, np.arange(first, self.decided + 1, DAY_MS))
 
     @cached_property
     def erased(self) -> set[str]:
@@ -111,8 +133,8 @@ class Truth:
         return self.accepted[self.accepted.type == "purchase"]
 
     @cached_property
-    def triggers(self) -> set[tuple[str, int]]:
-        """(user, ts) of every event that must be answered at once."""
+    def triggers(self) -> dict[tuple[str, int], str]:
+        """(user, ts) of every event that must be answered at once → the mark of the answer."""
         events = self.accepted
         said = events.amount.to_numpy()
         speaks = (
@@ -120,7 +142,9 @@ class Truth:
             | ((events.type == "review") & (said <= self.rules.low_rating))
             | ((events.type == "survey") & (said <= self.rules.low_survey))
         )
-        return set(zip(events.user[speaks], events.ts[speaks], strict=True))
+        spoken = events[speaks]
+        marks = [self.rules.mark_at(written) for written in spoken.written.tolist()]
+        return dict(zip(zip(spoken.user, spoken.ts, strict=True), marks, strict=True))
 
     @cached_property
     def users(self) -> dict[int, str]:
@@ -135,9 +159,8 @@ class Truth:
         users, codes = np.unique(bought.user, return_inverse=True)
         hashes = np.array([hash_of(user, self.rules.salt) for user in users], np.uint64)
         times = bought.ts.to_numpy()
-        first = (self.sent.ts.min() // DAY_MS + 1) * DAY_MS
         found = {}
-        for start in range(int(first), self.decided - horizon + 1, DAY_MS):
+        for start in [each for each in self.due if each + horizon <= self.decided]:
             recent = np.unique(codes[(times >= start - active) & (times < start)])
             again = np.unique(codes[(times >= start) & (times < start + horizon)])
             churned = ~np.isin(recent, again)
@@ -217,3 +240,11 @@ def _judged(everything: pd.DataFrame, promised: pd.Series[float]) -> pd.DataFram
     counted = sent[~sent.late]
     again = counted[counted.duplicated(["topic", "user", "event_id"])].index
     return sent.assign(again=sent.index.isin(again))
+
+
+def _due(everything: pd.DataFrame, promised: pd.Series[float], times: NDArray[np.int64]) -> dict[int, int]:
+    due = np.zeros(len(times), np.int64)
+    for places in everything.groupby(["topic", "partition"]).groups.values():
+        first = np.searchsorted(promised[places].to_numpy(), times)
+        due = np.maximum(due, everything.written[places].to_numpy()[first])
+    return dict(zip(times.tolist(), due.tolist(), strict=True))

@@ -1,0 +1,84 @@
+"""A shop's life under kill -9: history, shadow, live, outages; and a replayer that is killed itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.storm.operation import demanded
+from tests.storm.record import record
+from tests.storm.relearning import relearned
+from tests.storm.scenario import BrokenOff, Days, History, Mode, Phase, Word, lived
+from tests.storm.storm import report
+from tests.storm.truth import DAY_MS
+from tests.storm.workload import START
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.storm.storm import Outcome
+
+pytestmark = [pytest.mark.broker, pytest.mark.kafka, pytest.mark.slow]
+
+ARRIVALS = 40
+
+#: Trade lifts the first hold, an operator the second, in the midst of an outage of three days.
+HANDED_OVER: tuple[Phase, ...] = (
+    History(days=28, kills=(5, 14, 22)),
+    Days(4, kills=(1,)),
+    Mode("live"),
+    Days(5, kills=(0, 3)),
+    Days(2, kills=(1,), closed=True),
+    Days(5, kills=(2,)),
+    Days(2, closed=True),
+    Word("release"),
+    Days(1, kills=(0,), closed=True),
+    Days(3, kills=(1,)),
+)
+#: The shop tells itself what came behind the day of the cut. What is held back is dropped in the end.
+CUT_OFF: tuple[Phase, ...] = (
+    BrokenOff(days=28, after=20),
+    Days(6, kills=(0, 3)),
+    Mode("live"),
+    Days(3, kills=(1,)),
+    Days(2, closed=True),
+    Word("drop"),
+    Days(1, kills=(0,), closed=True),
+    Days(4, kills=(1,)),
+)
+
+
+async def test_a_shop_goes_live_under_kills_and_alarms_whom_it_should_when_it_may(
+    bootstrap: str, tmp_path: Path
+) -> None:
+    outcome = await lived(bootstrap, tmp_path, HANDED_OVER, ARRIVALS)
+
+    _hold(outcome, "going live", kills=9)
+    assert _held(outcome) == {39: "held", 40: "held", 46: "held", 47: "held"}
+
+
+async def test_a_replay_whose_replayer_is_killed_leaves_a_shop_that_goes_live_all_the_same(
+    bootstrap: str, tmp_path: Path
+) -> None:
+    outcome = await lived(bootstrap, tmp_path, CUT_OFF, ARRIVALS)
+
+    _hold(outcome, "replayer killed", kills=6)
+    assert {"held", "dropped"} <= set(_held(outcome).values())
+
+
+def _hold(outcome: Outcome, name: str, kills: int) -> None:
+    print(report(outcome), _held(outcome))
+    record(name, outcome)
+    assert outcome.verdict.is_clean, report(outcome)
+    assert outcome.chronicle.kills >= kills
+    marks = {mark for *_, mark in demanded(outcome.truth, outcome.said.held)}
+    assert marks == {"rehearsal", "shadow", "live"}
+    assert min(outcome.verdict.alerts, outcome.verdict.commands, outcome.verdict.labels_learned) > 1_000
+    assert outcome.said.models == relearned(outcome.said, outcome.settings)
+
+
+def _held(outcome: Outcome) -> dict[int, str]:
+    """Days at whose end alerts were held, but those behind the last event: there is no trade any more."""
+    last = outcome.truth.sent.ts.max()
+    return {(ts - START) // DAY_MS: state for ts, state in outcome.said.held.items() if ts <= last}
