@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 if TYPE_CHECKING:
-    from tests.storm.storm import Outcome
+    from tests.storm.outcome import Outcome
 
 FILE: Final = Path("run/prove.json")
 _ADDED: Final = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import orjson
 
 from streams.settings import load
 from streams.topic_admin import create
@@ -19,6 +17,7 @@ from tests.storm import logs, said
 from tests.storm.feeder import Feed, Feeder
 from tests.storm.fleet import Chronicle, Member, until
 from tests.storm.limits import Limits
+from tests.storm.outcome import Outcome
 from tests.storm.shop_time import WORKER
 from tests.storm.truth import LIVE, Era, Rules, Truth
 from tests.storm.verdict import judge
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
     from streams.settings import Settings
     from streams.topics import Topics
-    from tests.storm.counts import Verdict
 
     Trouble = Callable[["Storm", list[Member]], Awaitable[None]]
 
@@ -51,34 +49,6 @@ class Storm:
     program: tuple[str, ...]
     feeder: Feeder
     chronicle: Chronicle = field(default_factory=Chronicle)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a storm ended."""
-
-    settings: Settings
-    verdict: Verdict
-    chronicle: Chronicle
-    truth: Truth
-    said: said.Said
-    seconds: float
-
-    def figures(self) -> dict[str, Any]:
-        """What `run/prove.json` says of it."""
-        recoveries = self.chronicle.recoveries or [0.0]
-        return {
-            **self.verdict.figures(),
-            "kills": self.chronicle.kills,
-            "kills_while_processing": self.chronicle.kills_while_processing,
-            "pauses": self.chronicle.pauses,
-            "restarts": self.chronicle.restarts,
-            "holes_mended": int(self.chronicle.holes_mended),
-            "foreign_writes": int(self.chronicle.foreign_writes),
-            "recovery_seconds_p50": round(statistics.median(recoveries), 2),
-            "recovery_seconds_max": round(max(recoveries), 2),
-            "seconds": round(self.seconds, 1),
-        }
 
 
 def settings_of(
@@ -271,12 +241,3 @@ def truth_of(settings: Settings, eras: tuple[Era, ...] = LIVE) -> Truth:
     logical = {names[name]: name for name in TOPICS}
     records = logs.read(settings.kafka.bootstrap_servers, [names[name] for name in TOPICS])
     return Truth((record._replace(topic=logical[record.topic]) for record in records), rules)
-
-
-def report(outcome: Outcome) -> str:
-    """Figures and faults, with all of the first customer with whom something is wrong."""
-    lines = [orjson.dumps(outcome.figures(), option=orjson.OPT_INDENT_2).decode(), *outcome.verdict.faults]
-    if (user := outcome.verdict.first) is not None:
-        lines += [f"history of {user}:", outcome.truth.history(user).to_string(), "what was said of them:"]
-        lines += [value.decode() for value in outcome.said.about(user)]
-    return "\n".join(lines)

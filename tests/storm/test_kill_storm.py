@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.storm.fleet import PATIENCE_S
+from tests.storm.outcome import report
 from tests.storm.record import record
 from tests.storm.relearning import relearned
 from tests.storm.shop_time import WORKER
-from tests.storm.storm import report, weather
+from tests.storm.storm import weather
 from tests.storm.troubles import kills
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.storm.fleet import Member
-    from tests.storm.storm import Outcome, Storm, Trouble
+    from tests.storm.outcome import Outcome
+    from tests.storm.storm import Storm, Trouble
 
 pytestmark = [pytest.mark.broker, pytest.mark.kafka]
 

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.storm.life import lived
 from tests.storm.operation import demanded
+from tests.storm.outcome import report
 from tests.storm.record import record
 from tests.storm.relearning import relearned
-from tests.storm.scenario import BrokenOff, Days, History, Mode, Phase, Word, lived
-from tests.storm.storm import report
+from tests.storm.scenario import BrokenOff, Days, History, Mode, Phase, Word
 from tests.storm.truth import DAY_MS
 from tests.storm.workload import START
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.storm.storm import Outcome
+    from tests.storm.outcome import Outcome
 
 pytestmark = [pytest.mark.broker, pytest.mark.kafka, pytest.mark.slow]
 

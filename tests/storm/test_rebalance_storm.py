@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.storm.outcome import report
 from tests.storm.record import record
 from tests.storm.relearning import relearned
-from tests.storm.storm import report, weather
+from tests.storm.storm import weather
 from tests.storm.troubles import comings_and_goings
 
 if TYPE_CHECKING:
