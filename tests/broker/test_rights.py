@@ -99,18 +99,21 @@ async def test_each_role_can_do_its_work_with_its_rights_and_not_the_work_of_oth
     made = await churnwatch(as_user(worker, "operator"), "topics", "create")
     process = WorkerProcess(worker, tmp_path)
     await process.start()
-    await process.ready(90)
-    replayed = await churnwatch(as_user(worker, "replayer"), "replay", str(history))
-    inspected = await churnwatch(as_user(worker, "inspector"), "inspect", events[0].user_id)
-    recovered = await churnwatch(as_user(worker, "operator"), "inspect", events[0].user_id, "--offline")
-    exported = await churnwatch(
-        as_user(worker, "operator"), "features", "--out", str(tmp_path / "out.parquet")
-    )
-    not_mine = await churnwatch(as_user(worker, "shop"), "inspect", events[0].user_id)
+    try:
+        await process.ready(90)
+        replayed = await churnwatch(as_user(worker, "replayer"), "replay", str(history))
+        inspected = await churnwatch(as_user(worker, "inspector"), "inspect", events[0].user_id)
+        recovered = await churnwatch(as_user(worker, "operator"), "inspect", events[0].user_id, "--offline")
+        exported = await churnwatch(
+            as_user(worker, "operator"), "features", "--out", str(tmp_path / "out.parquet")
+        )
+        not_mine = await churnwatch(as_user(worker, "shop"), "inspect", events[0].user_id)
+    finally:
+        stopped = await process.stop()
 
     did = (made, replayed, inspected, recovered, exported)
     assert [each.code for each in did] == [0] * 5, [each.said for each in did]
-    assert await process.stop() == 0
+    assert stopped == 0
     assert not_mine.code == 1
     assert f"lacks the right Write on topic {topics['queries']}" in not_mine.said
     await writes(as_user(worker, "shop"), topics["orders"])
