@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import isfinite, isnan, log, nan
-from typing import Final
+from typing import Any, Final
 
 Facts = Mapping[str, float]
 Rule = Callable[[Facts], bool]
@@ -53,8 +53,13 @@ def is_overdue(days_since_purchase: float, usual_gap: float) -> bool:
 
 def _browses(raw: Facts) -> bool:
     """Whether anything but orders was seen lately: what a shop does not record is no sign of leaving."""
-    beyond_orders = raw["activity_90d"] - raw["orders_90d"] >= 0.5
-    return beyond_orders or raw["days_since_purchase"] - raw["days_since_activity"] >= 1
+    names = ("activity_90d", "orders_90d", "days_since_purchase", "days_since_activity")
+    return bool(more_than_orders(*(raw[name] for name in names)))
+
+
+def more_than_orders(activity: Any, orders: Any, since_purchase: Any, since_activity: Any) -> Any:
+    """Whether more was seen than orders: of raw values or of arrays of them, a quarter's sums and days."""
+    return (activity - orders >= 0.5) | (since_purchase - since_activity >= 1)
 
 
 # -- rules

@@ -15,6 +15,7 @@ import numpy as np
 
 from features.bitdays import any_between
 from features.layout import DAY_MS
+from models.episodes import TIERS
 from models.groups import Groups, GroupsForm
 from models.wire import WireError, pack, unpack
 
@@ -36,9 +37,10 @@ class Cohort:
     `inputs` (n, d) float32 are the vectors that were scored; `issued` (n, m) uint32 the probabilities of
     the `contenders` in millionths, of whom `champion` raised the alerts; `recency` (n,) days since the
     last purchase, the rule to beat; `rhythm` (n, 3) x, t_x and T of BG/NBD in days, by which the return
-    probability of then is computed anew when the cohort is learned. It is 0 rows long in what an older
-    release stored. `groups` are the members' at the sweep, None unless audits were asked for; no model sees
-    them.
+    probability of then is computed anew when the cohort is learned; `warned` (n,) in which tier an alert
+    stood once that decision time was through, an index into `models.episodes.TIERS`. Both are 0 rows long in
+    what an older release stored. `groups` are the members' at the sweep, None unless audits were asked for;
+    no model sees them.
     """
 
     decision_time: int
@@ -49,10 +51,16 @@ class Cohort:
     issued: NDArray[np.uint32]
     recency: NDArray[np.uint16]
     rhythm: NDArray[np.uint16] = field(default_factory=lambda: np.zeros((0, 3), np.uint16))
+    warned: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     groups: Groups | None = None
 
     def __len__(self) -> int:
         return len(self.hashes)
+
+    @property
+    def by_champion(self) -> NDArray[np.uint32]:
+        """The champion's probabilities (n,), in millionths."""
+        return self.issued[:, self.contenders.index(self.champion)]
 
     def take(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> Cohort:
         """The members that `keep` chooses: a mask (n,), or indices in a new order."""
@@ -63,6 +71,7 @@ class Cohort:
             issued=self.issued[keep],
             recency=self.recency[keep],
             rhythm=self.rhythm[keep] if len(self.rhythm) else self.rhythm,
+            warned=self.warned[keep] if len(self.warned) else self.warned,
             groups=self.groups.take(keep) if self.groups is not None else None,
         )
 
@@ -87,6 +96,7 @@ class Cohort:
                 issued=self.issued[part].tobytes(),
                 recency=self.recency[part].tobytes(),
                 rhythm=self.rhythm[part].tobytes(),
+                warned=self.warned[part].tobytes(),
                 groups=self.groups.form(part) if self.groups is not None else None,
             )
         )
@@ -102,6 +112,7 @@ class Cohort:
             issued=np.concatenate([c.issued for c in chunks]),
             recency=np.concatenate([c.recency for c in chunks]),
             rhythm=np.concatenate([c.rhythm for c in chunks]),
+            warned=np.concatenate([c.warned for c in chunks]),
             groups=Groups.join(groups) if len(groups) == len(chunks) else None,
         )
 
@@ -121,6 +132,7 @@ class _Chunk(msgspec.Struct):
     issued: bytes
     recency: bytes
     rhythm: bytes = b""
+    warned: bytes = b""
     groups: GroupsForm | None = None
 
 
@@ -140,10 +152,19 @@ def read_chunk(value: bytes) -> Cohort:
             issued=np.frombuffer(chunk.issued, np.uint32).reshape(len(hashes), len(chunk.contenders)),
             recency=np.frombuffer(chunk.recency, np.uint16).reshape(len(hashes)),
             rhythm=np.frombuffer(chunk.rhythm, np.uint16).reshape(len(hashes) if chunk.rhythm else 0, 3),
+            warned=_tiers(chunk.warned, len(hashes)),
             groups=Groups.read(chunk.groups, len(hashes)) if chunk.groups is not None else None,
         )
     except ValueError as error:
         raise WireError(f"a cohort chunk whose columns do not fit together: {error}") from error
+
+
+def _tiers(warned: bytes, members: int) -> NDArray[np.uint8]:
+    """Raises ValueError where these are no tiers of so many members."""
+    found = np.frombuffer(warned, np.uint8).reshape(members if warned else 0)
+    if (found >= len(TIERS)).any():
+        raise ValueError("a tier that does not exist")
+    return found
 
 
 def churned(rows: NDArray[np.void], start: int, horizon_days: int) -> NDArray[np.bool_]:

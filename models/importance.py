@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from features.catalogue import BY_NAME, CATALOGUE
+from features.catalogue import BY_NAME, CATALOGUE, NAMES
+from features.speaking import more_than_orders
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Rows looked at. Cohorts are in the order of a hash, so the first rows are a fair draw.
 _ROWS: Final = 20_000
+#: A shop is seen to do more than sell if at least this share of its customers was seen to do more than buy.
+_BROWSING: Final = 0.01
 #: A correlation of value and share below this is no direction.
 _CLEAR: Final = 0.5
 
@@ -64,17 +67,28 @@ def importance(scorer: Scorer, inputs: NDArray[np.float32]) -> tuple[ThemeWeight
     """The themes that `scorer` goes by over `inputs` float32[n, d], heaviest first; none without rows.
 
     Only features of the catalogue count: neither what was done to a customer nor the time of year is a trait
-    of theirs.
+    of theirs. Where nothing but orders is seen, activity is orders once more, and counts as rhythm, as it
+    does in reasons.
     """
     if not len(inputs):
         return ()
     inputs = inputs[:_ROWS]
     shares = scorer.contributions(inputs)
     by_theme: dict[Theme, list[int]] = {}
+    browsing = _browse(inputs).mean() >= _BROWSING
     for j, feature in enumerate(CATALOGUE):
-        by_theme.setdefault(feature.theme, []).append(j)
+        theme: Theme = "rhythm" if feature.theme == "browsing" and not browsing else feature.theme
+        by_theme.setdefault(theme, []).append(j)
     found = [_theme(theme, columns, inputs, shares) for theme, columns in by_theme.items()]
     return tuple(sorted(found, key=lambda each: -each.weight))
+
+
+def _browse(inputs: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Who was seen to do more than buy: `features.speaking.more_than_orders` of model inputs."""
+    names = ("activity_90d", "orders_90d", "days_since_purchase", "days_since_activity")
+    assert all(BY_NAME[name].scale == "log" for name in names), "their logarithm is undone here"
+    raw = (np.expm1(inputs[:, NAMES.index(name)]) for name in names)
+    return np.asarray(more_than_orders(*raw), bool)
 
 
 def _theme(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: Shares of the customers judged, for each of which a threshold is proposed.
 SHARES: Final = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
 
+_STEP: Final = GRID // 1000
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -32,15 +34,18 @@ class Proposal:
 def propose(counts: ScoreCounts) -> tuple[Proposal, ...]:
     """The lowest threshold for each of SHARES that calls no more than it, the highest first.
 
-    A share below the size of the topmost group of equals has none; equal thresholds are given once.
+    Thresholds are whole thousandths, as a person would set them. A share below the size of the topmost
+    group of equals has none; equal thresholds are given once.
     """
     if not counts.labels:
         return ()
-    above = np.cumsum((counts.positives + counts.negatives)[::-1])[::-1] / counts.labels
+    steps = np.unique(counts.points // _STEP) * _STEP
+    totals = np.concatenate(([0], np.cumsum(counts.positives + counts.negatives)))
+    above = (counts.labels - totals[np.searchsorted(counts.points, steps)]) / counts.labels
     found = {}
     for share in SHARES:
         fits = np.flatnonzero(above <= share)
         if len(fits):
-            threshold = float(counts.points[fits[0]] / GRID)
+            threshold = float(steps[fits[0]] / GRID)
             found[threshold] = Proposal(threshold, at_threshold(counts, threshold))
     return tuple(found.values())

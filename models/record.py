@@ -26,7 +26,7 @@ CHAMPION: Final = "champion"
 RECENCY_RULE: Final = "recency"
 #: The recency rule scores days / this many days; only its ranking counts.
 _RECENCY_SCALE: Final = 4096.0
-#: Millionths by which the probabilities of groups are coarsened.
+#: Millionths by which probabilities are coarsened where many counts are kept.
 _COARSE: Final = 1000
 #: Attribute → value → counts.
 GroupCounts: TypeAlias = dict[str, dict[str, ScoreCounts]]
@@ -136,8 +136,7 @@ def judge_groups(group: Sequence[Matured]) -> GroupCounts:
         cohort = matured.cohort
         if cohort.groups is None:
             continue
-        issued = cohort.issued[:, cohort.contenders.index(cohort.champion)].astype(np.int64)
-        middle = np.minimum(issued // _COARSE, MILLION // _COARSE - 1) * _COARSE + _COARSE // 2
+        middle = coarse(cohort.by_champion)
         found.append(
             {
                 name: _by_value(middle, matured.churned, values, codes)
@@ -145,6 +144,11 @@ def judge_groups(group: Sequence[Matured]) -> GroupCounts:
             }
         )
     return merged_groups(found)
+
+
+def coarse(millionths: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Probabilities as the middle of their thousandth, so that counts of many decision times stay small."""
+    return np.minimum(millionths.astype(np.int64) // _COARSE, MILLION // _COARSE - 1) * _COARSE + _COARSE // 2
 
 
 def _by_value(

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from models.episodes import TIERS
 from models.intervals import Interval, wilson
 from models.progressive import GRID, ScoreCounts
-
-if TYPE_CHECKING:
-    from models.alerts import Tier
-    from models.episodes import Thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +34,3 @@ def calibration(counts: ScoreCounts, design_effect: float = 1.0) -> Calibration 
     total = int((counts.points * (counts.positives + counts.negatives)).sum())
     rate = wilson(int(counts.positives.sum()), counts.labels, design_effect)
     return Calibration(counts.labels, total / GRID / counts.labels, rate)
-
-
-def by_tier(
-    counts: ScoreCounts, thresholds: Thresholds, design_effect: float = 1.0
-) -> dict[Tier, Calibration | None]:
-    """Calibration of the customers in each tier, lowest first; None where the tier has no labels."""
-    tiers = thresholds.tiers(counts.points / GRID)
-    bounds = np.searchsorted(tiers, np.arange(len(TIERS) + 1))
-    return {
-        tier: calibration(_between(counts, slice(bounds[i], bounds[i + 1])), design_effect)
-        for i, tier in enumerate(TIERS)
-    }
-
-
-def _between(counts: ScoreCounts, points: slice) -> ScoreCounts:
-    return ScoreCounts(counts.points[points], counts.positives[points], counts.negatives[points])

@@ -16,15 +16,14 @@ from models.episodes import TIERS
 from models.fairness import audit
 from models.importance import importance
 from models.intervals import wilson
-from models.operating import at_capacity
 from models.progressive import GRID
 from models.proposals import propose
 from models.record import CHAMPION
-from models.reliability import Calibration, by_tier
+from models.reliability import Calibration
 from models.trust import trust
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from models.episodes import Thresholds
     from models.fairness import Audit
     from models.guard import Hold
+    from models.hindsight import Hindsight
     from models.importance import ThemeWeight
     from models.journal import Journal, Moment, Standing
     from models.operating import Calls
@@ -52,6 +52,10 @@ RISK_BINS: Final = 20
 RELIABILITY_BINS: Final = 10
 #: Shares of customers that one may be able to contact.
 CAPACITIES: Final = (0.05, 0.1, 0.2, 0.3, 0.5)
+#: Points of the gains curve, from nobody to everybody.
+_GAINS: Final = 41
+#: What a capacity or a threshold would have caught is judged over so many horizons: the shop as it is.
+_HORIZONS: Final = 2
 #: Now is compared with the newest decision time that is at least so old.
 COMPARED_DAYS: Final = 28
 
@@ -83,7 +87,13 @@ class Report:
     judged_from: int | None
     design_effect: float
     trust: Trust | None
+    #: The first and the last decision time (epoch ms) whose warnings `trust` and `tiers` count.
+    warned_from: tuple[int, int] | None
     capacities: tuple[tuple[float, Calls], ...]
+    #: The same for shares from 0 to 1, for the gains curve.
+    gains: tuple[tuple[float, Calls], ...]
+    #: The first and the last decision time (epoch ms) over which capacities and proposals are judged.
+    reached_from: tuple[int, int] | None
     reliability: tuple[Calibration, ...]
     tiers: Mapping[Tier, Calibration | None]
     drifts: tuple[Drift, ...]
@@ -149,6 +159,8 @@ def build(
     moments = journal.moments
     counts = judged.get(CHAMPION)
     thresholds = config.thresholds or models.thresholds
+    hindsight = trainer.hindsight if judged_from is None else trainer.hindsight.since(judged_from)
+    warned, recent_past = hindsight.warned, hindsight.newest(_HORIZONS * config.horizon_days)
     return Report(
         name=name,
         live=live,
@@ -165,10 +177,13 @@ def build(
         judged=judged,
         judged_from=judged_from,
         design_effect=effect,
-        trust=trust(counts, thresholds.medium, effect) if counts and thresholds else None,
-        capacities=() if counts is None else tuple((c, at_capacity(counts, c)) for c in CAPACITIES),
+        trust=trust(warned, effect),
+        warned_from=hindsight.span,
+        capacities=_reached(recent_past, CAPACITIES),
+        gains=_reached(recent_past, np.linspace(0, 1, _GAINS).tolist()),
+        reached_from=recent_past.span,
         reliability=() if counts is None else _reliability(counts, effect),
-        tiers=by_tier(counts, thresholds, effect) if counts and thresholds else {},
+        tiers={tier: warned.calibration(tier, design_effect=effect) for tier in TIERS},
         drifts=tuple(sorted(trainer.drifts, key=lambda drift: (drift.at, drift.strength), reverse=True)),
         stability=tuple(sorted(trainer.stability.items(), key=lambda item: -item[1])),
         importance=importance(models.scorers[models.champion], inputs),
@@ -181,9 +196,13 @@ def build(
         closed=tuple(run for run in trainer.outlook.closed if run[0] * DAY_MS < (trainer.as_of or 0)),
         held=tuple(trainer.outlook.guard.held),
         hold=models.hold,
-        proposals=() if counts is None else propose(counts),
+        proposals=propose(recent_past.counts),
         rhythm=models.rhythm,
     )
+
+
+def _reached(hindsight: Hindsight, shares: Sequence[float]) -> tuple[tuple[float, Calls], ...]:
+    return tuple((share, hindsight.at_capacity(share)) for share in shares) if len(hindsight) else ()
 
 
 def _risk(probabilities: NDArray[np.float64]) -> tuple[int, ...]:

@@ -125,7 +125,6 @@ def sweep(core: PartitionCore, ts: int, models: ModelSet, *, act: bool = True) -
     table, config = core.table, core.config
     slots, as_of = active_at(core, ts)
     judgement = judge(table.rows, as_of, ts, config.horizon_days, models)
-    _keep_cohort(core, ts, judgement, slots=slots, as_of=as_of, models=models)
     result = Sweep(
         ts=ts,
         slots=slots,
@@ -138,6 +137,8 @@ def sweep(core: PartitionCore, ts: int, models: ModelSet, *, act: bool = True) -
     result.triggers = answer_held(core, ts, models)
     if not result.silent:
         _episodes(core, result, as_of, table.rows["last_purchase"][as_of], models)
+    # Behind the episodes: a cohort tells who was warned.
+    _keep_cohort(core, ts, judgement, slots=slots, as_of=as_of, models=models)
     result.evicted = _finish(core, ts)
     return result
 
@@ -165,6 +166,7 @@ def _keep_cohort(
             issued=np.rint(judgement.issued[keep] * MILLION).astype(np.uint32),
             recency=((ts - rows["last_purchase"][as_of[keep]]) // DAY_MS).astype(np.uint16),
             rhythm=rhythms(rows, as_of[keep], ts, models),
+            warned=rows["tier"][slots[keep]] * (rows["episode_start"][slots[keep]] > 0),
             groups=_groups(core, slots[keep]),
         )
         core.new_cohorts.add(ts)

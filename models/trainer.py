@@ -6,7 +6,7 @@ so neither the number of partitions nor the order in which parts arrive can chan
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -17,6 +17,7 @@ from models import record
 from models.calibration import Calibrator
 from models.contenders import new_learner
 from models.examples import by_decision_time, examples
+from models.hindsight import Hindsight
 from models.leading import Lead, Leads
 from models.learners import StateMismatchError
 from models.outlook import Outlook
@@ -75,6 +76,7 @@ class Trainer:
         self.promotions: list[Promotion] = []
         #: The champion's counts by audited attribute and value.
         self.groups: dict[str, dict[str, ScoreCounts]] = {}
+        self.hindsight = Hindsight()
         self.watches = Watches(config.horizon_days, config.every_days, config.min_labels)
         #: Learners that could not be restored, by how many labels others had learned before them.
         self.cold: dict[str, int] = {}
@@ -197,6 +199,7 @@ class Trainer:
         if self.config.evaluate_from is not None and decision_time >= self.config.evaluate_from:
             self.record_from.judge(counts)
         self.quality.append(record.quality(decision_time, counts))
+        self.hindsight.judge(decision_time, group)
         self.groups = record.merged_groups((self.groups, record.judge_groups(group)))
         self.watches.see_loss(decision_time, counts[CHAMPION])
 
@@ -302,6 +305,7 @@ class Trainer:
                 outlook=self.outlook.state(),
                 rhythm=self.rhythm,
                 seasons=self.seasons,
+                hindsight=self.hindsight.to_builtins(),
             )
         )
 
@@ -331,6 +335,7 @@ class Trainer:
             name: {value: ScoreCounts.from_json(counts) for value, counts in by_value.items()}
             for name, by_value in kept.groups.items()
         }
+        self.hindsight = Hindsight.from_builtins(kept.hindsight)
         self.watches.restore(kept.watches)
         if kept.outlook:  # older releases had none
             self.outlook.restore(kept.outlook)
@@ -356,3 +361,4 @@ class _Snapshot(msgspec.Struct):
     outlook: bytes = b""
     rhythm: ShopRhythm | None = None
     seasons: Seasons = Seasons()
+    hindsight: list[Any] = []

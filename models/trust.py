@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-import numpy as np
-
+from models.episodes import TIERS
 from models.intervals import Interval, wilson
-from models.operating import Calls, at_threshold
-from models.progressive import GRID, ScoreCounts
-from models.reliability import Calibration, calibration
+
+if TYPE_CHECKING:
+    from models.hindsight import Warned
+    from models.operating import Calls
+    from models.reliability import Calibration
 
 #: `good`: warnings single out who leaves, and their probabilities hold. `bold`, `timid`: they single out, but
 #: fewer, or more, leave than was said. `useless`: those warned about leave no more often than all.
@@ -25,7 +26,7 @@ TOLERANCE: Final = 0.03
 
 @dataclass(frozen=True)
 class Trust:
-    """What became of warnings: everybody at or above the alert threshold, at each decision time.
+    """What became of warnings: of everybody for whom an alert stood, at each decision time.
 
     `precision`: share of the warned who left; `recall`: share of the leavers who were warned about;
     `base_rate`: share of all who left; `warned`: forecast against outcome of the warned. None if nobody is
@@ -50,18 +51,16 @@ class Trust:
         return "bold" if self.warned.gap > 0 else "timid"
 
 
-def trust(counts: ScoreCounts, threshold: float, design_effect: float = 1.0) -> Trust | None:
-    """Judge warnings at p >= `threshold`; None without labels. `design_effect` as in `models.intervals`."""
-    if not counts.labels:
+def trust(warned: Warned, design_effect: float = 1.0) -> Trust | None:
+    """Judge warnings as they stood; None without labels. `design_effect` as in `models.intervals`."""
+    calls = warned.calls
+    if not calls.labels:
         return None
-    calls = at_threshold(counts, threshold)
     found, called, churned = (int(n) for n in (calls.true_positives, calls.called, calls.churned))
-    start = int(np.searchsorted(counts.points / GRID, threshold, side="left"))
-    warned = ScoreCounts(counts.points[start:], counts.positives[start:], counts.negatives[start:])
     return Trust(
         calls,
-        wilson(churned, counts.labels, design_effect),
+        wilson(churned, int(calls.labels), design_effect),
         wilson(found, called, design_effect) if called else None,
         wilson(found, churned, design_effect) if churned else None,
-        calibration(warned, design_effect),
+        warned.calibration(*TIERS[1:], design_effect=design_effect),
     )

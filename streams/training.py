@@ -18,9 +18,8 @@ from features.layout import DAY_MS
 from features.rejection import Rejected, Undecodable
 from models.closings import days_in
 from models.drift import LOSS
+from models.episodes import TIERS
 from models.parts import read_part_chunk
-from models.record import CHAMPION
-from models.reliability import by_tier
 from models.scorers import NonFiniteError
 from models.signing import open_signed, sign
 from models.trainer import Trainer
@@ -170,11 +169,10 @@ class Training:
                     metrics.pr_auc.labels(name, record).set(counts.pr_auc)
                     metrics.ece.labels(name, record).set(counts.ece())
                     metrics.base_log_loss.labels(record).set(counts.base_rate_log_loss)
-        thresholds = self._context.settings.core().thresholds or self.trainer.thresholds
-        if thresholds is not None:
-            for tier, found in by_tier(self.trainer.record[CHAMPION], thresholds).items():
-                if found is not None:
-                    metrics.calibration_gap.labels(tier).set(found.gap)
+        warned = self.trainer.hindsight.warned
+        for tier in TIERS:
+            if found := warned.calibration(tier):
+                metrics.calibration_gap.labels(tier).set(found.gap)
         for name, weight in self.trainer.pool.weights.items():
             metrics.pool_weight.labels(name).set(weight)
         for name in self.trainer.learners:

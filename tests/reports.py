@@ -12,7 +12,9 @@ from features.catalogue import NAMES
 from features.layout import DAY_MS
 from models.calibration import Calibrator
 from models.drift.told import Drift
+from models.episodes import TIERS, Thresholds
 from models.fairness import MINIMUM
+from models.hindsight import Hindsight, Moment, Warned
 from models.journal import Journal
 from models.outlook import Outlook
 from models.pool import Pool
@@ -47,6 +49,7 @@ class KnowingTrainer:
     drifts: list[Drift] = field(default_factory=list)
     stability: dict[str, float] = field(default_factory=dict)
     groups: dict[str, dict[str, ScoreCounts]] = field(default_factory=dict)
+    hindsight: Hindsight = field(default_factory=Hindsight)
     labels: int = 0
     as_of: int | None = None
     champion: str = "pool"
@@ -60,6 +63,14 @@ def counts(outcomes: Mapping[float, tuple[int, int]]) -> ScoreCounts:
     points = sorted(outcomes)
     left, stayed = (np.array([outcomes[p][i] for p in points]) for i in (0, 1))
     return ScoreCounts(np.rint(np.array(points) * 1e6).astype(np.int64), left, stayed)
+
+
+def warned(judged: ScoreCounts, thresholds: Thresholds | None = None) -> Warned:
+    """Everybody at or above a threshold stands in an alert of the tier that begins there."""
+    tiers = (thresholds or CONFIG.thresholds or Thresholds()).tiers(judged.probabilities)
+    customers = judged.positives + judged.negatives
+    columns = (customers, customers * judged.points, judged.positives)
+    return Warned(*(np.bincount(tiers, each, len(TIERS)).astype(np.int64) for each in columns))
 
 
 #: 1,000 labels of which 440 left; 400 were warned about, of whom 300 left.
@@ -77,6 +88,7 @@ def trainer(**changes: Any) -> KnowingTrainer:
     large = JUDGED.merge(JUDGED)
     known: dict[str, Any] = {
         "record": Record(dict.fromkeys(names, JUDGED)),
+        "hindsight": Hindsight([Moment(TIMES[9], warned(JUDGED), JUDGED)]),
         "quality": [quality(ts, **dict.fromkeys(names, (0.8, 0.5))) for ts in TIMES[:10]],
         "drifts": [
             Drift(

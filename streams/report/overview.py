@@ -8,8 +8,6 @@ import numpy as np
 
 from features.layout import DAY_MS
 from models.episodes import TIERS, tiers_by
-from models.operating import curve
-from models.record import CHAMPION
 from models.report import RISK_BINS
 from streams.report.canvas import figure
 from streams.report.chart import Chart, day, percent_axis, time_axis
@@ -140,13 +138,11 @@ def importance(report: Report, say: Words) -> Chart | None:
 
 def reach(report: Report, say: Words) -> Chart | None:
     """Leavers reached by customers contacted: the gains curve."""
-    points = curve(report.judged[CHAMPION]) if CHAMPION in report.judged else None
-    if points is None or not len(points):
+    if not report.gains or not report.gains[0][1].churned:
         return None
-    rate = report.judged[CHAMPION].base_rate
-    contacted = rate * points.recall + (1 - rate) * points.false_positive_rate
     drawn, (axes,) = figure(4.2, 3.4)
-    axes.plot(contacted, points.recall, color=light("main"), label=say("reach.model"))
+    shares, recalls = zip(*((share, calls.recall) for share, calls in report.gains), strict=True)
+    axes.plot(shares, recalls, color=light("main"), label=say("reach.model"))
     axes.plot(
         [0, 1], [0, 1], color=light("rule"), linestyle=(0, (4, 2)), linewidth=1.3, label=say("reach.random")
     )

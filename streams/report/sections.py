@@ -69,7 +69,7 @@ def _spread(report: Report, say: Words) -> Section:
         (say("spread.plain"),),
         _drawn((overview.spread(report, say), "")),
         _some(tables.tiers(report, say)),
-        (say("spread.note"),) if report.tiers else (),
+        (say("spread.note"),) if report.trust else (),
     )
 
 
@@ -93,6 +93,9 @@ def _reach(report: Report, say: Words) -> Section:
         plain = (say("reach.plain", share=f"{100 * share:g}", reached=say.of_100(calls.recall)),)
     found = _some(tables.reach(report, say), tables.proposals(report, say))
     notes = (say("thresholds.note"),) if report.proposals else ()
+    if report.reached_from:
+        first, last = map(say.date, report.reached_from)
+        notes = (say("reach.note", first=first, last=last), *notes)
     return Section("reach", say("reach.title"), plain, _drawn((chart, "")), found, notes)
 
 

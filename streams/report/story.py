@@ -101,7 +101,7 @@ def _so_far(found: Trust, say: Words) -> str:
 def _outcomes(report: Report, found: Trust, say: Words) -> list[str]:
     assert found.precision is not None, "there are warnings"
     assert found.warned is not None, "there are warnings"
-    assert report.thresholds is not None, "there are warnings"
+    assert report.warned_from is not None, "there are warnings"
     said = say.of_100(found.warned.forecast)
     lines = [
         say("trust.outcome", n=say.of_100(found.precision.value), said=said),
@@ -110,10 +110,11 @@ def _outcomes(report: Report, found: Trust, say: Words) -> list[str]:
     if found.recall:
         lines.append(say("trust.recall", n=say.of_100(found.recall.value)))
         if found.recall.value < _RARE:
-            least = _threshold(report.thresholds)
             tenth = next(calls for share, calls in report.capacities if share == 0.1)
-            lines.append(say("trust.rare", least=least, reached=say.of_100(tenth.recall)))
-    return lines
+            warned = say.of_100(found.calls.selection_rate)
+            lines.append(say("trust.rare", warned=warned, reached=say.of_100(tenth.recall)))
+    first, last = map(say.date, report.warned_from)
+    return [*lines, say("trust.span", first=first, last=last)]
 
 
 def _change(report: Report, say: Words) -> Card:

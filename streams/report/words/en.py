@@ -44,9 +44,10 @@ ENGLISH: Final = {
     "trust.base_rate": "Of 100 customers picked blindly it would have been {n}.",
     "trust.recall": "Of 100 customers who left, we had warned about {n}.",
     "trust.rare": (
-        "Hardly anybody reaches the risk at which we warn ({least} of 100). To act earlier, contact "
-        "customers in the order of their risk: the highest tenth holds {reached} of 100 leavers."
+        "We warned about {warned} of 100 customers at a time. To reach more leavers, contact customers in "
+        "the order of their risk: the highest tenth holds {reached} of 100 leavers."
     ),
+    "trust.span": "Counted: warnings from {first} to {last}, whose outcome is known.",
     "trust.so_far": "So far, {called} warned customers could be checked: {found} did not come back.",
     "trust.outcome": "Of 100 customers we warned about, {n} did not come back; we had said {said}.",
     "trust.early.short": "Too early to say",
@@ -158,6 +159,10 @@ ENGLISH: Final = {
         "Contacting the {share} of 100 customers with the highest risk reaches {reached} of 100 who are "
         "about to leave. Contacting as many at random reaches {share}."
     ),
+    "reach.note": (
+        "Judged at each decision date from {first} to {last} by itself: who had the highest risk then, "
+        "and who left."
+    ),
     "reach.x": "of 100 customers, contacted (highest risk first)",
     "reach.y": "of 100 leavers, reached",
     "reach.model": "by our risk",
@@ -180,7 +185,7 @@ ENGLISH: Final = {
     "closed.last": "to",
     "closed.days": "days",
     "change.held": "Alerts are held back since {date}: that step is not believable (churnwatch alarms list).",
-    "thresholds.table": "Thresholds to choose from, by what each would have caught so far",
+    "thresholds.table": "Thresholds to choose from, by what each would have caught in that time",
     "thresholds.threshold": "threshold (medium)",
     "thresholds.alerted": "of 100 customers, warned about",
     "thresholds.precision": "of 100 warned about, leaving (precision)",

@@ -40,9 +40,10 @@ CHINESE: Final = {
     "trust.base_rate": "如果随意挑选，每 100 位中是 {n} 位。",
     "trust.recall": "离开的每 100 位顾客中，我们事先预警了 {n} 位。",
     "trust.rare": (
-        "很少有人达到预警线（每 100 位预计 {least} 位离开）。想更早行动，请按风险排序联系：最高的 10% 中"
+        "我们每次只预警每 100 位顾客中的 {warned} 位。想触达更多离开者，请按风险排序联系：最高的 10% 中"
         "有离开者的 {reached}%。"
     ),
+    "trust.span": "统计范围：{first} 至 {last} 的预警，其结果均已知。",
     "trust.so_far": "目前可验证的预警有 {called} 次：其中 {found} 位顾客没有回来。",
     "trust.outcome": "我们预警过的每 100 位顾客中，有 {n} 位没有回来；我们当时说的是 {said} 位。",
     "trust.early.short": "为时尚早",
@@ -138,6 +139,7 @@ CHINESE: Final = {
     "reach.plain": (
         "联系风险最高的 {share}%，能触达即将离开者的 {reached}%。随机联系同样多的人只能触达 {share}%。"
     ),
+    "reach.note": "{first} 至 {last} 的每个决策日各自评判：当时谁的风险最高，后来谁离开了。",
     "reach.x": "每 100 位顾客中联系多少位（风险高者先）",
     "reach.y": "每 100 位离开者中触达多少位",
     "reach.model": "按我们的风险",
@@ -160,7 +162,7 @@ CHINESE: Final = {
     "closed.last": "到",
     "closed.days": "天数",
     "change.held": "自 {date} 起预警被暂缓，因为变化不可信：见 churnwatch alarms list。",
-    "thresholds.table": "可选的预警阈值，以及各自至今能发现多少",
+    "thresholds.table": "可选的预警阈值，以及各自在该时段能发现多少",
     "thresholds.threshold": "阈值（中）",
     "thresholds.alerted": "每 100 位顾客，被预警",
     "thresholds.precision": "每预警 100 位，其中离开（精确率）",

@@ -27,6 +27,7 @@ def cohort(n: int, *, seed: int = 0) -> Cohort:
         inputs=rng.normal(size=(n, 4)).astype(np.float32),
         issued=rng.integers(0, 10**6, (n, 2)).astype(np.uint32),
         recency=rng.integers(0, 100, n).astype(np.uint16),
+        warned=rng.integers(0, 4, n).astype(np.uint8),
     )
 
 
@@ -50,7 +51,15 @@ def test_equal_cohorts_are_equal_bytes():
 
 @pytest.mark.parametrize(
     "bad",
-    [{"hashes": b"1234567"}, {"inputs": b"1234" * 5}, {"width": 0}, {"recency": b""}, {"champion": "x"}],
+    [
+        {"hashes": b"1234567"},
+        {"inputs": b"1234" * 5},
+        {"width": 0},
+        {"recency": b""},
+        {"champion": "x"},
+        {"warned": b"1"},
+        {"warned": b"\x04\0"},
+    ],
 )
 def test_a_chunk_whose_columns_do_not_fit_is_refused(bad: dict[str, object]):
     (chunk,) = cohort(2).chunks()

@@ -12,6 +12,7 @@ from features.catalogue import CATALOGUE, NAMES
 from features.layout import DAY_MS
 from models.episodes import Thresholds
 from models.guard import Hold
+from models.hindsight import Hindsight, Moment
 from models.importance import importance
 from models.journal import Journal
 from models.record import CHAMPION, Record
@@ -22,7 +23,7 @@ from models.versions import COLUMNS
 from streams.report.sections import sections
 from streams.report.words import WORDS
 from tests.building import day, models_by
-from tests.reports import CONFIG, JUDGED, TIMES, counts, nothing_yet, report, trainer, warming_up
+from tests.reports import CONFIG, JUDGED, TIMES, counts, nothing_yet, report, trainer, warming_up, warned
 
 
 class TestJournal:
@@ -63,7 +64,7 @@ class TestJournal:
 
 class TestTrust:
     def test_says_what_became_of_the_warned(self):
-        found = trust(JUDGED, 0.6)
+        found = trust(warned(JUDGED))
 
         assert found is not None
         assert found.precision is not None
@@ -89,16 +90,16 @@ class TestTrust:
         ],
     )
     def test_comes_to_a_verdict(self, outcomes: dict[float, tuple[int, int]], verdict: str):
-        found = trust(counts(outcomes), 0.6)
+        found = trust(warned(counts(outcomes)))
 
         assert found is not None
         assert found.verdict == verdict
 
     def test_needs_labels(self):
-        assert trust(counts({}), 0.6) is None
+        assert trust(warned(counts({}))) is None
 
     def test_is_less_sure_where_labels_repeat_each_other(self):
-        sure, unsure = trust(JUDGED, 0.6), trust(JUDGED, 0.6, 10.0)
+        sure, unsure = trust(warned(JUDGED)), trust(warned(JUDGED), 10.0)
 
         assert sure is not None
         assert unsure is not None
@@ -138,6 +139,21 @@ class TestImportance:
 
         assert directions["days_since_purchase"] == pytest.approx(1)
         assert directions["orders"] == 0
+
+    def test_activity_is_rhythm_where_a_shop_sees_nothing_but_orders(self):
+        def themes(activity: float) -> set[str]:
+            inputs = self.vectors(0, 1)
+            inputs[:, NAMES.index("activity_90d")] = np.log1p(activity)
+            inputs[:, NAMES.index("orders_90d")] = np.log1p(2)
+            inputs[:, NAMES.index("days_since_activity")] = inputs[:, self.SILENCE]
+            return {
+                theme.theme
+                for theme in importance(self.SCORER, inputs)
+                if any(each.name == "active_days_30d" for each in theme.features)
+            }
+
+        assert themes(2) == {"rhythm"}
+        assert themes(2.6) == {"browsing"}
 
     def test_shares_that_cancel_out_within_a_theme_do_not_count(self):
         class Contrary:
@@ -186,6 +202,18 @@ class TestReport:
 
         assert found.judged_from == day(8)
         assert found.judged[CHAMPION].labels == 3
+
+    def test_counts_the_warnings_of_the_test_half_alone(self):
+        moments = [Moment(day(4 * i), warned(JUDGED), JUDGED) for i in range(4)]
+        knowing = trainer(hindsight=Hindsight(moments))
+        since = trainer(
+            hindsight=knowing.hindsight,
+            config=TrainerConfig(partitions=1, evaluate_from=day(8)),
+            record_from=Record({CHAMPION: JUDGED}),
+        )
+
+        assert report(knowing).warned_from == (day(0), day(12))
+        assert report(since).warned_from == (day(8), day(12))
 
     def test_judges_all_labels_while_the_test_half_has_none(self):
         found = report(trainer(config=TrainerConfig(partitions=1, evaluate_from=day(8))))
@@ -266,7 +294,8 @@ class TestReport:
 
         assert found.now_by_tier == {"none": 7, "medium": 0, "high": 3, "critical": 0}
         assert found.trust is None
-        assert (found.capacities, found.reliability, found.tiers, found.quality) == ((), (), {}, ())
+        assert (found.capacities, found.reliability, found.quality) == ((), (), ())
+        assert not any(found.tiers.values())
 
     def test_before_the_first_decision_time_is_empty(self):
         found = nothing_yet()

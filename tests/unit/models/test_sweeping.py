@@ -186,6 +186,16 @@ class TestCohort:
         for slot, p in zip(sweep.slots.tolist(), sweep.probabilities.tolist(), strict=True):
             assert by_hash[target.hash(target.table.name(slot))] == round(p * 1e6)
 
+    def test_it_tells_in_which_tier_an_alert_stood_once_the_decision_time_was_through(self):
+        target, feed = customer()
+        tiers = []
+        for number, p in enumerate((0.3, 0.65, 0.95, 0.55, 0.1), start=1):
+            feed.decide(day(number), constant_models(p))
+            tiers.append(target.cohorts[day(number)].warned.tolist())
+
+        # Hysteresis keeps the alert at 0.55.
+        assert tiers == [[0], [1], [3], [3], [0]]
+
     def test_beyond_the_sample_customers_are_scored_but_not_learned(self):
         target, feed = customer(learn_sample=3)
         for number in range(9):
