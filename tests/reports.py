@@ -73,6 +73,11 @@ def warned(judged: ScoreCounts, thresholds: Thresholds | None = None) -> Warned:
     return Warned(*(np.bincount(tiers, each, len(TIERS)).astype(np.int64) for each in columns))
 
 
+def looking_back(judged: ScoreCounts) -> Hindsight:
+    """One decision time whose labels are known, with these."""
+    return Hindsight([Moment(TIMES[9], warned(judged), judged)])
+
+
 #: 1,000 labels of which 440 left; 400 were warned about, of whom 300 left.
 JUDGED = counts({0.1: (40, 260), 0.4: (100, 200), 0.7: (200, 80), 0.9: (100, 20)})
 
@@ -88,7 +93,7 @@ def trainer(**changes: Any) -> KnowingTrainer:
     large = JUDGED.merge(JUDGED)
     known: dict[str, Any] = {
         "record": Record(dict.fromkeys(names, JUDGED)),
-        "hindsight": Hindsight([Moment(TIMES[9], warned(JUDGED), JUDGED)]),
+        "hindsight": looking_back(JUDGED),
         "quality": [quality(ts, **dict.fromkeys(names, (0.8, 0.5))) for ts in TIMES[:10]],
         "drifts": [
             Drift(

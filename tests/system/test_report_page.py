@@ -35,6 +35,7 @@ from tests.reports import (
     TIMES,
     KnowingTrainer,
     counts,
+    looking_back,
     nothing_yet,
     quality,
     report,
@@ -64,12 +65,15 @@ def one_contender() -> Report:
 
 def all_left() -> Report:
     """Nobody stayed, so nothing can be ranked; few were warned about."""
-    every = counts({0.2: (950, 0), 0.9: (50, 0)})
-    return report(trainer(record=Record({CHAMPION: every, RECENCY_RULE: every}), groups={}, drifts=[]))
+    knowing = judged_as({0.2: (950, 0), 0.9: (50, 0)})
+    knowing.groups, knowing.drifts = {}, []
+    return report(knowing)
 
 
 def judged_as(outcomes: dict[float, tuple[int, int]]) -> KnowingTrainer:
-    return trainer(record=Record({name: counts(outcomes) for name in (CHAMPION, RECENCY_RULE)}))
+    judged = counts(outcomes)
+    record = Record(dict.fromkeys((CHAMPION, RECENCY_RULE), judged))
+    return trainer(record=record, hindsight=looking_back(judged))
 
 
 #: All but 15 of 100 usually order within the horizon.
