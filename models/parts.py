@@ -66,7 +66,7 @@ class Part:
         told = {"inputs": inputs, "active": active, "buyers": self.buyers}
         yield pack(msgspec.structs.replace(head, histogram=histogram, **told))
         for number, chunk in enumerate(labelled, start=1):
-            yield pack(msgspec.structs.replace(head, number=number, labelled=chunk))
+            yield pack(msgspec.structs.replace(head, number=number, labelled=chunk), compressed=True)
         for number, form in enumerate(panel, start=1 + len(labelled)):
             yield pack(msgspec.structs.replace(head, number=number, panel=form))
 

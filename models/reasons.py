@@ -8,6 +8,7 @@ the sum, and is shown to those who ask for the shares of single features (`share
 
 from __future__ import annotations
 
+from itertools import islice
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Final, NamedTuple, get_args
 
@@ -147,7 +148,7 @@ def _strongest(customer: Customer, by_theme: dict[Theme, float]) -> list[_Told]:
         if added <= 0 or len(told) == REASONS:
             break
         columns = sorted(_OF_THEME[theme], key=lambda j: -customer.shares[j])
-        told += [_Told(j, added) for j in columns if _speaks(j, customer)][:1]
+        told += islice((_Told(j, added) for j in columns if _speaks(j, customer)), 1)
     return told
 
 

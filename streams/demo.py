@@ -70,7 +70,8 @@ def demo_settings(plan: Plan, first_ts: int, kafka: Mapping[str, Any], run: Path
     anchor = datetime.fromtimestamp(first_ts / 1000, UTC).date()
     return load(
         None,
-        kafka={**kafka, "partitions": _PARTITIONS, "session_timeout_seconds": 10},
+        # The embedded broker lets a fetch wait though there is something to read, and each costs CPU time.
+        kafka={**kafka, "partitions": _PARTITIONS, "session_timeout_seconds": 10, "fetch_wait_ms": 50},
         model={
             "horizon_days": source.horizon_days,
             "every_days": source.every_days,

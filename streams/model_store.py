@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from aiokafka import TopicPartition
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from streams.telemetry import Metrics
 
 log = logger(__name__)
+
+#: A fetch comes back at once on Kafka when there is a version; the embedded broker lets it wait, and with it
+#: a step of a lock-step replay.
+_FETCH_WAIT_MS: Final = 50
 
 
 class ModelStore:
@@ -100,7 +104,9 @@ class ModelStore:
     async def _open(self, stack: AsyncExitStack, tp: TopicPartition) -> tuple[AIOKafkaConsumer, int]:
         """A reader at the start of the topic that lives as long as `stack`, and the topic's end."""
         async with AsyncExitStack() as opening:
-            consumer = await opening.enter_async_context(reader(self._options, tp))
+            consumer = await opening.enter_async_context(
+                reader(self._options, tp, fetch_wait_ms=_FETCH_WAIT_MS)
+            )
             start, end = await bounds(consumer, tp)
             consumer.seek(tp, start)
             stack.push_async_callback(opening.pop_all().aclose)

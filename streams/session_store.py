@@ -27,6 +27,9 @@ log = logger(__name__)
 
 #: Longest wait for what stands on `control` already: whoever sends ticks has said so there before.
 _SETTLE_SECONDS: Final = 10.0
+#: A fetch comes back at once on Kafka when something is announced; the embedded broker lets it wait. Each
+#: costs a millisecond of CPU time, and announcements are rare.
+_FETCH_WAIT_MS: Final = 100
 #: Pause between two looks whether there is more to read, while a session is open.
 _LOOK_SECONDS: Final = 1.0
 #: At the start a session that was heard of longer ago than this, besides its own patience, is over: clocks of
@@ -146,7 +149,9 @@ class SessionStore:
 
     async def _open(self, stack: AsyncExitStack, tp: TopicPartition) -> tuple[AIOKafkaConsumer, int]:
         async with AsyncExitStack() as opening:
-            consumer = await opening.enter_async_context(reader(self._options, tp))
+            consumer = await opening.enter_async_context(
+                reader(self._options, tp, fetch_wait_ms=_FETCH_WAIT_MS)
+            )
             start, end = await bounds(consumer, tp)
             consumer.seek(tp, start)
             stack.push_async_callback(opening.pop_all().aclose)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 log = logger(__name__)
 
 _SECONDS: Final = 20.0
+#: A worker looks for an operator's word so often where the broker does not hand it over at once.
+_WAIT_MS: Final = 500
 
 #: What workers read as a group: a batch there stops its partition.
 READ_BY_THE_GROUP: Final = (*TOPICS, "churn-alerts", "examples")
@@ -92,11 +94,11 @@ class Skips:
 
     async def _read_on(self) -> None:
         tp = TopicPartition(self._topic, 0)
-        async with reader(self._options, tp) as consumer:
+        async with reader(self._options, tp, fetch_wait_ms=_WAIT_MS) as consumer:
             start, _ = await bounds(consumer, tp)
             consumer.seek(tp, start)
             while True:
-                for record in (await polled(consumer, tp, timeout_ms=500)).get(tp, ()):
+                for record in (await polled(consumer, tp, timeout_ms=_WAIT_MS)).get(tp, ()):
                     self.take(record.value)
                 await asyncio.sleep(0)
 
