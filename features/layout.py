@@ -72,7 +72,12 @@ LATEST: Final = ("last_ts", "last_purchase", "last_cart", "last_review", "last_s
 VERSION: Final = 3
 #: Fields that came after the first version, and with which. In rows older than that they are zero, which
 #: every field reads as "never".
-ADDED: Final[dict[str, int]] = {"episode_mark": 2, "signalled_at": 3}
+ADDED: Final[dict[str, int]] = {
+    "episode_mark": 2,
+    "signalled_at": 3,
+    "shadow_triggered_at": 3,
+    "rehearsal_triggered_at": 3,
+}
 
 #: Widths are stored in one byte each.
 _WIDEST: Final = 255
@@ -100,6 +105,8 @@ def _identity_fields(rings: dict[str, int]) -> list[Any]:
     fields += [("episode_start", "i8"), ("judged_at", "i8"), ("triggered_at", "i8"), ("treated_at", "i8")]
     # Under which operation the episode was opened: one byte's worth, as wide as its neighbours are aligned.
     fields += [("episode_mark", "i8")]
+    # As `triggered_at`, which is of live operation.
+    fields += [("shadow_triggered_at", "i8"), ("rehearsal_triggered_at", "i8")]
     return fields
 
 

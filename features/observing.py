@@ -33,7 +33,7 @@ BY_BROKER: Final = 1
 #: Whether to follow a tick of this replay session, whose record has this timestamp.
 Follows = Callable[[str, int], bool]
 #: Stands for the time of a record that has none: it bounds nothing.
-_ANY_TIME: Final = 2**62
+ANY_TIME: Final = 2**62
 
 
 class Record(NamedTuple):
@@ -97,14 +97,16 @@ class RecordLike(Protocol):
 class Judged:
     """One poll of a topic partition, judged.
 
-    `batch` holds its valid events, `late` (n,) which come too late, `replayed` (n,) which are a replay's;
-    `ticks` are in log order; `skipped` counts records that were processed before. `reached` is how far event
-    time has come by its events, each of which says no more than the time of its record (epoch ms).
+    `batch` holds its valid events, `late` (n,) which come too late, `replayed` (n,) which are a replay's,
+    `stamps` (n,) the times of their records (ANY_TIME for one that has none); `ticks` are in log order;
+    `skipped` counts records that were processed before. `reached` is how far event time has come by its
+    events, each of which says no more than the time of its record. Times are in epoch ms.
     """
 
     batch: Columns
     late: NDArray[np.bool_]
     replayed: NDArray[np.bool_]
+    stamps: NDArray[np.int64]
     ticks: list[Tick] = field(default_factory=list)
     rejected: list[tuple[RecordLike, Rejected]] = field(default_factory=list)
     skipped: int = 0
@@ -138,7 +140,7 @@ def judge(
     rejected: list[tuple[RecordLike, Rejected]] = []
     done, decode = clock.offset, decoder.decode
     unseen = [record for record in records if record.offset > done]
-    earliest, latest = (-_ANY_TIME, _ANY_TIME) if now is None else (1, now + MAX_SKEW_MS)
+    earliest, latest = (-ANY_TIME, ANY_TIME) if now is None else (1, now + MAX_SKEW_MS)
     for record in unseen:
         stamp = record.timestamp
         if type(record) is Unreadable:
@@ -167,17 +169,17 @@ def judge(
             continue
         events.append(event)
         offsets.append(record.offset)
-        stamps.append(stamp if stamp > 0 else _ANY_TIME)
+        stamps.append(stamp if stamp > 0 else ANY_TIME)
         replayed.append(from_replay)
-    batch = columns(decoder.topic, events, offsets)
-    times = np.minimum(batch.times, np.array(stamps, np.int64))
+    batch, written = columns(decoder.topic, events, offsets), np.array(stamps, np.int64)
+    times = np.minimum(batch.times, written)
     bounds = _bounds(times - lateness_ms, places, [ts_ms(tick) for tick in ticks], clock)
     if unseen:
         clock.offset = unseen[-1].offset
     skipped = len(records) - len(unseen)
     reached = int(times.max()) if len(times) else BEGINNING
     late = batch.times < bounds
-    return Judged(batch, late, np.array(replayed, bool), ticks, rejected, skipped, reached)
+    return Judged(batch, late, np.array(replayed, bool), written, ticks, rejected, skipped, reached)
 
 
 def _check_stamp(record: RecordLike, latest: int) -> None:

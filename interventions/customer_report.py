@@ -14,7 +14,7 @@ from interventions.commands import Action, Withheld
 from models import known
 from models.alerts import Standing, Status, Tier
 from models.episodes import TIERS, tiers_by
-from models.judging import judge
+from models.judging import inputs_of, judge
 from models.marks import CODES, PUBLISHED_AS, Mark
 from models.reasons import shares
 
@@ -135,7 +135,9 @@ def report(
     record = np.array([slot if as_of is None else known.record_as_of(core, slot, ts)])
     rows, horizon = core.table.rows, core.config.horizon_days
     found = raw_features(View(rows, ts, horizon, models.returns, slots=record))
-    raw, added = found[0].tolist(), shares(found, ts, models)[0].tolist()
+    raw = found[0].tolist()
+    # People go by the calendar, the model by the days on which the shop was open.
+    added = shares(inputs_of(rows, record, ts, horizon, models), models)[0].tolist()
     last = int(rows["last_ts"][slot])
     profile = core.table.profiles.get(slot)
     return CustomerReport(

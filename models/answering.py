@@ -1,7 +1,7 @@
 """What follows from triggers: their customers are scored at once, at most once per cool-down.
 
-A trigger neither opens nor closes an episode (DESIGN 4.4, 4.8). Held ones are answered at the next sweep, as
-of its decision time and with its models.
+Each mark cools down by its own book. A trigger neither opens nor closes an episode (DESIGN 4.4, 4.8). Held
+ones are answered at the next sweep, as of its decision time and with its models.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from models.episodes import TIERS
 from models.judging import judge
 from models.marks import PUBLISHED_AS, operation
 from models.reasons import customers, why
-from models.triggers import MAX_HELD, Trigger
+from models.triggers import MAX_HELD, TRIGGERED_AT, Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from features.table import Slots
     from models.core import PartitionCore
+    from models.marks import Mark
     from models.triggers import Held
     from models.versions import ModelSet
 
@@ -70,7 +71,6 @@ def _admit(
     """What became of those that raise nothing; the other triggers (n,); their customers' live slots (n,)."""
     counts: Counter[str] = Counter()
     admitted, slots = [], []
-    triggered_at = core.table.rows["triggered_at"]
     raising: Counter[str] = Counter()
     for trigger in found:
         slot = core.table.slot(trigger.user)
@@ -81,6 +81,8 @@ def _admit(
             # Only without a cool-down. Their alerts would stand in the customer's row together.
             counts["too_many"] += 1
             continue
+        # What was rehearsed, or raised in shadow, silences nothing that is meant.
+        triggered_at = core.table.rows[TRIGGERED_AT[_mark(core, trigger)]]
         last = int(triggered_at[slot])
         if last and trigger.ts - last < core.config.trigger_cooldown_ms:
             counts["cooling_down"] += 1
@@ -96,6 +98,10 @@ def _admit(
             admitted.append(trigger)
             slots.append(slot)
     return counts, admitted, np.array(slots, np.intp)
+
+
+def _mark(core: PartitionCore, trigger: Trigger) -> Mark:
+    return PUBLISHED_AS[operation(core.config.mode, replaying=trigger.replayed)]
 
 
 def _judge(
@@ -119,7 +125,7 @@ def _judge(
         signals = np.array([found[i].ts for i in raised.tolist()], np.int64)
         judged = customers(rows, slots[raised], as_of, horizon, models, signals)
         for i, customer in zip(raised.tolist(), judged, strict=True):
-            mark = PUBLISHED_AS[operation(core.config.mode, replaying=found[i].replayed)]
+            mark = _mark(core, found[i])
             alert = Alert(
                 alert_id=alert_id(found[i].user, "trigger", found[i].event_id, mark),
                 kind="trigger",

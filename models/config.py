@@ -59,6 +59,11 @@ class CoreConfig:
             raise ValueError("an audited attribute has a name, and is named once")
 
     @property
+    def looks_back_ms(self) -> int:
+        """How far the present looks back: who was active when the youngest known labels were issued."""
+        return (self.active_within_days + self.horizon_days) * DAY_MS + self.lateness_ms
+
+    @property
     def layout(self) -> Layout:
         """The record layout whose purchase days can answer every label."""
         lateness_days = -(-self.lateness_ms // DAY_MS)

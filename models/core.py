@@ -18,7 +18,7 @@ from features.clock import BEGINNING, TopicClock
 from features.events import Kind, Tick, ts_ms
 from features.hashing import partition_of, salted_hash
 from features.layout import TOPICS
-from features.observing import is_replay, judge
+from features.observing import ANY_TIME, is_replay, judge
 from features.profile import Profile, merge
 from features.table import UserTable
 from models.episodes import TIERS
@@ -211,13 +211,17 @@ class PartitionCore:
         """Start on the grid before the earliest event or tick.
 
         The first part settles it: by then the watermark has passed a decision time, so that no earlier
-        event can come, and the start is the same however the topics were interleaved.
+        event can come, and the start is the same however the topics were interleaved. An event that no
+        replay has sent starts nothing long before its own record: who bought then is not judged any more,
+        and one wrong date would cost a sweep for each day of decades.
         """
         if self.matured is not None:
             return
         starts = [self.config.grid.before(ts_ms(tick)) for tick in judged.ticks[:1]]
-        times = judged.batch.times[~judged.late]
-        if featured and len(times):
+        if featured and not judged.late.all():
+            present = ~judged.replayed & (judged.stamps < ANY_TIME)
+            bounds = np.where(present, judged.stamps - self.config.looks_back_ms, BEGINNING)
+            times = np.maximum(judged.batch.times, bounds)[~judged.late]
             starts.append(self.config.grid.floor(int(times.min())))
         if starts:
             self.swept = min(starts) if self.swept is None else min(self.swept, *starts)

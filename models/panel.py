@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
-import xxhash
 
 from features.catalogue import OFFSET
 from features.layout import DAY_MS
@@ -69,15 +68,20 @@ class Panel:
     @classmethod
     def merge(cls, parts: Iterable[Panel]) -> Panel:
         """All members, in an order that does not depend on how they are spread over `parts`."""
+        found = cls.join(parts)
+        columns = (found.inputs, found.rhythm, found.inside[:, None])
+        content = np.hstack([np.ascontiguousarray(column).view(np.uint8) for column in columns])
+        order = np.argsort(content.view(f"V{content.shape[1]}")[:, 0], kind="stable")
+        return cls(found.active, found.inputs[order], found.rhythm[order], found.inside[order])
+
+    @classmethod
+    def join(cls, parts: Iterable[Panel]) -> Panel:
+        """All members, one part behind the other."""
         found = [cls.nobody(), *parts]
         inputs = np.concatenate([part.inputs for part in found])
         rhythm = np.concatenate([part.rhythm for part in found])
         inside = np.concatenate([part.inside for part in found])
-        # Members whose hashes agree are alike in everything.
-        rows = zip(inputs, rhythm, inside, strict=True)
-        content = [xxhash.xxh3_64_intdigest(b"".join(each.tobytes() for each in row)) for row in rows]
-        order = np.argsort(np.array(content, np.uint64), kind="stable")
-        return cls(sum(part.active for part in found), inputs[order], rhythm[order], inside[order])
+        return cls(sum(part.active for part in found), inputs, rhythm, inside)
 
     @property
     def share(self) -> float:

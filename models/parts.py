@@ -186,15 +186,15 @@ class PartAssembly:
         assert chunks is not None, "a part without all its chunks"
         head = chunks[0]
         assert head.histogram is not None
-        labelled = [chunks[n].labelled for n in range(1, head.total)]
-        panel = [Panel.read(chunk.panel) for chunk in chunks.values() if chunk.panel is not None]
+        found = [chunks[n] for n in range(1, head.total)]
+        panel = [Panel.read(chunk.panel) for chunk in found if chunk.panel is not None]
         return Part(
             partition=head.partition,
             ts=head.ts,
-            matured=tuple(_matured(chunk) for chunk in labelled if chunk is not None),
+            matured=tuple(_matured(chunk.labelled) for chunk in found if chunk.labelled is not None),
             histogram=ReturnHistogram.from_json(head.histogram),
             inputs=None if head.inputs is None else InputHistogram.from_json(head.inputs),
-            panel=Panel.merge([Panel.nobody(head.active), *panel]),
+            panel=Panel.join([Panel.nobody(head.active), *panel]),
             buyers=head.buyers,
         )
 

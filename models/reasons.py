@@ -68,12 +68,8 @@ class Customer(NamedTuple):
         return added
 
 
-def shares(raw: NDArray[np.floating], ts: int | NDArray[np.int64], models: ModelSet) -> NDArray[np.float64]:
-    """Each feature's exact share (n, d) in the champion's log-odds, untreated, to a millionth."""
-    return _shares(_inputs(raw, ts, models), models)
-
-
-def _shares(inputs: NDArray[np.float32], models: ModelSet) -> NDArray[np.float64]:
+def shares(inputs: NDArray[np.float32], models: ModelSet) -> NDArray[np.float64]:
+    """Each feature's exact share (n, d) in the champion's log-odds of model `inputs`, to a millionth."""
     found = models.scorers[models.champion].contributions(inputs)[:, : len(NAMES)]
     # As published: a share that rounds to nothing is no reason.
     return np.round(found, 6)
@@ -118,7 +114,7 @@ def customers(
             own,
         )
         for values, own, forecast, days in zip(
-            raw.tolist(), _shares(inputs, models).tolist(), forecasts, ago, strict=True
+            raw.tolist(), shares(inputs, models).tolist(), forecasts, ago, strict=True
         )
     ]
 

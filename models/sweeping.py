@@ -28,6 +28,7 @@ from models.panel import active_at, draw
 from models.parts import Matured, Part
 from models.reasons import customers, why, why_ended
 from models.rhythm import not_overdue
+from models.triggers import triggered_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -282,7 +283,7 @@ def evict(core: PartitionCore, ts: int) -> int:
     """
     rows, live = core.table.rows, core.table.live_slots()
     last = rows["last_ts"][live]
-    sign = np.maximum(last, rows["triggered_at"][live])
+    sign = np.maximum(last, triggered_at(rows, live))
     gone = (last > 0) & (sign < ts - core.config.evict_after_days * DAY_MS)
     names = [core.table.name(slot) for slot in live[gone].tolist()]
     evicted = [user for user in names if user not in core.pending and user not in core.held]

@@ -15,14 +15,24 @@ import numpy as np
 from features.events import TRIGGERS, TRIGGERS_IF_BAD, Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from features.columns import Columns
     from models.config import CoreConfig
+    from models.marks import Mark
 
 #: Triggers of one customer that wait. More have nothing to add: one alert answers them, and the others fall
 #: into its cool-down. They stand in the customer's row, which a broker takes up to a megabyte.
 MAX_HELD: Final = 16
+
+#: Where a customer's record keeps when a trigger was answered last, under each mark.
+TRIGGERED_AT: Final[Mapping[Mark, str]] = {
+    "live": "triggered_at",
+    "shadow": "shadow_triggered_at",
+    "rehearsal": "rehearsal_triggered_at",
+}
 
 _MAY_SPEAK: Final = np.zeros(max(Kind) + 1, bool)
 _MAY_SPEAK[[*TRIGGERS, *TRIGGERS_IF_BAD]] = True
@@ -43,6 +53,12 @@ class Held(msgspec.Struct, frozen=True, array_like=True, order=True):
     ts: int
     event_id: str
     replayed: bool = True
+
+
+def triggered_at(rows: NDArray[np.void], slots: NDArray[np.intp]) -> NDArray[np.int64]:
+    """When a trigger of the records at `slots` (n,) was answered last, whatever its mark; 0 = never."""
+    last: NDArray[np.int64] = np.maximum.reduce([rows[name][slots] for name in TRIGGERED_AT.values()])
+    return last
 
 
 def find(config: CoreConfig, batch: Columns, replayed: NDArray[np.bool_]) -> list[Trigger]:

@@ -162,11 +162,14 @@ class ModelStore:
 
 
 class FrozenModels(ModelStore):
-    """One model set from a file, for ever: `worker --model FILE --no-learning`."""
+    """One model set from a file, for ever: `worker --model FILE --no-learning`.
+
+    What was held when it was learned is not: nobody would end the hold.
+    """
 
     def __init__(self, models: ModelSet, topic: str, config: TrainerConfig, metrics: Metrics) -> None:
         super().__init__(topic, config, {}, metrics)
-        self.current = models
+        self.current = msgspec.structs.replace(models, hold=None)
         self.loaded.set()
 
     @property

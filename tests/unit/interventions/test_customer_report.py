@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import pytest
 from ledger_strategies import NOON, alert, policy, view
 
+from features.layout import DAY_MS
 from interventions.customer_report import CustomerReport, UnknownCustomerError, report
 from interventions.ledger import LedgerPartition
 from tests.building import Feed, config, constant_models, core, day, event, models_by
@@ -42,6 +45,26 @@ def test_the_probability_of_now_stands_beside_what_the_last_decision_said():
     assert (found.decided.ts, found.decided.probability) == (day(1), 0.97)
     assert found.episode is not None
     assert (found.episode.since, found.episode.tier) == (day(1), "critical")
+
+
+def test_shares_and_risk_are_of_one_time_also_behind_a_closing():
+    """The model looks at open days; features are told by the calendar."""
+    target = core()
+    Feed(target).buys("anna", 0.5)
+    Feed(target).until(day(8))
+    models = models_by({1: 0.2, 9: 0.8})
+    closed = msgspec.structs.replace(models, closed=((day(2) // DAY_MS, day(4) // DAY_MS),))
+
+    open_all, closed_a_while = (report(target, None, each, "anna") for each in (models, closed))
+
+    assert closed_a_while.features == open_all.features
+    beside = []
+    for found in (open_all, closed_a_while):
+        assert found.risk is not None
+        p = found.risk.probability
+        beside.append(math.log(p / (1 - p)) - sum(found.shares.values()))
+    assert open_all.shares != closed_a_while.shares
+    assert beside[0] == pytest.approx(beside[1], abs=1e-4)
 
 
 def test_before_the_models_have_seen_enough_the_tier_is_unknown():

@@ -113,6 +113,30 @@ class TestOrder:
 
         assert (observed.counts["late"], target.swept) == (1, day(4))
 
+    @pytest.mark.parametrize("years", [1, 30])
+    @pytest.mark.parametrize("first", [True, False])
+    def test_one_date_of_decades_ago_does_not_begin_the_grid_there(self, years: int, first: bool):
+        """A grid that began there would cost a sweep for every day since."""
+        target = core(config(lateness_ms=DAY_MS, active_within_days=10, horizon_days=4))
+        wrong = record(0, event("purchase", "anna", day(100.5 - 365 * years)))._replace(timestamp=day(100.5))
+        honest = record(1, event("purchase", "bert", day(100.4)))
+        found = [wrong, honest] if first else [honest._replace(offset=0), wrong._replace(offset=1)]
+        for each in found if first else found[:1]:
+            target.observe("orders", [each])
+        before = target.swept
+        if not first:
+            target.observe("orders", found[1:])
+
+        assert target.swept == (day(100.5 - 15 - 0.5) if first else before)
+        assert target.due(day(101)) is not None
+
+    def test_a_replay_may_begin_as_far_back_as_it_likes(self):
+        target = core(config(lateness_ms=DAY_MS))
+        old = record(0, event("purchase", "anna", day(-5_000.5)), replayed=True)
+        target.observe("orders", [old._replace(timestamp=day(100))])
+
+        assert target.swept == day(-5_001)
+
     def test_an_event_that_moves_the_beginning_back_is_seen_by_every_sweep_from_there(self):
         target = core(config(lateness_ms=20 * DAY_MS, active_within_days=20, evict_after_days=60))
         feed = Feed(target)

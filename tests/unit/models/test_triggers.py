@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -7,12 +8,14 @@ import pytest
 from features.layout import DAY_MS
 from models.alerts import alert_id
 from models.answering import answer, release
+from models.marks import PUBLISHED_AS
 from models.storage import Storage
+from models.triggers import Trigger
 from tests.building import Feed, alerts, config, constant_models, core, day, event, models_by
 
 if TYPE_CHECKING:
     from models.core import PartitionCore
-    from models.marks import Mark, Mode
+    from models.marks import Mark, Mode, Operation
 
 SURE = constant_models(0.95)
 LONG_AGO = 0
@@ -102,6 +105,24 @@ def test_one_alert_per_cool_down():
         fates += answer(target, feed(event("cancel", "anna", day(when))).triggered, SURE, LONG_AGO)
 
     assert fates == ["alert", "cooling_down", "cooling_down", "alert", "cooling_down"]
+
+
+@pytest.mark.parametrize("before", ["rehearsal", "shadow", "off", "live"])
+@pytest.mark.parametrize("then", ["rehearsal", "shadow", "off", "live"])
+def test_a_trigger_is_silenced_by_those_of_its_own_mark_alone(before: Operation, then: Operation):
+    """What was rehearsed or raised in shadow reached nobody."""
+    target, feed = customer()
+    fates = []
+    for when, now in ((1, before), (2, then), (2.5, before)):
+        feed.replayed = now == "rehearsal"
+        target.config = replace(target.config, mode="live" if now == "rehearsal" else now)
+        observed = feed(event("cancel", "anna", day(when)))
+        target.held.clear()
+        fates += answer(target, [Trigger("anna", "e", day(when), feed.replayed)], SURE, LONG_AGO)
+        assert len(observed.triggered) == (not feed.replayed)
+
+    same = PUBLISHED_AS[before] == PUBLISHED_AS[then]
+    assert fates == ["alert", "cooling_down" if same else "alert", "cooling_down"]
 
 
 def test_two_triggers_in_one_poll_are_one_alert():

@@ -267,6 +267,14 @@ async def test_frozen_models_follow_nothing(broker: FakeBroker):
     await follow()
 
     assert store.loaded.is_set()
-    assert store.current is models
+    assert store.current == models
     assert not following.done()
     following.cancel()
+
+
+def test_frozen_models_hold_nothing_back():
+    """There is no trainer that would ever say that it is over."""
+    hold = Hold(since=0, why="orders", value=0.1, limit=0.4)
+    models = msgspec.structs.replace(constant_models(0.7), hold=hold)
+
+    assert FrozenModels(models, "models", CONFIG, Metrics()).current.hold is None
