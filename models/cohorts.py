@@ -17,6 +17,7 @@ from features.bitdays import any_between
 from features.layout import DAY_MS
 from models.episodes import TIERS
 from models.groups import Groups, GroupsForm
+from models.versions import filled
 from models.wire import WireError, pack, unpack
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class _Chunk(msgspec.Struct):
 
 
 def read_chunk(value: bytes) -> Cohort:
-    """A cohort chunk from its stored form; raises WireError when it is not one."""
+    """A cohort chunk from its stored form, also an older release's; raises WireError when it is not one."""
     chunk = unpack(value, _Chunk)
     if chunk.champion not in chunk.contenders:
         raise WireError(f"the champion {chunk.champion!r} of a cohort chunk is not among its contenders")
@@ -148,7 +149,7 @@ def read_chunk(value: bytes) -> Cohort:
             contenders=chunk.contenders,
             champion=chunk.champion,
             hashes=hashes,
-            inputs=np.frombuffer(chunk.inputs, np.float32).reshape(len(hashes), chunk.width),
+            inputs=filled(np.frombuffer(chunk.inputs, np.float32).reshape(len(hashes), chunk.width)),
             issued=np.frombuffer(chunk.issued, np.uint32).reshape(len(hashes), len(chunk.contenders)),
             recency=np.frombuffer(chunk.recency, np.uint16).reshape(len(hashes)),
             rhythm=np.frombuffer(chunk.rhythm, np.uint16).reshape(len(hashes) if chunk.rhythm else 0, 3),

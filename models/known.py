@@ -66,20 +66,28 @@ def decided(core: PartitionCore) -> int | None:
 
 
 def issued(core: PartitionCore, slot: int) -> Issued | None:
-    """What the champion said of the customer at live `slot` at the last decision time.
+    """What the champion said of the customer at live `slot` at the last decision time; None as in `said`."""
+    ts = decided(core)
+    probability = float(said(core, np.array([slot]))[0])
+    return None if ts is None or np.isnan(probability) else Issued(ts, probability)
 
-    None if the customer was not judged then, or is not among the sample that is learned from.
+
+def said(core: PartitionCore, slots: Slots) -> NDArray[np.float64]:
+    """What the champion said of the customers at live `slots` (n,) at the last decision time.
+
+    NaN for those who were not judged then, or are not among the sample that is learned from.
     """
+    found = np.full(len(slots), np.nan)
     ts = decided(core)
     cohort = None if ts is None else core.cohorts.get(ts)
-    if ts is None or cohort is None:
-        return None
-    code = core.table.rows["user_hash"][slot]
-    place = int(np.searchsorted(cohort.hashes, code))
-    if place == len(cohort) or cohort.hashes[place] != code:
-        return None
+    if cohort is None or not len(cohort):
+        return found
+    codes = core.table.rows["user_hash"][slots]
+    place = np.searchsorted(cohort.hashes, codes).clip(max=len(cohort) - 1)
+    inside = cohort.hashes[place] == codes
     champion = cohort.contenders.index(cohort.champion)
-    return Issued(ts, int(cohort.issued[place, champion]) / MILLION)
+    found[inside] = cohort.issued[place[inside], champion] / MILLION
+    return found
 
 
 def active(core: PartitionCore, slots: Slots, ts: NDArray[np.int64]) -> NDArray[np.bool_]:

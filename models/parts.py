@@ -18,6 +18,7 @@ from models.closings import MEMORY_DAYS
 from models.cohorts import MILLION, Cohort, chunk_slices, read_chunk
 from models.drift import InputHistogram
 from models.panel import Panel, PanelForm
+from models.versions import ADDED, COLUMNS
 from models.wire import WireError, pack, unpack
 
 if TYPE_CHECKING:
@@ -151,8 +152,17 @@ def _read(read: Callable[[dict[str, Any]], T], kept: dict[str, Any], otherwise: 
         raise WireError(f"{otherwise}: {error!r}") from error
 
 
+def _read_inputs(kept: dict[str, Any]) -> InputHistogram:
+    """The histogram, with the columns that an older release did not have."""
+    found = InputHistogram.from_json(kept)
+    if found.columns == len(COLUMNS) - len(ADDED) and len(found):
+        for name in ADDED:
+            found = found.with_zeros(COLUMNS.index(name))
+    return found
+
+
 def _require_inputs(kept: dict[str, Any], width: int) -> None:
-    inputs = _read(InputHistogram.from_json, kept, "no histogram of inputs")
+    inputs = _read(_read_inputs, kept, "no histogram of inputs")
     if inputs.columns != width:
         raise WireError(f"a histogram of {inputs.columns} columns of inputs instead of {width}")
     if np.ptp(inputs.rows()):
@@ -193,7 +203,7 @@ class PartAssembly:
             ts=head.ts,
             matured=tuple(_matured(chunk.labelled) for chunk in found if chunk.labelled is not None),
             histogram=ReturnHistogram.from_json(head.histogram),
-            inputs=None if head.inputs is None else InputHistogram.from_json(head.inputs),
+            inputs=None if head.inputs is None else _read_inputs(head.inputs),
             panel=Panel.join([Panel.nobody(head.active), *panel]),
             buyers=head.buyers,
         )

@@ -21,6 +21,7 @@ from features.layout import DAY_MS
 from features.speaking import facts
 from features.view import View
 from features.wording import LANGUAGES
+from features.wording.numbers import percent
 from models.alerts import Reason
 from models.closings import open_time
 from models.versions import COLUMNS, SEASON
@@ -153,12 +154,33 @@ def _speaks(column: int, customer: Customer) -> bool:
     return customer.shares[column] > 0 and rule is not None and rule(customer.known)
 
 
-def why_ended(customer: Customer, languages: Sequence[Language], *, bought: bool) -> tuple[Reason, ...]:
-    """Why an episode ended: the customer bought, or else the forecast fell."""
-    if not bought:
-        return (_occasion("below_threshold", customer.known, languages),)
-    added = round(customer.by_theme()["rhythm"], 6)
-    return (_reason(_Told(_SILENCE, added), customer.known, languages, "ordered_again"),)
+class End(NamedTuple):
+    """How an episode ended: the customer `bought`, or the forecast fell below the level `closes`.
+
+    `before` is the forecast of the decision time before, by which the episode went on; NaN if not known.
+    """
+
+    bought: bool
+    before: float
+    closes: float
+
+
+def why_ended(customer: Customer, languages: Sequence[Language], end: End) -> tuple[Reason, ...]:
+    """Why an episode ended: an order, or else which of forecast and threshold has moved."""
+    if end.bought:
+        added = round(customer.by_theme()["rhythm"], 6)
+        return (_reason(_Told(_SILENCE, added), customer.known, languages, "ordered_again"),)
+    known = {**customer.known, "p_before": end.before}
+    return (_occasion(_moved(known["p_churn"], end), known, languages),)
+
+
+def _moved(forecast: float, end: End) -> Occasion:
+    """The former forecast would not do for today's threshold, or else it is the forecast that moved."""
+    if end.before < end.closes:
+        return "threshold_rose"
+    # What reads alike in both numbers is nothing to tell: nobody believes a fall from >99% to >99%.
+    fell = isfinite(end.before) and percent(end.before) != percent(forecast)
+    return "forecast_fell" if fell else "below_threshold"
 
 
 def _occasion(name: Occasion, known: Facts, languages: Sequence[Language]) -> Reason:

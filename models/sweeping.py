@@ -6,35 +6,27 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import numpy as np
 
 from features.layout import DAY_MS, gather
 from features.returns import ReturnHistogram
 from features.view import return_statistics
-from models.alerts import Alert, ModelRef, TierLevels, alert_id
+from models.alarms import move_episodes
 from models.answering import answer_held
 from models.closings import buyers_by_day, open_time
 from models.cohorts import MILLION, Cohort, churned, sample
 from models.drift import InputHistogram
-from models.episodes import TIERS, Moves, tiers_by
-from models.episodes import judge as judge_episodes
+from models.episodes import tiers_by
 from models.groups import Groups
-from models.handover import end_foreign_episodes
-from models.holding import end_dropped, hold_back
 from models.judging import chunks, judge, rhythms
-from models.marks import CODES, PUBLISHED_AS
 from models.panel import active_at, draw
 from models.parts import Matured, Part
-from models.reasons import customers, why, why_ended
-from models.rhythm import not_overdue
 from models.triggers import triggered_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.table import Slots
-    from models.alerts import Reason, Status
     from models.core import PartitionCore
     from models.judging import Judgement
     from models.versions import ModelSet
@@ -137,7 +129,7 @@ def sweep(core: PartitionCore, ts: int, models: ModelSet, *, act: bool = True) -
     # Before the episodes, which ask for triggers: a sweep that is repeated finds those answered already.
     result.triggers = answer_held(core, ts, models)
     if not result.silent:
-        _episodes(core, result, as_of, table.rows["last_purchase"][as_of], models)
+        move_episodes(core, result, as_of, models)
     # Behind the episodes: a cohort tells who was warned.
     _keep_cohort(core, ts, judgement, slots=slots, as_of=as_of, models=models)
     result.evicted = _finish(core, ts)
@@ -181,88 +173,6 @@ def _groups(core: PartitionCore, slots: Slots) -> Groups | None:
     silent = [None] * len(audited)
     found = [profiles[slot].groups(audited) if slot in profiles else silent for slot in slots.tolist()]
     return Groups.of(audited, found)
-
-
-def _episodes(
-    core: PartitionCore, result: Sweep, as_of: Slots, last_purchase: NDArray[np.int64], models: ModelSet
-) -> None:
-    rows, slots, ts = core.table.rows, result.slots, result.ts
-    # A rehearsal raises what it would have raised: nothing follows from it.
-    hold = None if core.replaying else models.hold
-    if hold is None:
-        result.handed_over = end_foreign_episodes(core, slots)
-    since, tier = rows["episode_start"][slots], rows["tier"][slots]
-    thresholds = core.thresholds(models)
-    assert thresholds is not None, "there is enough data"
-    moves = judge_episodes(thresholds, result.probabilities, since, tier, last_purchase)
-    moves = end_dropped(core, slots, moves)
-    # A row may be durable although the sweep that changed it is not: what this decision time did stays done.
-    undecided = rows["judged_at"][slots] < ts
-    opened = moves.opened & undecided
-    if core.config.only_overdue:
-        above = np.flatnonzero(opened)
-        early = above[not_overdue(rows, as_of[above], ts, models.rhythm, models.closed)]
-        opened[early] = False
-        result.withheld += Counter(not_overdue=len(early))
-    moves = Moves(opened, moves.escalated & undecided, moves.resolved & undecided)
-    if hold is not None:
-        result.held = int((moves.opened | moves.escalated).sum())
-        moves = hold_back(core, slots, ts, moves, hold)
-    statuses: tuple[Status, ...] = ("opened", "escalated", "resolved")
-    for status, mask in zip(statuses, (moves.opened, moves.escalated, moves.resolved), strict=True):
-        chosen = np.flatnonzero(mask)
-        if not len(chosen):
-            continue
-        moved = slots[chosen]
-        if status == "opened":
-            rows["episode_start"][moved] = ts
-            rows["episode_mark"][moved] = CODES[core.operation]
-        signals = rows["signalled_at"][as_of[chosen]]
-        judged = customers(rows, as_of[chosen], ts, core.config.horizon_days, models, signals)
-        languages = core.config.languages
-        if status == "resolved":
-            bought = (last_purchase >= since)[chosen].tolist()
-            because = [why_ended(c, languages, bought=b) for c, b in zip(judged, bought, strict=True)]
-        else:
-            because = [why(customer, languages) for customer in judged]
-        _raise(core, result, chosen, status, because=because, models=models)
-        rows["tier"][moved] = 0 if status == "resolved" else result.tiers[chosen]
-        rows["judged_at"][moved] = ts
-        if status == "resolved":
-            rows["episode_start"][moved] = 0
-            rows["episode_mark"][moved] = 0
-        result.alerts[status] += len(chosen)
-
-
-def _raise(
-    core: PartitionCore,
-    result: Sweep,
-    chosen: NDArray[np.intp],
-    status: Status,
-    *,
-    because: list[tuple[Reason, ...]],
-    models: ModelSet,
-) -> None:
-    thresholds = TierLevels.of(core.thresholds(models))
-    model, mark = ModelRef(name=models.champion, version=models.number), PUBLISHED_AS[core.operation]
-    for i, told in zip(chosen.tolist(), because, strict=True):
-        slot = int(result.slots[i])
-        user = core.table.name(slot)
-        alert = Alert(
-            alert_id=alert_id(user, "episode", str(core.table.rows["episode_start"][slot]), mark),
-            kind="episode",
-            status=status,
-            user_id=user,
-            ts=result.ts,
-            probability=float(result.probabilities[i]),
-            tier=TIERS[result.tiers[i]],
-            reasons=told,
-            model=model,
-            horizon_days=core.config.horizon_days,
-            thresholds=thresholds,
-            mark=mark,
-        )
-        core.add_pending(user, msgspec.json.encode(alert), alert.probability)
 
 
 def _finish(core: PartitionCore, ts: int) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import numpy as np
 from scipy.special import expit
 
 from features.catalogue import NAMES, OFFSET
@@ -26,7 +27,6 @@ from models.seasons import Seasons
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
 
 #: Columns of the model inputs behind the catalogue: what the time of year did to the shop (`models.seasons`),
@@ -37,7 +37,16 @@ TREATED: Final = "treated"
 COLUMNS: Final = (*NAMES, SEASON, TREATED)
 #: What is the same for all customers of a decision time.
 SHOP_WIDE: Final = frozenset({SEASON})
+#: Columns that came after the first release, in the order of `COLUMNS`: in vectors stored before they are 0.
+ADDED: Final = (SEASON,)
 CHAMPION_KEY: Final = b"champion"
+
+
+def filled(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Stored vectors (n, d) as this release has them: what an older one lacked is 0; others as they are."""
+    if inputs.shape[1] != len(COLUMNS) - len(ADDED):
+        return inputs
+    return np.insert(inputs, [COLUMNS.index(name) - i for i, name in enumerate(ADDED)], 0, axis=1)
 
 
 class VersionRecord(msgspec.Struct, kw_only=True):

@@ -118,7 +118,12 @@ _LEAVING: Final = (
 )
 _ENDED: Final = (
     _rule(rf"ordered again {_DAYS} ago", _always),
-    _rule(rf"the forecast has fallen to {_SHARE}", _always),
+    _rule(
+        rf"the forecast has fallen from {_SHARE} to {_SHARE}",
+        lambda before, now: number(before) > number(now),
+    ),
+    _rule(rf"alerts now begin at a higher risk, above this customer's {_SHARE}", _always),
+    _rule(rf"the forecast, {_SHARE}, is below the level at which alerts begin", _always),
 )
 
 

@@ -334,8 +334,16 @@ ENGLISH: Final = Wording(
             "the forecast is not known",
         ),
         "ordered_again": Sentence("ordered again {days_since_purchase:days} ago", "ordered again"),
+        "forecast_fell": Sentence(
+            "the forecast has fallen from {p_before} to {p_churn}", "the forecast has fallen"
+        ),
+        "threshold_rose": Sentence(
+            "alerts now begin at a higher risk, above this customer's {p_churn}",
+            "alerts now begin at a higher risk, above this customer's",
+        ),
         "below_threshold": Sentence(
-            "the forecast has fallen to {p_churn}", "the forecast has fallen below the threshold"
+            "the forecast, {p_churn}, is below the level at which alerts begin",
+            "the forecast is below the level at which alerts begin",
         ),
     },
 )

@@ -100,9 +100,9 @@ TOLD: Final[Mapping[str, Told]] = MappingProxyType(
         "spend_rate": Told(("spend_trend",), _rate, number),
         "activity_rate": Told(("activity_trend",), _rate, number),
         # Not features: what customers of the shop let pass between orders, days since a trigger event, and
-        # the forecast with the days that it looks ahead.
+        # the forecast, that of the decision time before, and the days that both look ahead.
         **{name: Told((name,), float, whole) for name in ("shop_gap", "signal_days", "horizon_days")},
-        "p_churn": Told(("p_churn",), float, percent),
+        **{name: Told((name,), float, percent) for name in ("p_churn", "p_before")},
         "orders_a_year": Told(("order_frequency",), lambda monthly: 365 / 30 * monthly, whole),
         # The ratio adds a day to the usual gap, which a sentence had better not.
         "last_gap": Told(("last_gap_ratio", "gap_mean"), lambda ratio, usual: ratio * (usual + 1), whole),

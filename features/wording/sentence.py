@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 
 #: What is said where no feature says it: a trigger event, what customers judged alike do, and why an episode
-#: ended (an order, or a lower forecast).
-Occasion = Literal["trigger", "forecast", "ordered_again", "below_threshold"]
+#: ended: an order, a forecast that fell, a threshold that rose, or that it is not known which of these two.
+Occasion = Literal[
+    "trigger", "forecast", "ordered_again", "forecast_fell", "threshold_rose", "below_threshold"
+]
 
 
 @dataclass(frozen=True)

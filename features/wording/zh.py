@@ -265,6 +265,10 @@ CHINESE: Final = Wording(
             "模型判断相近的顾客中，有 {p_churn} 在{horizon_days:days}内不会下单", "预测未知"
         ),
         "ordered_again": Sentence("顾客{days_since_purchase:days}前又下了单", "又下了单"),
-        "below_threshold": Sentence("预测已降到 {p_churn}", "预测已降到预警线以下"),
+        "forecast_fell": Sentence("预测已从 {p_before} 降到 {p_churn}", "预测已下降"),
+        "threshold_rose": Sentence(
+            "预警线已升高，超过了该顾客的 {p_churn}", "预警线已升高，超过了该顾客的预测"
+        ),
+        "below_threshold": Sentence("预测为 {p_churn}，低于目前的预警线", "预测低于目前的预警线"),
     },
 )

@@ -82,6 +82,13 @@ class InputHistogram:
             raise ValueError("keys that do not rise")
         return cls(columns, keys, counts)
 
+    def with_zeros(self, column: int) -> InputHistogram:
+        """The same rows with one more column before `column`, which is 0 in all of them."""
+        keys = self.keys + _CELLS * (self.keys >= column * _CELLS)
+        zero = column * _CELLS + cells(np.zeros(1, np.float32))
+        counts = np.append(self.counts, len(self))
+        return InputHistogram(self.columns + 1, np.append(keys, zero), counts)
+
     def to_json(self) -> dict[str, Any]:
         """The number of columns, steps from one used key to the next, and the count at each."""
         return {

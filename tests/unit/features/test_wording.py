@@ -219,7 +219,12 @@ def test_a_habit_that_is_not_known_is_not_told():
          "of customers whom the model judges alike, 91% do not order within 60 days",
          "模型判断相近的顾客中，有 91% 在 60 天内不会下单"),
         ("ordered_again", {"days_since_purchase": 2.1}, "ordered again 2 days ago", "顾客 2 天前又下了单"),
-        ("below_threshold", {"p_churn": 0.41}, "the forecast has fallen to 41%", "预测已降到 41%"),
+        ("forecast_fell", {"p_before": 0.7, "p_churn": 0.41},
+         "the forecast has fallen from 70% to 41%", "预测已从 70% 降到 41%"),
+        ("threshold_rose", {"p_churn": 0.41},
+         "alerts now begin at a higher risk, above this customer's 41%", "预警线已升高，超过了该顾客的 41%"),
+        ("below_threshold", {"p_churn": 0.41},
+         "the forecast, 41%, is below the level at which alerts begin", "预测为 41%，低于目前的预警线"),
     ],
 )  # fmt: skip
 def test_an_occasion_is_told_with_the_numbers_that_are_known(

@@ -17,7 +17,7 @@ from features.catalogue import BY_NAME, CATALOGUE, NAMES, OFFSET
 from features.speaking import facts
 from features.wording import LANGUAGES
 from models.judging import judge
-from models.reasons import REASONS, Customer, customers, why, why_ended
+from models.reasons import REASONS, Customer, End, customers, why, why_ended
 from models.rhythm import ShopRhythm
 from tests.building import Feed, core, day, event, models_by, return_models
 from tests.examples import examples
@@ -143,14 +143,18 @@ class TestFallback:
 
 def test_an_episode_ends_with_an_order_or_with_a_lower_forecast():
     calm = customer({"days_since_purchase": -0.7}, days_since_purchase=2.0, p_churn=0.31)
-    (bought,), (fell,) = (why_ended(calm, ("en",), bought=bought) for bought in (True, False))
+    (bought,), (fell,) = (why_ended(calm, ("en",), End(bought, 0.8, 0.7)) for bought in (True, False))
 
     assert (bought.feature, bought.text, bought.contribution) == (
         "days_since_purchase",
         "ordered again 2 days ago",
         -0.7,
     )
-    assert (fell.feature, fell.value, fell.text) == ("forecast", 0.31, "the forecast has fallen to 31%")
+    assert (fell.feature, fell.value, fell.text) == (
+        "forecast",
+        0.31,
+        "the forecast has fallen from 80% to 31%",
+    )
 
 
 @given(

@@ -12,6 +12,7 @@ from features.layout import DAY_MS
 from models import sweeping
 from models.alerts import Alert, alert_id
 from models.drift import InputHistogram
+from models.episodes import Thresholds
 from models.rhythm import ShopRhythm
 from models.versions import ModelSet, initial_models
 from tests.building import (
@@ -354,7 +355,41 @@ class TestOverdue:
         assert [(a.status, a.reasons[0].text) for a in alerts(target)] == [
             ("opened", "no order for less than a day"),
             ("escalated", "no order for 2 days"),
-            ("resolved", "the forecast has fallen to 20%"),
+            ("resolved", "the forecast has fallen from 95% to 20%"),
+        ]
+
+    @pytest.mark.parametrize(
+        ("probabilities", "medium", "text"),
+        [
+            ((0.9, 0.7), (0.6, 0.8), "the forecast has fallen from 90% to 70%"),
+            ((0.9, 0.9), (0.6, 0.95), "alerts now begin at a higher risk, above this customer's 90%"),
+            ((0.9, 0.93), (0.6, 0.95), "alerts now begin at a higher risk, above this customer's 93%"),
+            # Both moved: the threshold alone would have done it, or else the fall did.
+            ((0.9, 0.85), (0.6, 0.95), "alerts now begin at a higher risk, above this customer's 85%"),
+            ((0.9, 0.7), (0.6, 0.85), "the forecast has fallen from 90% to 70%"),
+            ((0.9998, 0.9996), (0.6, 0.9997), "the forecast, >99%, is below the level at which alerts begin"),
+        ],
+    )
+    def test_an_end_without_an_order_says_which_has_moved_forecast_or_threshold(
+        self, probabilities: tuple[float, float], medium: tuple[float, float], text: str
+    ):
+        target, feed = customer(thresholds=None)
+        for number, (probability, level) in enumerate(zip(probabilities, medium, strict=True), start=1):
+            tiers = {"logistic": Thresholds(level, max(level, 0.99), 1.0, 0.0)}
+            feed.decide(day(number), msgspec.structs.replace(constant_models(probability), tiers=tiers))
+
+        assert [alert.status for alert in alerts(target)] == ["opened", "resolved"]
+        assert alerts(target)[1].reasons[0].text == text
+
+    def test_who_is_not_in_the_sample_ends_without_a_word_about_what_moved(self):
+        target, feed = customer(learn_sample=1)
+        feed.buys("bert", 0.5)
+        for number, probability in enumerate((0.9, 0.2), start=1):
+            feed.decide(day(number), constant_models(probability))
+
+        assert sorted(a.reasons[0].text for a in alerts(target) if a.status == "resolved") == [
+            "the forecast has fallen from 90% to 20%",
+            "the forecast, 20%, is below the level at which alerts begin",
         ]
 
     def test_an_order_ends_an_episode_and_is_the_reason(self):

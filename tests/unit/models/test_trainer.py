@@ -33,7 +33,7 @@ from models.parts import Matured, Part, PartChunk, read_part_chunk
 from models.record import CHAMPION
 from models.trainer import SLICE, Trainer
 from models.trainer_config import BESIDE_POOL, TrainerConfig
-from models.versions import COLUMNS, TREATED
+from models.versions import ADDED, COLUMNS, TREATED
 from models.wire import WireError
 from tests.building import core, day, event, models_by, quick_fit, record, tick
 from tests.examples import examples
@@ -304,6 +304,23 @@ class TestLearning:
 
         assert target.models().rhythm is not None
 
+    def test_what_an_older_release_left_is_learned_with_0_for_the_columns_it_did_not_have(self):
+        """`examples` are kept for years: an upgrade learns them again."""
+        kept = [COLUMNS.index(name) for name in COLUMNS if name not in ADDED]
+        now = [matured(30, start, seed=2) for start in (1, 2)]
+        for each in now:
+            each.cohort.inputs[:, [COLUMNS.index(name) for name in ADDED]] = 0
+        old = [replace(m, cohort=replace(m.cohort, inputs=m.cohort.inputs[:, kept].copy())) for m in now]
+        target, other = trainer(min_labels=1), trainer(min_labels=1)
+        for upgraded, found in ((target, old), (other, now)):
+            for ts, each in zip((5, 6), found, strict=True):
+                inputs = InputHistogram.of(np.ascontiguousarray(each.cohort.inputs))
+                learn(upgraded, replace(part(ts, each), inputs=inputs))
+
+        assert target.labels == 60
+        assert target.models() == other.models()
+        assert target.snapshot() == other.snapshot()
+
     @pytest.mark.parametrize("fault", ["vector", "width", "probability", "labels"])
     def test_a_message_that_cannot_be_learned_is_refused_and_the_rest_of_its_part_is_learned(
         self, fault: str
@@ -312,7 +329,7 @@ class TestLearning:
         if fault == "vector":
             bad.cohort.inputs[3, 3] = np.nan
         elif fault == "width":
-            bad = replace(bad, cohort=replace(bad.cohort, inputs=bad.cohort.inputs[:, :-1]))
+            bad = replace(bad, cohort=replace(bad.cohort, inputs=bad.cohort.inputs[:, :-2]))
         elif fault == "probability":
             bad.cohort.issued[3] = 10**6 + 1
         else:
