@@ -6,7 +6,7 @@ same, and their number changes nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -31,6 +31,18 @@ if TYPE_CHECKING:
     from models.versions import ModelSet
 
 
+class Outcome(NamedTuple):
+    """How customers (n,), a sample, stand by a version: `issued` by each contender, and who is `late`."""
+
+    issued: dict[str, NDArray[np.float64]]
+    late: NDArray[np.bool_]
+
+    def alarmed(self, name: str, threshold: float, *, only_overdue: bool) -> float:
+        """The share of all customers whom contender `name` would alarm from this probability on."""
+        above = self.issued[name] >= threshold
+        return float((above & self.late if only_overdue else above).mean())
+
+
 class Outlook:
     """Takes each decision time twice: `see_trade` before its labels are learned, `look` afterwards."""
 
@@ -46,6 +58,8 @@ class Outlook:
         #: The last step had other closed days than partitions knew of when they made their parts, which so
         #: misjudge how silent customers are.
         self.surprised = False
+        #: How customers stand by the newest version; None until the next one is learned.
+        self.outcome: Outcome | None = None
         self._levels = {name: RecentLevels() for name in config.names}
         self.trade = Trade()
         self._alerting = False
@@ -92,6 +106,8 @@ class Outlook:
             issued = panel.probabilities(models, self.config.horizon_days) if len(panel) else {}
         except NonFiniteError:
             return  # this version is not published
+        if len(panel):
+            self.outcome = Outcome(issued, panel.overdue(models.rhythm))
         believable = self._guard(ts, panel, models, issued) is None and not self.surprised
         if self.config.thresholds is None:
             self._place_tiers(days, issued, believable=believable)

@@ -18,6 +18,7 @@ from features.catalogue import OFFSET
 from features.layout import DAY_MS
 from models.cohorts import chunk_slices
 from models.judging import chunks, inputs_of, rhythms
+from models.rhythm import late
 from models.versions import COLUMNS, SEASON
 from models.wire import WireError
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from features.table import Slots
     from models.core import PartitionCore
+    from models.rhythm import ShopRhythm
     from models.versions import ModelSet
 
 #: Customers of the whole shop who are looked at, about; smaller shops are looked at whole.
@@ -96,6 +98,14 @@ class Panel:
         inputs[:, COLUMNS.index(SEASON)] = models.seasons.effect(models.as_of)
         issued = (np.round(p, 6) for p in models.probabilities(inputs))
         return dict(zip(models.contenders, issued, strict=True))
+
+    def overdue(self, shop: ShopRhythm | None) -> NDArray[np.bool_]:
+        """Who (n,) is late with the next order, as if all had ordered at the beginning of a day.
+
+        To a day what a sweep says (`models.rhythm.overdue`): of members only whole days are known.
+        """
+        x, t_x, age = self.rhythm.T.astype(np.float64)
+        return late(age + 1 - t_x, x, t_x, shop)
 
     def forms(self) -> Iterator[PanelForm]:
         """As they travel, so many at a time as cohorts do."""

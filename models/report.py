@@ -161,6 +161,13 @@ def build(
     thresholds = config.thresholds or models.thresholds
     hindsight = trainer.hindsight if judged_from is None else trainer.hindsight.since(judged_from)
     warned, recent_past = hindsight.warned, hindsight.newest(_HORIZONS * config.horizon_days)
+    outcome = trainer.outlook.outcome
+
+    def alarmed(threshold: float) -> float | None:
+        if outcome is None:
+            return None
+        return outcome.alarmed(models.champion, threshold, only_overdue=config.only_overdue)
+
     return Report(
         name=name,
         live=live,
@@ -196,7 +203,7 @@ def build(
         closed=tuple(run for run in trainer.outlook.closed if run[0] * DAY_MS < (trainer.as_of or 0)),
         held=tuple(trainer.outlook.guard.held),
         hold=models.hold,
-        proposals=propose(recent_past.counts),
+        proposals=propose(recent_past.counts, alarmed),
         rhythm=models.rhythm,
     )
 

@@ -84,10 +84,22 @@ def overdue(
     records = gather(rows, slots)
     last = records["last_purchase"]
     repeats, span, _ = rhythm(records["first_purchase"], last, records["order_days"], ts)
+    return late(np.asarray((ts - last) / DAY_MS), repeats, span, shop)
+
+
+def late(
+    days: NDArray[np.floating],
+    repeats: NDArray[np.floating],
+    span: NDArray[np.floating],
+    shop: ShopRhythm | None,
+) -> NDArray[np.bool_]:
+    """See `overdue`, of customers (n,) so many `days` after their last order, `span` days after their first.
+
+    They had `repeats` days of orders behind the first.
+    """
     shop_gap = -inf if shop is None else shop.usual_gap
     gap = np.where(repeats >= 1, span / np.maximum(repeats, 1), shop_gap)
-    late = np.rint((ts - last) / DAY_MS) > np.maximum(1, np.rint(gap))
-    return np.asarray(late | np.isinf(gap))
+    return np.asarray((np.rint(days) > np.maximum(1, np.rint(gap))) | np.isinf(gap))
 
 
 def not_overdue(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from models.progressive import ScoreCounts
+    from models.sweeping import Sweep
     from streams.settings import Settings
     from streams.sources import Source
 
@@ -33,12 +35,38 @@ BINS = 15
 _RECENCY: Final = "recency rule"
 
 
+@dataclass
+class _Tally:
+    """Customers at the decision times that may alarm: all, those at risk, and those at risk and alarmed."""
+
+    judged: int = 0
+    at_risk: int = 0
+    alarmed: int = 0
+
+    def see(self, sweep: Sweep) -> None:
+        if not sweep.silent:
+            at_risk = int((sweep.tiers > 0).sum())
+            self.judged += len(sweep.slots)
+            self.at_risk += at_risk
+            self.alarmed += at_risk - sweep.withheld["not_overdue"]
+
+    def tell(self, console: Console) -> None:
+        if self.judged:
+            at_risk, alarmed = 100 * self.at_risk / self.judged, 100 * self.alarmed / self.judged
+            console.print(
+                f"of 100 active customers {at_risk:.1f} are at risk and {alarmed:.1f} alarmed: "
+                "the others at risk are not late with their next order",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
 def run_backtest(settings: Settings, source: Source, predictions: Path | None, console: Console) -> Backtest:
     """Judge `source`; writes `user_id,decision_time,p_churn` to `predictions` and prints the quality.
 
     Raises SourceError when the log cannot be read and OSError when the file cannot be written.
     """
-    backtest = Backtest(settings.core(), settings.trainer(), settings.currencies())
+    backtest, tally = Backtest(settings.core(), settings.trainer(), settings.currencies()), _Tally()
     with _open(predictions) as file:
         writer = None if file is None else csv.writer(file, lineterminator="\n")
         if writer is not None:
@@ -46,7 +74,9 @@ def run_backtest(settings: Settings, source: Source, predictions: Path | None, c
         for step in steps_of(backtest, source, console):
             if writer is not None:
                 writer.writerows(_rows(step))
+            tally.see(step.sweep)
     _report(backtest, console)
+    tally.tell(console)
     if predictions is not None:
         console.print(f"predictions: {predictions}")
     return backtest

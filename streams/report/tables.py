@@ -154,10 +154,12 @@ def proposals(report: Report, say: Words) -> Table | None:
             _of_100(each.calls.selection_rate),
             _of_100(each.calls.precision),
             _of_100(each.calls.recall),
+            _of_100(math.nan if each.alarmed is None else each.alarmed),
         )
         for each in report.proposals
     )
-    keys = ("thresholds.threshold", "thresholds.alerted", "thresholds.precision", "thresholds.recall")
+    names = ("threshold", "alerted", "precision", "recall", "alarmed")
+    keys = tuple(f"thresholds.{name}" for name in names)
     return Table(say("thresholds.table"), tuple(map(say, keys)), rows)
 
 

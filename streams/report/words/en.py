@@ -187,12 +187,14 @@ ENGLISH: Final = {
     "change.held": "Alerts are held back since {date}: that step is not believable (churnwatch alarms list).",
     "thresholds.table": "Thresholds to choose from, by what each would have caught in that time",
     "thresholds.threshold": "threshold (medium)",
-    "thresholds.alerted": "of 100 customers, warned about",
-    "thresholds.precision": "of 100 warned about, leaving (precision)",
-    "thresholds.recall": "of 100 leavers, warned about (recall)",
+    "thresholds.alerted": "of 100 customers, at risk",
+    "thresholds.precision": "of 100 at risk, leaving (precision)",
+    "thresholds.recall": "of 100 leavers, at risk (recall)",
+    "thresholds.alarmed": "of 100 active now, alarmed",
     "thresholds.note": (
         "Unless fixed thresholds are set, they follow from how many customers you can care for "
-        "(alerting.capacity). A threshold of this table is fixed with alerting.medium."
+        "(alerting.capacity). A threshold of this table is fixed with alerting.medium. Of the customers at "
+        "risk only those are alarmed who are late with their next order (alerting.only_overdue)."
     ),
     # -- quality
     "quality.title": "How good the forecasts are",

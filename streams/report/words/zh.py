@@ -164,12 +164,14 @@ CHINESE: Final = {
     "change.held": "自 {date} 起预警被暂缓，因为变化不可信：见 churnwatch alarms list。",
     "thresholds.table": "可选的预警阈值，以及各自在该时段能发现多少",
     "thresholds.threshold": "阈值（中）",
-    "thresholds.alerted": "每 100 位顾客，被预警",
-    "thresholds.precision": "每预警 100 位，其中离开（精确率）",
-    "thresholds.recall": "每 100 位离开者，被预警（召回率）",
+    "thresholds.alerted": "每 100 位顾客，有流失风险",
+    "thresholds.precision": "每 100 位有风险者，其中离开（精确率）",
+    "thresholds.recall": "每 100 位离开者，有风险（召回率）",
+    "thresholds.alarmed": "每 100 位活跃顾客，现在会被预警",
     "thresholds.note": (
         "若不设固定阈值，阈值由您能照顾的顾客比例（alerting.capacity）得出。"
         "要固定为表中的某个阈值，请设置 alerting.medium。"
+        "有风险的顾客中，只有下一单逾期的才会被预警（alerting.only_overdue）。"
     ),
     # -- quality
     "quality.title": "预测有多准",

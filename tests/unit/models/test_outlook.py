@@ -13,7 +13,7 @@ from features.returns import ReturnHistogram
 from models.capacity import RecentLevels
 from models.episodes import Thresholds
 from models.guard import Hold
-from models.outlook import Outlook
+from models.outlook import Outcome, Outlook
 from models.parts import Part
 from models.trainer_config import TrainerConfig
 from tests.building import START, constant_models
@@ -151,6 +151,15 @@ def spread(share: float, low: float) -> NDArray[np.float64]:
     return np.round([*[0.9] * high, *np.linspace(low, low + 0.2, 400 - high)], 6)
 
 
+def test_of_those_at_risk_only_the_late_are_alarmed():
+    issued = np.array([0.9, 0.9, 0.4, 0.2])
+    outcome = Outcome({"pool": issued}, np.array([True, False, True, True]))
+
+    assert outcome.alarmed("pool", 0.5, only_overdue=True) == 0.25
+    assert outcome.alarmed("pool", 0.5, only_overdue=False) == 0.5
+    assert outcome.alarmed("pool", 0.3, only_overdue=True) == 0.5
+
+
 class Saying:
     """A panel of which the models say what the test wants."""
 
@@ -159,6 +168,9 @@ class Saying:
     def __init__(self, issued: NDArray[np.float64]) -> None:
         self.issued = issued
         self.inside = np.zeros(len(issued), bool)
+
+    def overdue(self, _: object) -> NDArray[np.bool_]:
+        return self.inside
 
     def __len__(self) -> int:
         return len(self.issued)

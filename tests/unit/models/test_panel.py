@@ -7,6 +7,7 @@ from features.hashing import partition_of
 from models import sweeping
 from models.panel import Panel, draw
 from models.parts import PartAssembly, read_part_chunk
+from models.rhythm import ShopRhythm, overdue
 from tests.building import Feed, config, constant_models, core, day, models_by
 
 EVERYBODY = models_by({1: 0.2, 9: 0.8})
@@ -42,6 +43,25 @@ def test_it_is_what_the_sweep_will_judge():
     assert panel.active == len(panel) == 9
     assert sorted(issued.tolist()) == sorted(sweep.probabilities.tolist())
     assert not panel.inside.any()
+
+
+@pytest.mark.parametrize("shop_gap", [None, 3.0])
+def test_it_says_who_is_late_as_the_sweep_does(shop_gap: float | None):
+    shop = None
+    if shop_gap is not None:
+        shop = ShopRhythm(customers=1, usual_gap=shop_gap, beyond_horizon=0, suggested_horizon=7)
+    target = core(config(active_within_days=30, evict_after_days=60))
+    feed = Feed(target)
+    for number in range(20):
+        feed.buys(f"once{number}", number)
+        feed.buys(f"often{number}", *(number - gap for gap in (8, 4, 0)))
+    feed.until(day(20))
+    slots = target.table.live_slots()
+
+    found = draw(target, day(20), EVERYBODY).overdue(shop)
+
+    assert found.tolist() == overdue(target.table.rows, slots, day(20), shop).tolist()
+    assert 0 < found.sum() < len(found) or shop is None
 
 
 def test_it_says_whose_episode_is_open():

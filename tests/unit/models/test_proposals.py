@@ -33,5 +33,13 @@ def test_no_proposal_warns_of_more_than_it_may(judged: list[tuple[int, bool]]):
     assert [each.threshold for each in found] == sorted({each.threshold for each in found}, reverse=True)
 
 
+def test_each_threshold_says_how_many_it_would_alarm_now():
+    counts = ScoreCounts.of([n / 100 for n in range(1, 101)], [True] * 100)
+
+    found = propose(counts, lambda threshold: 1 - threshold)
+
+    assert [each.alarmed for each in found] == [1 - each.threshold for each in found]
+
+
 def test_without_labels_nothing_is_proposed():
     assert propose(ScoreCounts.of([], [])) == ()
