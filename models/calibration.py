@@ -4,6 +4,11 @@ Platt, "Probabilistic outputs for support vector machines", 1999: log-odds → s
 learns from the probabilities as they were issued and never from what a model says of labels it has seen, so
 it does not leak. It is a contender, not a step that everybody passes through: it helps where base rates
 stand, and harms where they move faster than labels mature.
+
+What it has learned ages as all evidence about who is right does, with a time constant of one horizon, and
+gives way to the belief it began with: old labels count for less, the prior does not (Kulhavý & Zarrop, "On a
+general concept of forgetting", Int. J. Control 58, 1993). So a line learned from the labels of a shock, which
+may be flat or fall, leads back to the pool as it is.
 """
 
 from __future__ import annotations
@@ -15,17 +20,17 @@ import msgspec
 import numpy as np
 from scipy.special import expit, log_expit
 
+from models.pool import RATE
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.progressive import ScoreCounts
     from models.scorers import PoolScorer
 
-#: Variance of slope and intercept before the first label, and the most that forgetting leads back to.
-_PRIOR: Final = 0.05
-#: What a label counts for, as overlapping cohorts repeat them.
-_EVIDENCE: Final = 0.1
-_MEMORY_DAYS: Final = 140.0
+#: Slope and intercept before the first label, to which forgetting leads back, and their variance.
+_IDENTITY: Final = np.array([1.0, 0.0])
+_PRIOR: Final = 0.01
 _STEPS: Final = 8
 _CERTAINTY: Final = 1e-6
 
@@ -36,13 +41,17 @@ class _State(msgspec.Struct):
 
 
 class Calibrator:
-    """Slope and intercept for the log-odds of the contender `of`, with a normal posterior."""
+    """Slope and intercept for the log-odds of the contender `of`, with a normal posterior.
+
+    Labels are forgotten with a time constant of `horizon_days`.
+    """
 
     name: ClassVar[str] = "calibrated"
 
-    def __init__(self, of: str) -> None:
+    def __init__(self, of: str, horizon_days: float) -> None:
         self.of = of
-        self._line = np.array([1.0, 0.0])
+        self.horizon_days = horizon_days
+        self._line = _IDENTITY
         self._precision = np.eye(2) / _PRIOR
 
     @property
@@ -65,13 +74,13 @@ class Calibrator:
         def lost(line: NDArray[np.float64]) -> float:
             forecast = log_expit(np.stack((line @ x, -(line @ x))))
             away = line - self._line
-            return float(away @ self._precision @ away / 2 - _EVIDENCE * (forecast * [churned, stayed]).sum())
+            return float(away @ self._precision @ away / 2 - RATE * (forecast * [churned, stayed]).sum())
 
         line = self._line
         for _ in range(_STEPS):
             forecast = expit(line @ x)
-            gradient = _EVIDENCE * (x @ (churned - labels * forecast)) - self._precision @ (line - self._line)
-            curvature = self._precision + _EVIDENCE * (x * (labels * forecast * (1 - forecast))) @ x.T
+            gradient = RATE * (x @ (churned - labels * forecast)) - self._precision @ (line - self._line)
+            curvature = self._precision + RATE * (x * (labels * forecast * (1 - forecast))) @ x.T
             step = np.linalg.solve(curvature, gradient)
             # Newton's step may leap far beyond where almost all forecasts are wrong.
             while lost(line + step) > lost(line) and np.abs(step).max() > _CERTAINTY:
@@ -80,9 +89,11 @@ class Calibrator:
         self._line, self._precision = line, curvature
 
     def forget(self, days: float) -> None:
-        """Become less sure, as `days` of event time pass, but never less than at the beginning."""
-        kept = math.exp(-days / _MEMORY_DAYS)
-        self._precision = kept * self._precision + (1 - kept) * np.eye(2) / _PRIOR
+        """Let labels count for less, as `days` of event time pass: what is left of them beside the prior."""
+        kept = math.exp(-days / self.horizon_days)
+        told, prior = kept * self._precision, (1 - kept) * np.eye(2) / _PRIOR
+        self._precision = told + prior
+        self._line = np.linalg.solve(self._precision, told @ self._line + prior @ _IDENTITY)
 
     def scorer(self, pool: PoolScorer) -> PoolScorer:
         """The pool with slope and intercept of now."""

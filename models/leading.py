@@ -8,8 +8,8 @@ long learned better. Hence three rules:
 - Evidence ages, with a time constant of one horizon: what was won in a shock does not count for ever.
 - A challenger must lead over the newest labels, too, and must have done so for two horizons of decision
   times: longer than a shock can mislead.
-- The pool may come back at once, on the newest labels alone: it weighs its members again at every decision
-  time, so it is the safe place in a change.
+- The pool may come back at once, on the newest labels alone or as soon as the lead over it has aged away: it
+  weighs its members again at every decision time, so it is the safe place in a change and in doubt.
 """
 
 from __future__ import annotations
@@ -119,12 +119,13 @@ class Leads:
 
     def _may_lead(self, name: str) -> bool:
         lead = self.by_name[name]
-        if lead.since is None or lead.last <= 0 or lead.newest_nats < _NEWEST_SHARE * self.nats:
+        newest = lead.since is not None and lead.newest_nats >= _NEWEST_SHARE * self.nats
+        if lead.last <= 0:
             return False
         if name == Pool.name:
-            return True
-        held = lead.as_of - lead.since >= _HELD * self.horizon_days * DAY_MS
-        return held and lead.nats >= self.nats and lead.nats > self.margin * lead.labels
+            return newest or lead.nats > 0
+        held = lead.since is not None and lead.as_of - lead.since >= _HELD * self.horizon_days * DAY_MS
+        return newest and held and lead.nats >= self.nats and lead.nats > self.margin * lead.labels
 
     def promote(self, name: str) -> None:
         """Make `name` the champion: all leads are over it from now on."""

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 RATE: Final = 0.05
 #: Share of all weights that each decision time hands out evenly. After a change of regime the labels of a
 #: whole horizon judge models as they were before it: the larger the share, the sooner those that have learned
-#: it are heard again. On the public logs 0.1 costs nothing against 0.01.
-SHARE: Final = 0.1
+#: it are heard again. On the public logs 0.2 costs nothing against 0.01.
+SHARE: Final = 0.2
 
 
 class Pool:

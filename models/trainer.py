@@ -68,7 +68,7 @@ class Trainer:
         self.labels = 0
         self.champion = config.first_champion
         self.pool = Pool(config.pooled)
-        self.calibrator = Calibrator(Pool.name)
+        self.calibrator = Calibrator(Pool.name, config.horizon_days)
         self.record = Record()
         self.record_from = Record()
         self.quality: list[CohortQuality] = []

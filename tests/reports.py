@@ -54,7 +54,7 @@ class KnowingTrainer:
     as_of: int | None = None
     champion: str = "pool"
     pool: Pool = field(default_factory=lambda: Pool(("additive", "second_order")))
-    calibrator: Calibrator = field(default_factory=lambda: Calibrator("pool"))
+    calibrator: Calibrator = field(default_factory=lambda: Calibrator("pool", 60))
     outlook: Outlook = field(default_factory=lambda: Outlook(TrainerConfig(partitions=1, horizon_days=4)))
 
 

@@ -36,6 +36,18 @@ def regular(*rhythms: Rhythm, days: int, seed: int) -> list[list[int]]:
     return customers
 
 
+def at_once(gap: int, leave: float, *, within: int, seed: int) -> list[list[int]]:
+    """Days of purchase of 300 customers with one rhythm who all begin within so many days."""
+    draw = random.Random(seed)
+    customers = []
+    for _ in range(300):
+        bought = [draw.randrange(within)]
+        while bought[-1] < 200 and draw.random() >= leave:
+            bought.append(bought[-1] + gap)
+        customers.append(bought)
+    return customers
+
+
 def irregular(*rhythms: Rhythm, days: int, seed: int) -> list[list[int]]:
     """The same, with exponential gaps of that mean."""
     draw = random.Random(seed)
@@ -67,6 +79,8 @@ SHOPS: dict[str, Callable[[int], list[list[int]]]] = {
     "monthly": lambda seed: regular((30, 0.03), days=200, seed=seed),
     "every two months": lambda seed: regular((60, 0.03), days=300, seed=seed),
     "weekly and monthly": lambda seed: regular((7, 0.02), (30, 0.03), days=200, seed=seed),
+    "monthly, all in one week": lambda seed: at_once(30, 0.03, within=7, seed=seed),
+    "monthly, all in three days, one in ten leaves": lambda seed: at_once(30, 0.1, within=3, seed=seed),
     "any gap": lambda seed: irregular((5, 0.02), (10, 0.1), (20, 0.3), (40, 0.1), days=200, seed=seed),
 }
 
@@ -122,20 +136,23 @@ chance = st.floats(0, 1)
 days = st.floats(0, 1000)
 
 
-@given(chance, st.integers(0, 50), days, days, st.integers(1, 365), days, st.floats(-1e5, 1e5))
+experiences = st.builds(Experience, days, st.floats(-1e5, 1e5), days)
+
+
+@given(chance, st.integers(0, 50), days, days, st.integers(1, 365), experiences)
 def test_no_experience_turns_a_forecast_round_or_makes_it_surer(
-    p: float, x: int, t_x: float, since: float, horizon: int, seen: float, evidence: float
+    p: float, x: int, t_x: float, since: float, horizon: int, experience: Experience
 ):
     told = np.array([float(x)]), np.array([t_x]), np.array([t_x + since])
-    (found,) = Experience(seen, evidence).tempered(np.array([p]), *told, horizon).tolist()
+    (found,) = experience.tempered(np.array([p]), *told, horizon).tolist()
 
     assert min(p, 0.5) - 1e-12 <= found <= max(p, 0.5) + 1e-12
 
 
-@given(chance, chance, days, st.floats(-1e5, 1e5))
-def test_of_two_of_one_rhythm_the_likelier_gone_stays_so(p: float, q: float, seen: float, evidence: float):
-    told = np.full(2, 3.0), np.full(2, 21.0), np.full(2, 50.0)
-    found = Experience(seen, evidence).tempered(np.array([p, q]), *told, HORIZON)
+@given(chance, chance, st.integers(0, 3), experiences)
+def test_of_two_of_one_rhythm_the_likelier_gone_stays_so(p: float, q: float, x: int, experience: Experience):
+    told = np.full(2, float(x)), np.full(2, 7.0 * x), np.full(2, 50.0)
+    found = experience.tempered(np.array([p, q]), *told, HORIZON)
 
     assert (found[0] - found[1]) * (p - q) >= 0
 
@@ -153,9 +170,20 @@ def test_partitions_change_nothing(order: list[int], cut: int):
 
 
 def test_nonsense_is_refused():
-    for seen, evidence in ((-1.0, 0.0), (np.inf, 0.0), (1.0, np.nan)):
+    for nonsense in ((-1.0, 0.0), (np.inf, 0.0), (1.0, np.nan), (1.0, 0.0, -1.0), (1.0, 0.0, np.inf)):
         with pytest.raises(ValueError, match="finite"):
-            Experience(seen, evidence)
+            Experience(*nonsense)
+
+
+def test_who_ordered_once_is_not_expected_back_when_the_usual_gap_is_over():
+    """In BG/NBD nobody leaves before a second order, so the few who did not come back were to return late."""
+    x, t_x, T = np.array([0.0] * 10 + [1.0] * 290), np.array([0.0] * 10 + [30.0] * 290), np.full(300, 40.0)
+    model = fit(ReturnHistogram.from_arrays(x, t_x, T))
+    before, after = model.probability_of_no_purchase([0, 0], [0, 0], [20, 40], HORIZON)
+
+    assert model.experience.gap_days == pytest.approx(30)
+    assert model.untempered(0, 0, 40, HORIZON) < 0.2
+    assert before < 0.5 == pytest.approx(after)
 
 
 def test_a_version_of_an_older_release_is_of_a_shop_long_known():

@@ -11,6 +11,8 @@ from models.learners import SecondOrder
 from models.pool import Pool
 from models.progressive import ScoreCounts
 
+HORIZON = 60
+
 
 def issued(n: int, seed: int, *, slope: float = 1.0, intercept: float = 0.0) -> ScoreCounts:
     """Labels that follow slope · log-odds + intercept of the probabilities that were issued."""
@@ -20,14 +22,14 @@ def issued(n: int, seed: int, *, slope: float = 1.0, intercept: float = 0.0) -> 
 
 
 def taught(*counts: ScoreCounts) -> Calibrator:
-    calibrator = Calibrator("pool")
+    calibrator = Calibrator("pool", HORIZON)
     for each in counts:
         calibrator.learn(each)
     return calibrator
 
 
 def test_before_the_first_label_it_changes_nothing():
-    calibrator = Calibrator("pool")
+    calibrator = Calibrator("pool", HORIZON)
 
     assert (calibrator.slope, calibrator.intercept) == (1.0, 0.0)
 
@@ -56,11 +58,35 @@ def test_a_few_labels_move_it_little():
 def test_after_a_long_silence_new_labels_count_for_more_than_old_ones():
     old, new = issued(50_000, 0, intercept=0.6), issued(5_000, 1, intercept=-0.6)
     remembers, forgets = taught(old), taught(old)
-    forgets.forget(days=1_000)
+    forgets.forget(days=5 * HORIZON)
     for calibrator in (remembers, forgets):
         calibrator.learn(new)
 
     assert forgets.intercept < 0 < remembers.intercept
+
+
+def test_without_new_labels_it_gives_way_to_the_forecast_as_it_is():
+    """As after a shock: a line that fell would turn every ranking round for as long as it is believed."""
+    calibrator = taught(issued(50_000, 0, slope=-0.5, intercept=2.0))
+    assert calibrator.slope < 0
+
+    calibrator.forget(days=20 * HORIZON)
+
+    assert calibrator.slope == pytest.approx(1, abs=0.01)
+    assert calibrator.intercept == pytest.approx(0, abs=0.01)
+
+
+@given(st.floats(0, 1000), st.floats(0, 1000))
+def test_forgetting_twice_is_forgetting_once_for_as_long(one: float, other: float):
+    steps, leap = taught(issued(300, 0, slope=0.5)), taught(issued(300, 0, slope=0.5))
+    steps.forget(one)
+    steps.forget(other)
+    leap.forget(one + other)
+    for calibrator in (steps, leap):
+        calibrator.learn(issued(300, 1))
+
+    assert steps.slope == pytest.approx(leap.slope, abs=1e-6)
+    assert steps.intercept == pytest.approx(leap.intercept, abs=1e-6)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30))
@@ -76,7 +102,7 @@ def test_it_never_ends_worse_than_it_began_however_wrong_the_forecasts_were():
     upside_down = issued(50_000, 0, slope=-4.0, intercept=3.0)
     calibrator = taught(upside_down)
 
-    assert corrected(calibrator, upside_down) < corrected(Calibrator("pool"), upside_down)
+    assert corrected(calibrator, upside_down) < corrected(Calibrator("pool", HORIZON), upside_down)
 
 
 def corrected(calibrator: Calibrator, counts: ScoreCounts) -> float:
@@ -95,7 +121,7 @@ def test_how_labels_are_split_into_partitions_changes_nothing():
 
 
 def test_a_restored_one_goes_on_as_if_nothing_had_happened():
-    one, other = taught(issued(500, 0, slope=0.5)), Calibrator("pool")
+    one, other = taught(issued(500, 0, slope=0.5)), Calibrator("pool", HORIZON)
     one.forget(7.0)
     other.restore(one.state())
     for calibrator in (one, other):

@@ -56,6 +56,20 @@ def test_a_lead_won_long_ago_does_not_keep_anybody_on_the_throne():
     assert reigns[22] == "pool", "the newest labels are enough for the pool to come back"
 
 
+def test_a_small_lead_that_has_aged_away_is_enough_for_the_pool_to_come_back():
+    """In a shop of few customers the newest labels never amount to much: one that leads by nothing may go."""
+    reigns = contest({"still": [0.30] * 10 + [0.42] * 30, "pool": [0.40] * 40}, champion="still", labels=20)
+
+    assert reigns[12] == "still", "the newest labels say little"
+    assert reigns[-1] == "pool"
+
+
+def test_a_champion_that_still_leads_over_its_time_is_not_deposed_by_one_bad_week():
+    reigns = contest({"still": [0.30] * 20 + [0.42], "pool": [0.40] * 21}, champion="still", labels=20)
+
+    assert set(reigns) == {"still"}
+
+
 def test_who_led_by_far_and_now_loses_is_not_promoted_by_the_sum():
     reigns = contest({"pool": [1.0] * 17 + [0.30] * 10, "still": [0.5] * 17 + [0.35] * 10})
 
