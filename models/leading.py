@@ -6,8 +6,9 @@ the shock (mostly the return probability, which needs no labels) seems to lead b
 long learned better. Hence three rules:
 
 - Evidence ages, with a time constant of one horizon: what was won in a shock does not count for ever.
-- A challenger must lead over the newest labels, too, and must have done so for two horizons of decision
-  times: longer than a shock can mislead.
+- A challenger must lead over the newest labels, too, and must have done so for three horizons of decision
+  times. A shock misleads for almost two: one passes before anybody can learn of it, and another until those
+  who were late to learn it are judged no more.
 - The pool may come back at once, on the newest labels alone or as soon as the lead over it has aged away: it
   weighs its members again at every decision time, so it is the safe place in a change and in doubt.
 """
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 #: What the newest labels are: evidence that ages four times as fast.
 _NEWEST: Final = 0.25
 #: Horizons of decision times for which a challenger other than the pool must have led.
-_HELD: Final = 2
+_HELD: Final = 3
 #: Share of the evidence that the newest labels must give.
 _NEWEST_SHARE: Final = 0.5
 
