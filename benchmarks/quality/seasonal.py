@@ -1,8 +1,8 @@
 """Simulated shops with seasons: what time of year means is known, because it was put in.
 
 No public log shows the same customers over several years of a shop that hardly sells outside its season.
-Each X
-good after a purchase. Half of them follow the season more than the others do.
+Each customer buys at a rate of their own and may leave for good after any purchase. Half of them follow the
+season more than the others do.
 """
 
 from __future__ import annotations

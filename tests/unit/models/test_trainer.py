@@ -483,18 +483,18 @@ class TestProgressive:
         )
         return replace(one, cohort=cohort)
 
-    def test_auto_promotes_who_has_led_for_two_horizons(self):
+    def test_auto_promotes_who_has_led_for_three_horizons(self):
         target = self.contesting()
         champions = [target.champion]
-        for n in range(4):
+        for n in range(5):
             learn(target, part(5 + n, self.contest(50, n + 1, better="hoeffding_tree")))
             champions.append(target.models().champion)
 
-        assert champions == ["logistic"] * 3 + ["hoeffding_tree"] * 2
+        assert champions == ["logistic"] * 4 + ["hoeffding_tree"] * 2
 
     def test_a_promotion_says_who_over_whom_when_and_by_what_merit(self):
         target = self.contesting()
-        for n in range(3):
+        for n in range(4):
             assert not target.promotions
             learn(target, part(5 + n, self.contest(50, n + 1, better="hoeffding_tree")))
 
@@ -502,14 +502,14 @@ class TestProgressive:
         assert target.models().promoted == promotion
         assert (promotion.champion, promotion.over) == ("hoeffding_tree", "logistic")
         # Labels age with a horizon, which is a day here.
-        assert (promotion.as_of, promotion.labels) == (day(7), round(50 * (1 + np.exp(-1) + np.exp(-2))))
+        assert (promotion.as_of, promotion.labels) == (day(8), round(50 * np.exp(-np.arange(4)).sum()))
         # Right with 0.8 against right with 0.2, for every label.
         assert promotion.lead == pytest.approx(np.log(0.8 / 0.2))
-        assert promotion.in_words == "hoeffding_tree over logistic, 1.3863 nats a label better over 75 labels"
+        assert promotion.in_words == "hoeffding_tree over logistic, 1.3863 nats a label better over 78 labels"
 
     def test_a_lead_that_the_newest_labels_deny_does_not_count(self):
         target = self.contesting()
-        for n, better in enumerate(("hoeffding_tree", "hoeffding_tree", "logistic", "logistic")):
+        for n, better in enumerate((*["hoeffding_tree"] * 3, "logistic", "logistic")):
             learn(target, part(5 + n, self.contest(50, n + 1, better=better)))
 
         assert target.champion == "logistic"
@@ -525,14 +525,14 @@ class TestProgressive:
     @pytest.mark.parametrize("changes", [{"promotion_margin": 9.0}, {"promotion_nats": 200.0}])
     def test_a_small_lead_is_no_reason_to_change(self, changes: dict[str, float]):
         target = self.contesting(**changes)
-        for n in range(4):
+        for n in range(5):
             learn(target, part(5 + n, self.contest(50, n + 1, better="hoeffding_tree")))
 
         assert target.champion == "logistic"
 
     def test_a_named_champion_stays(self):
         target = self.contesting(champion="logistic")
-        for n in range(4):
+        for n in range(5):
             learn(target, part(5 + n, self.contest(50, n + 1, better="hoeffding_tree")))
 
         assert target.champion == "logistic"
