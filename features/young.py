@@ -13,7 +13,6 @@ and a monthly box in its first month would all be called lost. Three things are 
   t_x. Without a rhythm x repeat purchases lie anywhere in T and (t_x / T)^x is uniform, or smaller where
   customers leave; with one it is 0.65 on average, as less than a gap has passed since. Unless that speaks for
   exponential gaps, nobody is called more likely gone than not; nobody is before their own mean gap is over.
-  Nor is anybody called more likely to return whose gap is over: then silence means much.
 - *Whether those who ordered once return.* In BG/NBD nobody leaves before a second order, so whoever has not
   come back returns late. Once the usual gap of the shop is over they are not called more likely to return.
 
@@ -87,12 +86,10 @@ class Experience(msgspec.Struct, frozen=True):
             return p
         with np.errstate(divide="ignore"):  # log-odds of certainty are infinite
             log_odds = np.clip(np.log(p) - np.log1p(-p), -_CERTAIN, _CERTAIN)
-        silent, told = T - t_x, max(self.evidence, 0.0) / _EVIDENCE
+        silent = T - t_x
         late = silent * x >= t_x  # longer than the own mean gap, or there is none
-        ceiling = released + np.where(late, told, 0.0)
-        least = np.where(late, min(told, _SUREST), _SUREST)
-        least = np.where(x > 0, least, np.where(silent > self.gap_days, 0.0, _SUREST))
-        floor = -released - least
+        ceiling = released + np.where(late, max(self.evidence, 0.0) / _EVIDENCE, 0.0)
+        floor = -released - np.where((x == 0) & (silent > self.gap_days), 0.0, _SUREST)
         low = np.maximum(log_odds * min(age, 1.0) ** 0.5, floor)
         allowed = np.where(log_odds < 0, low, np.minimum(log_odds, ceiling))
         return np.asarray(expit(allowed))
