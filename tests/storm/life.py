@@ -41,7 +41,8 @@ _KILL_AFTER_S: Final = 1.0
 #: A session that falls silent is closed after twenty seconds; who is in trouble meanwhile hears of it later.
 _CUT_OFF_S: Final = 120.0
 _BACKLOG: Final = 4_000
-#: Three closed days are not most of it, so all its cohorts are learned.
+#: Three closed days are not most of it, so all its cohorts are learned; not even with those behind the last
+#: event, if five days with trade lie between.
 HORIZON_DAYS: Final = 7
 
 

@@ -35,7 +35,7 @@ HANDED_OVER: tuple[Phase, ...] = (
     Days(2, closed=True),
     Word("release"),
     Days(1, kills=(0,), closed=True),
-    Days(3, kills=(1,)),
+    Days(5, kills=(1,)),
 )
 #: The shop tells itself what came behind the day of the cut. What is held back is dropped in the end.
 CUT_OFF: tuple[Phase, ...] = (
@@ -46,7 +46,7 @@ CUT_OFF: tuple[Phase, ...] = (
     Days(2, closed=True),
     Word("drop"),
     Days(1, kills=(0,), closed=True),
-    Days(4, kills=(1,)),
+    Days(5, kills=(1,)),
 )
 
 
