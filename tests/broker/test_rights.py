@@ -144,7 +144,7 @@ async def reads(settings: Settings, topic: str, group: str | None) -> Any:
     """The first record of a topic."""
     options = {**settings.kafka.client_options(), "group_id": group, "auto_offset_reset": "earliest"}
     async with AIOKafkaConsumer(topic, **options) as consumer:
-        return await asyncio.wait_for(consumer.getone(), 60)
+        return await asyncio.wait_for(consumer.getone(), 120)
 
 
 @pytest.mark.parametrize(
