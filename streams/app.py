@@ -37,7 +37,7 @@ from streams.web import serve
 from streams.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable
 
     from models.versions import ModelSet
     from streams.producer import Producer
@@ -100,13 +100,13 @@ def _credentials(settings: Settings) -> Any:
 
 
 def add_agents(app: BulkApp, settings: Settings, worker: Worker, *, learning: bool) -> None:
-    """The three agents. Each is one loop around one step; the steps acknowledge when all is durable."""
+    """The three agents. Each is one loop that puts batches into the queues of their partitions."""
     names = settings.kafka.topics()
 
-    def agent(name: str, step: Callable[[Any], Awaitable[None]], *topics: str) -> None:
+    def agent(name: str, step: Callable[[Any], None], *topics: str) -> None:
         async def loop(stream: Any) -> None:
             async for event in stream.noack().events():
-                await step(event)
+                step(event)
 
         app.agent(app.bulk_topic(*(names[topic] for topic in topics)), name=name)(loop)
 

@@ -1,46 +1,25 @@
 """Bulk delivery for Faust: one stream event for each (partition, poll), whose value is the list of records.
 
-Stock Faust spends 67 µs on every event before any work begins; this spends about 2. Offsets commit only
-the acknowledged prefix of the delivered batches. `HoleGuard` closes the hole through which stock Faust
-loses events around rebalances (docs/operations.md).
+Stock Faust spends 67 µs on every event before any work begins; this spends about 2. Here are the parts of a
+Faust app that it takes; `streams.consumer` reads.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict, deque
-from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import faust
-from aiokafka.errors import IllegalStateError
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
-from faust.types.tuples import TP, ConsumerMessage
+from faust.types.tuples import TP
 
 from streams import fetching
-from streams.batches import BrokenBatch
-from streams.guard import HoleGuard
-from streams.standing import Standing
-from streams.window import Window
+from streams.consumer import BulkConsumer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Sequence
-
-    from aiokafka import ConsumerRecord
-
-
-#: The largest answer to a fetch. A request is given up after 40 s: aiokafka's 50 MiB never get through a slow
-#: wire, however often they are asked for.
-FETCH_BYTES: Final = 8 << 20
+    from streams.consumer import BulkMessage
 
 fetching.use_plain_records()
-
-
-class BulkMessage(ConsumerMessage):  # type: ignore[misc]
-    """A batch of records of one topic partition; `offset` is the last one's."""
-
-    __slots__ = ("after", "first_offset", "number", "weight")
 
 
 class BulkSchema(Schema):  # type: ignore[misc]
@@ -53,318 +32,6 @@ class BulkSchema(Schema):  # type: ignore[misc]
             return app.create_event(message.key, message.value, message.headers, message)
 
         return decode
-
-
-class BulkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """The consumer's thread, with settings that stock Faust does not offer."""
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        # Read when the consumer starts, which is after this: Faust waits 1.5 s for a fetch, hard-coded,
-        # uses its co-partitioning assignor only beside its own tables, and reads aborted transactions.
-        consumer._fetch_max_wait_ms = self.app.fetch_wait_ms  # noqa: SLF001
-        consumer._fetch_max_bytes = FETCH_BYTES  # noqa: SLF001
-        consumer._isolation_level = "read_committed"  # noqa: SLF001
-        consumer._partition_assignment_strategy = (self.app.assignor,)  # noqa: SLF001
-        return consumer
-
-
-class Unremembered(dict[TP, int | None]):
-    """How far Faust believes to have read, which it looks up before it passes a batch on, and is not told.
-
-    It drops what ends below that. But it notes a batch once there is room for it downstream, and if that
-    takes until after a seek, what was sought for is dropped. What is read twice the guard sees.
-    """
-
-    def __getitem__(self, _: TP) -> None:
-        """Nothing: what was read before decides nothing."""
-
-
-class BulkConsumer(driver.Consumer):  # type: ignore[misc]
-    """Delivers batches and commits the acknowledged prefix of what it delivered."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.guard = HoleGuard()
-        self._inflight: dict[TP, deque[BulkMessage]] = defaultdict(deque)
-        #: Numbers of batches, and of the newest one of each partition since its place was sought.
-        self._numbers = count()
-        self._newest: dict[TP, int] = {}
-        #: Partitions of which somebody wants to know how far they were read, and how far they were.
-        self._asked: set[TP] = set()
-        self._passed: dict[TP, int] = {}
-        #: Batches that cannot be unpacked and before which reading stands; those that are to be passed over.
-        self.broken: dict[TP, BrokenBatch] = {}
-        self._passing: dict[TP, BrokenBatch] = {}
-        #: The generation in which we own what we own, None in a rebalance; and the one that was sought for.
-        self._dealt: int | None = None
-        self._sought: int | None = None
-        #: What resumes the flow after a seek that was not waited for to its end.
-        self._seeking: asyncio.Task[None] | None = None
-        super().__init__(*args, **kwargs)
-        # Faust waits for a seek twice as long.
-        self._seek_seconds = self.app.conf.broker_request_timeout / 2
-        self._read_offset = Unremembered()
-        self.standing = Standing(self._thread)
-        self.window = Window(self.app.in_flight_bytes)
-
-    def _new_consumer_thread(self) -> BulkThread:
-        return BulkThread(self, loop=self.loop, beacon=self.beacon)
-
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, BulkMessage]]:  # noqa: ASYNC109
-        """One message for each partition of a poll, once there is room for it."""
-        await self._look()
-        await self._pass_over()
-        if not await self.window.has_room(timeout):
-            return
-        if not self.flow_active:
-            await self.wait(self.can_resume_flow)
-        # Before the fetch: what was fetched in an older generation may lie behind what this one has to read.
-        generation = self.app.consumer_generation_id
-        records, active = await self._wait_next_records(timeout)
-        if records is None or self.should_stop:
-            return
-        if not self.flow_active:
-            self._drop(*records)
-            await self._seek_while_stopped()
-            return
-        for tp, fetched in records.items():
-            if not self.flow_active or generation != self.app.consumer_generation_id:
-                self._drop(*records)
-                return
-            if active is not None and tp not in active and tp not in self._buffered_partitions:
-                self._drop(tp)
-                continue
-            admitted, again = self.guard.admit(tp, fetched)
-            if again is not None:
-                self.log.warning("read %s again from %s: records were fetched and dropped", tp, again)
-                await self._read_again(tp, again)
-            elif records_to_read := await self._before_broken(tp, admitted):
-                yield tp, self._message(tp, records_to_read, generation)
-
-    async def _before_broken(self, tp: TP, admitted: Sequence[Any]) -> Sequence[ConsumerRecord]:
-        """The records before a batch that cannot be unpacked, if there is one: reading stands there then.
-
-        This partition alone stops: the others are read on, and an operator may have it passed over.
-        """
-        if not admitted or not isinstance(admitted[-1], BrokenBatch):
-            return admitted
-        *records, batch = admitted
-        self.guard.stop_at(tp, batch.offset)
-        if self.broken.get(tp) != batch:
-            self.broken[tp] = batch
-            self.log.error(
-                "the record batch at %s/%s/%s cannot be unpacked: %s. This partition stands still until "
-                "`churnwatch skip %s %s %s`",
-                *(tp.topic, tp.partition, batch.offset, batch.why, tp.topic, tp.partition, batch.offset),
-            )
-        await self.standing.pause(tp)
-        return records
-
-    def pass_over(self, tp: TP, batch: BrokenBatch) -> None:
-        """Read on behind `batch`, from the next poll on, if reading still stands there."""
-        if self.broken.get(tp) == batch:
-            self._passing[tp] = batch
-
-    async def _pass_over(self) -> None:
-        passing, self._passing = self._passing, {}
-        for tp, batch in passing.items():
-            if self.broken.get(tp) == batch:
-                del self.broken[tp]
-                self.guard.expect({tp: batch.until})
-                await self._read_again(tp, batch.until)
-                await self.standing.resume(tp)
-
-    def _drop(self, *tps: TP) -> None:
-        """Records of these partitions were fetched and are not delivered: they are read again.
-
-        By the next poll, since nothing may follow that would show the hole.
-        """
-        self.guard.arm(*tps)
-        self._asked.update(tps)
-
-    async def _seek_while_stopped(self) -> None:
-        try:
-            await self.perform_seek()
-        except Exception as error:  # noqa: BLE001 - Faust's own rule here: the next assignment seeks anyway
-            self.log.warning("could not seek while the flow was stopped: %r", error)
-
-    def _message(self, tp: TP, records: Sequence[ConsumerRecord], generation: int) -> BulkMessage:
-        first, last = records[0], records[-1]
-        self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-        message = BulkMessage(
-            tp.topic,
-            tp.partition,
-            last.offset,
-            last.timestamp / 1000.0,
-            last.timestamp_type,
-            None,
-            None,
-            records,
-            None,
-            0,
-            0,
-            tp,
-            generation_id=generation,
-        )
-        message.first_offset = first.offset
-        message.after, message.number = self._newest.get(tp), next(self._numbers)
-        self._newest[tp] = message.number
-        self._inflight[tp].append(message)
-        self.window.add(message)
-        return message
-
-    def ack(self, message: BulkMessage) -> bool:
-        """A batch is done with: only its offset is kept until the next commit."""
-        self.window.remove(message)
-        message.value = ()
-        return bool(super().ack(message))
-
-    def _new_offset(self, tp: TP) -> int | None:
-        """What may be committed: the end of the acknowledged prefix."""
-        waiting, offset = self._inflight[tp], None
-        while waiting and waiting[0].acked:
-            offset = waiting.popleft().offset + 1
-        self._acked[tp].clear()
-        self._acked_index[tp].clear()
-        return offset
-
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Batches know where they begin: gaps between them need no bookkeeping."""
-
-    async def on_stop(self) -> None:
-        """Commit what was acknowledged last."""
-        # A commit under way began before that, and Faust would leave it at that one.
-        await self.maybe_wait_for_commit_to_finish()
-        await super().on_stop()
-
-    async def places(self, tps: Collection[TP]) -> dict[TP, tuple[int, int]]:
-        """As `Standing.places`, where having read the end of a log counts as being there.
-
-        It may end with what is never delivered: markers of transactions, and what was aborted.
-        """
-        found = await self.standing.places(tps)
-        return {
-            tp: (end if place < end and self._has_read(tp, end) else place, end)
-            for tp, (place, end) in found.items()
-        }
-
-    def _has_read(self, tp: TP, end: int) -> bool:
-        """Whether all before `end` was read, and what of it was delivered is committed."""
-        return not self._inflight[tp] and self._has_passed(tp, end)
-
-    def at_end(self, tp: TP) -> bool:
-        """Whether everything that the last answer of the broker knew of was handed out."""
-        end, place = self.highwater(tp), self.guard.next.get(tp)
-        if end is None or place is None:
-            return False
-        return place >= end or self._has_passed(tp, end)
-
-    def has_unacknowledged(self, tp: TP) -> bool:
-        """Whether anything that was delivered is not durable yet, or not even applied."""
-        return any(not message.acked for message in self._inflight.get(tp, ()))
-
-    def _has_passed(self, tp: TP, end: int) -> bool:
-        """Whether what is left before `end` is never delivered; known from the next poll on."""
-        if self._passed.get(tp, 0) >= end:
-            return True
-        self._asked.add(tp)
-        return False
-
-    async def _look(self) -> None:
-        """Answer `_has_passed`, here where nothing that was fetched is on its way to us.
-
-        Elsewhere a position says nothing: a batch that was dropped, or comes yet, may lie before it.
-        """
-        asked, self._asked = self._asked, set()
-        for tp in asked & self.guard.next.keys():
-            again = self.guard.doubt(tp)
-            if again is None:
-                self._passed[tp] = self.standing.position(tp) or 0
-            else:
-                await self._read_again(tp, again)
-
-    async def _read_again(self, tp: TP, offset: int) -> None:
-        """Go back to `offset`; a partition that the group has just taken from us is nothing to go back in.
-
-        We hear of that once the group has dealt; the place is looked up anew if it is ours again.
-        """
-        try:
-            await self._thread.seek_wait({tp: offset})
-        except IllegalStateError as error:
-            self.log.warning("%s is not read again from %s: %r", tp, offset, error)
-            self.guard.arm(tp)
-
-    async def perform_seek(self) -> None:
-        """Go to the committed offsets; what was delivered and not committed is delivered again.
-
-        While the group's coordinator is away that takes as long. Faust waits for a while, and then ends the
-        task that lets it read on, for good: so this returns before, and resumes the flow itself.
-        """
-        seeking = asyncio.create_task(self._seek_committed())
-        try:
-            await asyncio.wait([seeking], timeout=self._seek_seconds)
-        except asyncio.CancelledError:
-            seeking.cancel()
-            raise
-        if seeking.done():
-            seeking.result()
-        else:
-            self.log.warning("the group's coordinator does not say where to read on")
-            self._seeking = asyncio.create_task(self._resume_after(seeking))
-
-    async def _resume_after(self, seeking: asyncio.Task[None]) -> None:
-        try:
-            await seeking
-        except Exception as error:  # noqa: BLE001 - as Faust does with what it waits for itself
-            await self.crash(error)
-        else:
-            self.resume_flow()
-
-    async def _seek_committed(self) -> None:
-        dealt = self._dealt
-        # What lies before a batch that cannot be unpacked may have to be read again.
-        if self.broken:
-            await self.standing.resume(*self.broken)
-            self.broken.clear()
-        self._forget(*self._inflight)
-        self._passed.clear()
-        self._newest.clear()
-        await super().perform_seek()
-        if dealt == self._dealt:
-            self._sought = dealt
-        known = {tp: offset for tp, offset in self._read_offset.items() if offset is not None}
-        unknown = [tp for tp in self.assignment() if tp not in known]
-        starts = await self.earliest_offsets(*unknown) if unknown else {}
-        self.guard.expect({**known, **starts})
-
-    def resume_flow(self) -> None:
-        """Read on, unless the next rebalance has begun: Faust ends one in the midst of another."""
-        if self._dealt is not None and self._sought == self._dealt:
-            super().resume_flow()
-
-    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """From now on the places of these partitions may be sought, and read from."""
-        self._dealt = generation_id
-        await super().on_partitions_assigned(assigned, generation_id)
-
-    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Forget partitions that go."""
-        self._dealt = self._sought = None
-        if self._seeking is not None:
-            self._seeking.cancel()
-        # Also where nothing was ours so far: Faust would read on while the places of what comes are sought.
-        self.stop_flow()
-        await super().on_partitions_revoked(revoked)
-        self._forget(*revoked)
-        self.guard.forget(set(revoked))
-
-    def _forget(self, *tps: TP) -> None:
-        """What was delivered of these partitions is not waited for any more."""
-        for tp in tps:
-            self._passed.pop(tp, None)
-            self.broken.pop(tp, None)
-            for message in self._inflight.pop(tp, ()):
-                self.window.remove(message)
 
 
 class BulkTransport(driver.Transport):  # type: ignore[misc]
@@ -381,10 +48,20 @@ class BulkApp(faust.App):  # type: ignore[misc]
     #: See `Window`.
     in_flight_bytes = 32 << 20
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        #: The first of the topics that are read together, by each of them.
+        self._together: dict[str, str] = {}
+        super().__init__(*args, **kwargs)
+
     def _new_transport(self) -> BulkTransport:
         return BulkTransport(self.conf.broker_consumer, self)
 
     def bulk_topic(self, *names: str) -> Any:
         """Topics read together, as one stream of batches."""
+        self._together |= dict.fromkeys(names, names[0])
         # The buffer counts batches here, of up to a megabyte each.
         return self.topic(*names, schema=BulkSchema(), maxsize=8)
+
+    def lane(self, tp: TP) -> TP:
+        """What `tp` shares its room in the window with: its number of all topics that are read together."""
+        return TP(self._together.get(tp.topic, tp.topic), tp.partition)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import TopicPartition
-from aiokafka.errors import IllegalStateError
 
 # Gives every consumer of this process the coordinator that knows when it was confirmed.
 import streams.membership  # noqa: F401
@@ -59,21 +57,6 @@ class Standing:
         subscription = consumer and consumer._subscription.subscription  # noqa: SLF001
         state = subscription and subscription.assignment and subscription.assignment.state_value(tp)
         return int(state.position) if state and state.has_valid_position else None
-
-    async def pause(self, *tps: TP) -> None:
-        """Fetch nothing of these partitions until `resume`, or until they are assigned anew."""
-        await self._in_thread(self._switch("pause", tps))
-
-    async def resume(self, *tps: TP) -> None:
-        """Fetch from these partitions again."""
-        await self._in_thread(self._switch("resume", tps))
-
-    async def _switch(self, what: str, tps: Collection[TP]) -> None:
-        consumer = self._thread._consumer  # noqa: SLF001
-        for tp in tps:
-            # One that the group has just taken from us is fetched by somebody else.
-            with suppress(IllegalStateError):
-                getattr(consumer, what)(TopicPartition(*tp))
 
     async def places(self, tps: Collection[TP]) -> dict[TP, tuple[int, int]]:
         """(committed offset, log end) of partitions as the broker knows them.

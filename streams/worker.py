@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from faust.types.tuples import TP
@@ -14,12 +13,13 @@ from streams.dispatching import DispatchPartition
 from streams.engine import RevokedError
 from streams.guard import Succession
 from streams.logs import logger
+from streams.queues import PartitionQueues
 from streams.stopping import cancelled, together
 from streams.training import Training
 from streams.watermarks import Idleness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from streams.context import Context
     from streams.partition import Partition
@@ -47,37 +47,31 @@ class Worker:
         self._starting: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._succession = Succession()
+        self._observed = PartitionQueues(lambda event: self._give(self.customers, event), self.fail)
+        self._dispatched = PartitionQueues(lambda event: self._give(self.ledgers, event), self.fail)
+        self._learned = PartitionQueues(self._learn, self.fail)
         context.models.on_change(self.wake)
         context.sessions.on_change(self.wake)
 
     # -- batches
 
-    async def observe(self, event: Any) -> None:
+    def observe(self, event: Any) -> None:
         """One poll of an input topic."""
-        with self._failing():
-            await self._give(self.customers, event)
+        self._observed.put(event)
 
-    async def dispatch(self, event: Any) -> None:
+    def dispatch(self, event: Any) -> None:
         """One poll of `churn-alerts`."""
-        with self._failing():
-            await self._give(self.ledgers, event)
+        self._dispatched.put(event)
 
-    async def learn(self, event: Any) -> None:
+    def learn(self, event: Any) -> None:
         """One poll of `examples`."""
-        with self._failing():
-            while self.training is None and self._owns(event):
-                await self._next_change()
-            if self.training is not None:
-                await self.training.take(event)
+        self._learned.put(event)
 
-    @contextmanager
-    def _failing(self) -> Iterator[None]:
-        """Stop the worker on an error: Faust would start the agent anew and leave the batch behind."""
-        try:
-            yield
-        except Exception as error:
-            self.fail(error)
-            raise
+    async def _learn(self, event: Any) -> None:
+        while self.training is None and self._owns(event):
+            await self._next_change()
+        if self.training is not None:
+            await self.training.take(event)
 
     async def _give(self, table: Mapping[int, Partition], event: Any) -> None:
         """Give a batch to its partition, waited for while it starts.
@@ -143,8 +137,11 @@ class Worker:
             # A trigger is answered as soon as it is read: version 0 must not speak for a model that is known.
             await self._context.models.loaded.wait()
             await self._context.sessions.loaded.wait()
-            await together(*(self._own(number) for number in sorted(numbers)))
-            await self._own_training(TP(self._context.topics["examples"], 0) in tps)
+            await together(
+                # First, so that it learns what the others send while one of them recovers for long.
+                self._own_training(TP(self._context.topics["examples"], 0) in tps),
+                *(self._own(number) for number in sorted(numbers)),
+            )
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - recovery failed: the worker must stop and say why
@@ -282,6 +279,7 @@ class Worker:
     async def close(self) -> None:
         """Leave gracefully: everything that is in memory becomes durable."""
         await self._abandon_start()
+        await asyncio.gather(*(q.close() for q in (self._observed, self._dispatched, self._learned)))
         await asyncio.gather(*(p.close() for p in self.customers.values()))
         await asyncio.gather(*(p.close() for p in self.ledgers.values()))
 

@@ -1,7 +1,7 @@
 """A worker that stays up and stops consuming, as Faust's may: `frozen_worker.py PART RECORDS`.
 
 After so many records of `orders` its consumer never returns again, or the consumer's thread is busy for ever,
-or the agent waits for ever for something that never comes. Nothing else of it is changed.
+or its queues wait for ever for something that never comes. Nothing else of it is changed.
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ def freeze_consumer(count: _Count, *, busy: bool = False) -> None:
 
 
 def freeze_agent(count: _Count) -> None:
-    """The agent does not come back from a batch."""
-    observe = Worker.observe
+    """No batch is taken any more out of any partition's queue."""
+    give = Worker._give
 
-    async def frozen(worker: Worker, event: Any) -> None:
+    async def frozen(worker: Worker, table: Any, event: Any) -> None:
         if count.left <= 0:
             await asyncio.sleep(_FOR_EVER)
         count.enough(event.message)
-        await observe(worker, event)
+        await give(worker, table, event)
 
-    Worker.observe = frozen  # type: ignore[method-assign]
+    Worker._give = frozen  # type: ignore[method-assign]
 
 
 def main(part: str, records: str) -> None:

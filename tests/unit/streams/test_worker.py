@@ -15,6 +15,7 @@ from features.layout import TOPICS
 from models.alerts import Alert
 from streams.batches import BrokenBatch
 from streams.customers import CustomerPartition
+from streams.engine import Engine
 from streams.flood import TooManyDeadLettersError
 from streams.guard import HoleGuard, LostBatchError
 from streams.recovery import RecoveryError
@@ -112,6 +113,13 @@ class Group:
                     await self.worker.error
                 await asyncio.sleep(0.001)
 
+    async def taken(self) -> None:
+        """Every batch is where it will be applied, or was dropped."""
+        queues = (self.worker._observed, self.worker._dispatched, self.worker._learned)
+        async with asyncio.timeout(2):
+            while any(queue._emptying for queue in queues):  # noqa: ASYNC110 - it has no event for tests
+                await asyncio.sleep(0.001)
+
     def users(self, number: int) -> set[str]:
         return set(self.worker.customers[number].core.table.index)
 
@@ -153,7 +161,7 @@ async def test_a_batch_goes_to_its_partition(group: Group):
     batches = [group.batch("orders", buys(ADA)), group.batch("orders", buys(BOB))]
 
     for batch in batches:
-        await group.worker.observe(batch)
+        group.worker.observe(batch)
     await group.acked(*batches)
 
     assert (group.users(0), group.users(1)) == ({ADA}, {BOB})
@@ -164,16 +172,16 @@ async def test_alerts_go_to_the_ledger(group: Group):
     await group.ready()
     group.hand_out("customers", 0)
     group.hand_out("outcomes", 0)
-    await group.worker.observe(group.batch("orders", buys(ADA)))
+    group.worker.observe(group.batch("orders", buys(ADA)))
     review = group.batch("reviews", event("review", ADA, day(0.9), rating=1.0))
-    await group.worker.observe(review)
+    group.worker.observe(review)
     await group.acked(review)
 
     (value,) = group.broker.values("churn-alerts", 0)
     assert msgspec.json.decode(value, type=Alert).user_id == ADA
     batch = Batched("churn-alerts", group.broker.logs["churn-alerts", 0].records, 0, 2)
     batch.tp = TP("churn-alerts", 0)
-    await group.worker.dispatch(batch)
+    group.worker.dispatch(batch)
     await group.acked(batch)
     assert len(group.broker.values("decisions", 0)) == 1
 
@@ -181,14 +189,44 @@ async def test_alerts_go_to_the_ledger(group: Group):
 async def test_a_batch_waits_for_a_partition_that_is_still_to_come(group: Group):
     group.app.assigned = {TP("orders", 0)}
     batch = group.batch("orders", buys(ADA))
-    observing = asyncio.create_task(group.worker.observe(batch))
+    group.worker.observe(batch)
     await asyncio.sleep(0)
 
     group.worker.assigned({TP(topic, 0) for topic in PER_USER})
-    await asyncio.wait_for(observing, 2)
+    await group.taken()
     await group.acked(batch)
 
     assert group.users(0) == {ADA}
+
+
+async def test_a_partition_that_recovers_holds_up_no_other(group: Group, monkeypatch: pytest.MonkeyPatch):
+    """Neither the batches of others, nor their alerts, nor the trainer; its own come in their order."""
+    recovered, recover = asyncio.Event(), Engine.recover
+
+    async def hanging(engine: Engine) -> None:
+        if (engine.table, engine.partition) == ("customers", 0):
+            await recovered.wait()
+        await recover(engine)
+
+    monkeypatch.setattr(Engine, "recover", hanging)
+    group.context.models.loaded.set()
+    group.assign(0, 1, trainer=True)
+    waiting = [group.batch("orders", buys(ADA, when)) for when in (0.1, 0.2, 0.3)]
+    others = [group.batch("orders", buys(BOB, when)) for when in (0.1, 0.2)]
+
+    for batch in (waiting[0], others[0], waiting[1], others[1], waiting[2]):
+        group.worker.observe(batch)
+    await group.acked(*others)
+    alerts = Batched("churn-alerts", [], 1, group.app.consumer_generation_id)
+    alerts.value, alerts.tp = [record(0, {})], TP("churn-alerts", 1)
+    group.worker.dispatch(alerts)
+    await group.acked(alerts)
+
+    assert group.worker.training is not None
+    assert [batch.acked for batch in waiting] == [0, 0, 0]
+    recovered.set()
+    await group.acked(*waiting)
+    assert group.worker.customers[0].core.clocks["orders"].offset == waiting[-1].value[-1].offset
 
 
 async def test_a_batch_of_a_partition_that_went_is_dropped(group: Group):
@@ -197,7 +235,8 @@ async def test_a_batch_of_a_partition_that_went_is_dropped(group: Group):
     batch = group.batch("orders", buys(BOB))
     await group.rebalance(0)
 
-    await asyncio.wait_for(group.worker.observe(batch), 1)
+    group.worker.observe(batch)
+    await group.taken()
 
     assert batch.acked == 0
     assert set(group.worker.customers) == {0}
@@ -212,12 +251,12 @@ async def test_a_batch_of_an_older_generation_never_overtakes_what_comes_again_b
     batch = group.batch("orders", buys(ADA))
     await group.worker.revoked(group.app.assigned)
     broker.logs["g-customers-changelog", 0].append(b"x", b"")  # so that it has to be recovered
-    observing = asyncio.create_task(group.worker.observe(batch))
+    group.worker.observe(batch)
     await asyncio.sleep(0)
 
     group.assign(0)
     await group.ready()
-    await asyncio.wait_for(observing, 2)
+    await group.taken()
 
     assert group.users(0) == set()
     assert batch.acked == 0
@@ -236,14 +275,14 @@ async def test_an_agent_that_waits_for_a_recovery_is_not_stuck_when_a_rebalance_
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     group.worker.customers[0].settled = hang
-    observing = asyncio.create_task(group.worker.observe(group.batch("orders", buys(ADA))))
+    group.worker.observe(group.batch("orders", buys(ADA)))
     await asyncio.sleep(0)
 
     await group.rebalance(0)
 
-    await asyncio.wait_for(observing, 1)
+    await group.taken()
     batch = group.batch("orders", buys(ADA))
-    await group.worker.observe(batch)
+    group.worker.observe(batch)
     await group.acked(batch)
     assert group.users(0) == {ADA}
 
@@ -279,7 +318,7 @@ async def test_a_partition_that_went_and_came_back_is_recovered(group: Group):
     group.assign(0)
     await group.ready()
     batch = group.batch("orders", buys(ADA))
-    await group.worker.observe(batch)
+    group.worker.observe(batch)
     await group.acked(batch)
     before = group.worker.customers[0]
 
@@ -294,7 +333,7 @@ async def test_what_is_measured_of_a_partition_goes_with_it(group: Group):
     group.assign(0, 1)
     await group.ready()
     batch = group.batch("orders", buys(BOB))
-    await group.worker.observe(batch)
+    group.worker.observe(batch)
     await group.acked(batch)
     registry = group.context.metrics.registry
     assert registry.get_sample_value("churnwatch_customers", {"partition": "1"}) is not None
@@ -327,7 +366,7 @@ async def test_an_error_over_a_batch_stops_the_worker_instead_of_losing_the_batc
     await group.ready()
     batch = group.batch("orders", *[{"type": "purchase"}] * 20)
 
-    await group.worker.observe(batch)
+    group.worker.observe(batch)
 
     with pytest.raises(TooManyDeadLettersError):
         await asyncio.wait_for(group.worker.error, 1)
@@ -340,14 +379,18 @@ async def test_a_batch_that_was_lost_on_its_way_stops_the_worker_before_the_next
     first, lost, behind = (group.batch("orders", buys(ADA, day)) for day in (0.1, 0.2, 0.3))
     first.number, lost.number, behind.number = 7, 8, 9
     lost.after, behind.after = 7, 8
-    await group.worker.observe(first)
+    group.worker.observe(first)
     await group.acked(first)
 
-    with pytest.raises(LostBatchError, match="orders/0"):
-        await group.worker.observe(behind)
+    further = group.batch("orders", buys(ADA, 0.4))
+    further.number, further.after = 10, None
+    group.worker.observe(behind)
+    group.worker.observe(further)
 
-    assert isinstance(group.worker.error.exception(), LostBatchError)
-    assert not behind.acked
+    with pytest.raises(LostBatchError, match="orders/0"):
+        await asyncio.wait_for(group.worker.error, 1)
+    await asyncio.sleep(0.01)
+    assert (behind.acked, further.acked) == (0, 0)
 
 
 async def test_what_comes_after_a_seek_follows_nothing(group: Group):
@@ -355,9 +398,9 @@ async def test_what_comes_after_a_seek_follows_nothing(group: Group):
     await group.ready()
     first, again = (group.batch("orders", buys(ADA, day)) for day in (0.1, 0.2))
     first.number, again.number, again.after = 7, 9, None
-    await group.worker.observe(first)
+    group.worker.observe(first)
 
-    await group.worker.observe(again)
+    group.worker.observe(again)
 
     await group.acked(first, again)
 
@@ -377,7 +420,7 @@ async def test_an_erasure_reaches_the_ledger_even_if_that_is_still_to_come(group
     await group.ready()
     ledger = group.worker.ledgers.pop(0)
     erasure = group.batch("customers", event("erasure", ADA, day(0.6)))
-    await group.worker.observe(erasure)
+    group.worker.observe(erasure)
     await asyncio.sleep(0.01)
     assert erasure.acked == 0
 
@@ -516,7 +559,7 @@ async def test_a_revocation_that_was_cut_short_leaves_no_task_behind(group: Grou
     assert sum("CustomerPartition-0" in task.get_name() for task in asyncio.all_tasks()) == (0 in numbers)
     if 0 in numbers:
         batch = group.batch("orders", buys(ADA))
-        await group.worker.observe(batch)
+        group.worker.observe(batch)
         await group.acked(batch)
 
 
@@ -529,7 +572,7 @@ async def test_a_batch_outlives_a_partition_that_is_begun_anew_in_its_generation
         patch.setattr(CustomerPartition, "settled", lambda _: hanging.wait())
         await asyncio.sleep(0.01)
         batch = group.batch("orders", buys(ADA))
-        observing = asyncio.create_task(group.worker.observe(batch))
+        group.worker.observe(batch)
         await asyncio.sleep(0.01)
         await group.worker._abandon_start()
         await group.worker._park()
@@ -537,5 +580,5 @@ async def test_a_batch_outlives_a_partition_that_is_begun_anew_in_its_generation
     group.worker.assigned(group.app.assigned)
 
     await group.acked(batch)
-    await observing
+    await group.taken()
     assert group.users(0) == {ADA}
