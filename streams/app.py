@@ -207,7 +207,7 @@ def _context(settings: Settings, sender: Sender, metrics: Metrics, frozen: Model
             checkpoint_ratio=limits.checkpoint_ratio,
         ),
         inputs=InputTopics(topics, options),
-        skips=Skips(topics["skips"], options),
+        skips=Skips(topics["skips"], options, metrics),
     )
 
 

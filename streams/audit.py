@@ -86,7 +86,7 @@ async def note_mode(context: Context) -> None:
 
     Raises KafkaError or SendError: without its entry no worker acts.
     """
-    entry = change(await _entries(context.settings), entry_of(context.settings, context.now()))
+    entry = change(await _entries(context), entry_of(context.settings, context.now()))
     if entry is None:
         return
     output = Output(TOPIC, entry.worker.encode(), msgspec.json.encode(entry))
@@ -94,7 +94,7 @@ async def note_mode(context: Context) -> None:
     log.warning("the mode has changed", before=entry.before or "", after=entry.after, worker=entry.worker)
 
 
-async def _entries(settings: Settings) -> list[Entry]:
+async def _entries(context: Context) -> list[Entry]:
     found: list[Entry] = []
 
     def take(record: ConsumerRecord[Any, Any]) -> None:
@@ -104,7 +104,7 @@ async def _entries(settings: Settings) -> list[Entry]:
             # Of a later release, or of a stranger: it is left where it stands.
             log.warning("an entry of the audit cannot be read", offset=record.offset, why=str(error))
 
-    await scan(settings, TOPIC, 0, take)
+    await scan(context.settings, TOPIC, 0, take, context.metrics.lost_batches.labels(TOPIC).inc)
     return found
 
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from aiokafka import TopicPartition
 
 from features.clock import BEGINNING
 from models.signing import HEADER
 from models.version_reader import VersionReader
+from streams.following import Follower
 from streams.logs import logger
-from streams.readers import BrokenBatchError, bounds, polled, reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from aiokafka import AIOKafkaConsumer
 
     from models.trainer_config import TrainerConfig
     from models.version_reader import InForce
@@ -29,8 +25,7 @@ if TYPE_CHECKING:
 
 log = logger(__name__)
 
-#: A fetch comes back at once on Kafka when there is a version; the embedded broker lets it wait, and with it
-#: a step of a lock-step replay.
+#: Each step of a lock-step replay waits for a version.
 _FETCH_WAIT_MS: Final = 50
 
 
@@ -84,33 +79,17 @@ class ModelStore:
 
     async def follow(self, patience: Patience) -> None:
         """Read all versions there are, then every new one; waits for the broker, and runs until cancelled."""
-        tp = TopicPartition(self._topic, 0)
-        async with AsyncExitStack() as stack:
-            consumer, end = await patience.outlast("models", lambda: self._open(stack, tp))
-            while True:
-                if not self.loaded.is_set() and await consumer.position(tp) >= end:
-                    self.loaded.set()
-                try:
-                    found = await polled(consumer, tp, timeout_ms=100)
-                except BrokenBatchError as error:
-                    # The version that it held is lost, and the models in force stay until the next.
-                    self._metrics.refused_versions.inc()
-                    log.error("a batch of models is left out", why=str(error))
-                    consumer.seek(tp, error.batch.until)
-                    continue
-                for record in found.get(tp, ()):
-                    self._take(record.key or b"", record.value, dict(record.headers).get(HEADER))
+        follower = Follower(self._topic, self._options, self._lost, _FETCH_WAIT_MS)
+        await follower.follow(
+            lambda record: self._take(record.key or b"", record.value, dict(record.headers).get(HEADER)),
+            loaded=self.loaded.set,
+            patience=patience,
+        )
 
-    async def _open(self, stack: AsyncExitStack, tp: TopicPartition) -> tuple[AIOKafkaConsumer, int]:
-        """A reader at the start of the topic that lives as long as `stack`, and the topic's end."""
-        async with AsyncExitStack() as opening:
-            consumer = await opening.enter_async_context(
-                reader(self._options, tp, fetch_wait_ms=_FETCH_WAIT_MS)
-            )
-            start, end = await bounds(consumer, tp)
-            consumer.seek(tp, start)
-            stack.push_async_callback(opening.pop_all().aclose)
-            return consumer, end
+    def _lost(self) -> None:
+        # The version that the batch held is lost, and the models in force stay until the next.
+        self._metrics.refused_versions.inc()
+        self._metrics.lost_batches.labels("models").inc()
 
     def _take(self, key: bytes, value: bytes | None, signed: bytes | None = None) -> None:
         try:

@@ -13,6 +13,7 @@ from models.signing import HEADER, SignatureError
 from models.version_reader import VersionReader
 from models.wire import UNREADABLE
 from streams.checkpoint import Identity
+from streams.following import leave_out
 from streams.readers import bounds, read_until, reader
 from streams.recovery import recover
 from streams.state import CustomersState, LedgerState, State
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from models.versions import ModelSet
+    from streams.readers import BrokenBatchError
     from streams.settings import Settings
 
 
@@ -77,14 +79,26 @@ async def read_versions(settings: Settings) -> Versions:
 
 
 async def scan(
-    settings: Settings, topic: str, partition: int, take: Callable[[ConsumerRecord[Any, Any]], None]
+    settings: Settings,
+    topic: str,
+    partition: int,
+    take: Callable[[ConsumerRecord[Any, Any]], None],
+    lost: Callable[[], None] = lambda: None,
 ) -> None:
-    """Give `take` every record that stands in a partition of a logical topic now."""
+    """Give `take` every record that stands in a partition of a logical topic now.
+
+    A batch that cannot be unpacked is left out: the log says so, and `lost` counts it.
+    """
+
+    def pass_over(error: BrokenBatchError) -> None:
+        leave_out(error)
+        lost()
+
     kafka = settings.kafka
     tp = TopicPartition(kafka.topics()[topic], partition)
     async with reader(kafka.client_options(), tp) as consumer:
         first, end = await bounds(consumer, tp)
         consumer.seek(tp, first)
-        async for records in read_until(consumer, tp, end):
+        async for records in read_until(consumer, tp, end, leave_out=pass_over):
             for record in records:
                 take(record)

@@ -21,14 +21,18 @@ from features.events import Tick
 from features.hashing import partition_of
 from features.layout import TOPICS
 from features.observing import REPLAY_HEADER
+from streams.following import Follower
 from streams.progress import ProgressBoard
-from streams.readers import bounds, ends_of, polled, reader, unread
+from streams.readers import ends_of, unread
 from streams.sending import Message, Sender, new_producer
 from streams.session import ANSWER_SECONDS, ReplayStalledError, Session
 from streams.sources import Interval, SourceEvent, intervals
+from streams.stopping import cancelled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from aiokafka import ConsumerRecord
 
     from features.grid import DecisionGrid
     from streams.settings import Settings
@@ -210,14 +214,13 @@ def _begins(events: Sequence[SourceEvent]) -> dict[str, int]:
 async def replaying(
     settings: Settings, patience_seconds: float = 120.0, answer_seconds: float = ANSWER_SECONDS
 ) -> AsyncIterator[Replayer]:
-    """A replayer connected to the broker, following the workers' progress."""
-    options = settings.kafka.client_options()
-    board = ProgressBoard(settings.kafka.partitions)
-    producer = new_producer(options)
-    await producer.start()
-    topics, partitions = settings.kafka.topics(), range(settings.kafka.partitions)
-    tp = TopicPartition(topics["progress"], 0)
-    inputs = [TopicPartition(topics[topic], partition) for topic in TOPICS for partition in partitions]
+    """A replayer connected to the broker, following the workers' progress.
+
+    Raises ReplayStalledError into the block when that cannot be followed any more.
+    """
+    options, partitions = settings.kafka.client_options(), settings.kafka.partitions
+    board, topics = ProgressBoard(partitions), settings.kafka.topics()
+    inputs = [TopicPartition(topics[topic], partition) for topic in TOPICS for partition in range(partitions)]
     ends: dict[TopicPartition, int] = {}
 
     async def left() -> int:
@@ -226,31 +229,45 @@ async def replaying(
             ends.update(await ends_of(options, inputs))
         return await unread(options, settings.kafka.group, ends)
 
+    async with new_producer(options) as producer, _following(topics["progress"], options, board):
+        sender = Sender(producer, _SECONDS)
+        session = Session(
+            sender,
+            topics["control"],
+            board,
+            partitions,
+            settings.kafka.group,
+            answer_seconds,
+            patience_seconds,
+        )
+        yield Replayer(settings, sender, board, session, left)
+
+
+@asynccontextmanager
+async def _following(topic: str, options: dict[str, Any], board: ProgressBoard) -> AsyncIterator[None]:
+    """`board` reads what stands on `progress` while the block lasts; the block ends if that fails."""
+    block = asyncio.current_task()
+    assert block is not None, "a block runs in a task"
+    # What a lost batch said is said again with the next decision time, or missed in time.
+    follower = Follower(topic, options, lambda: None, wait_ms=20)
+
+    def take(record: ConsumerRecord[Any, Any]) -> None:
+        if record.value is not None:
+            board.read(record.value)
+
+    following = asyncio.create_task(follower.follow(take))
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            block.cancel()
+
+    following.add_done_callback(ended)
     try:
-        async with reader(options, tp) as consumer:
-            consumer.seek(tp, (await bounds(consumer, tp))[0])
-            following = asyncio.create_task(_follow(consumer, tp, board))
-            sender = Sender(producer, _SECONDS)
-            session = Session(
-                sender,
-                topics["control"],
-                board,
-                settings.kafka.partitions,
-                settings.kafka.group,
-                answer_seconds,
-                patience_seconds,
-            )
-            try:
-                yield Replayer(settings, sender, board, session, left)
-            finally:
-                following.cancel()
-                await asyncio.wait([following])
+        yield
+    except asyncio.CancelledError:
+        if not following.done() or (error := following.exception()) is None:
+            raise
+        block.uncancel()
+        raise ReplayStalledError(f"the workers' progress cannot be followed any more: {error}") from error
     finally:
-        await producer.stop()
-
-
-async def _follow(consumer: Any, tp: TopicPartition, board: ProgressBoard) -> None:
-    while True:
-        for record in (await polled(consumer, tp, timeout_ms=50)).get(tp, ()):
-            if record.value is not None:
-                board.read(record.value)
+        await cancelled(following)

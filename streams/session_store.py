@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from models.wire import UNREADABLE
 from streams.control import Sessions
+from streams.following import Follower
 from streams.logs import logger
-from streams.readers import BrokenBatchError, bounds, polled, reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from aiokafka import AIOKafkaConsumer
-
+    from streams.following import Place
     from streams.patience import Patience
     from streams.telemetry import Metrics
 
@@ -27,9 +24,6 @@ log = logger(__name__)
 
 #: Longest wait for what stands on `control` already: whoever sends ticks has said so there before.
 _SETTLE_SECONDS: Final = 10.0
-#: A fetch comes back at once on Kafka when something is announced; the embedded broker lets it wait. Each
-#: costs a millisecond of CPU time, and announcements are rare.
-_FETCH_WAIT_MS: Final = 100
 #: Pause between two looks whether there is more to read, while a session is open.
 _LOOK_SECONDS: Final = 1.0
 #: At the start a session that was heard of longer ago than this, besides its own patience, is over: clocks of
@@ -129,49 +123,33 @@ class SessionStore:
 
     async def follow(self, patience: Patience) -> None:
         """Read all that was announced, then what follows; waits for the broker, and runs until cancelled."""
-        tp = TopicPartition(self._topic, 0)
-        async with AsyncExitStack() as stack:
-            consumer, end = await patience.outlast("control", lambda: self._open(stack, tp))
-            while True:
-                if not self.loaded.is_set() and await consumer.position(tp) >= end:
-                    self.load()
-                try:
-                    found = await polled(consumer, tp, timeout_ms=100)
-                except BrokenBatchError as error:
-                    # A session of which nothing is heard any more is over by itself.
-                    log.error("a batch of sessions is left out", why=str(error))
-                    consumer.seek(tp, error.batch.until)
-                    continue
-                for record in found.get(tp, ()):
-                    self.take(record.value, record.timestamp)
-                if self._asking or self._clock() - self._looked >= _LOOK_SECONDS:
-                    await self._look(consumer, tp)
+        # A session of which nothing is heard any more, because a batch is lost, is over by itself.
+        follower = Follower(self._topic, self._options, self._metrics.lost_batches.labels("control").inc)
+        await follower.follow(
+            lambda record: self.take(record.value, record.timestamp),
+            loaded=self.load,
+            after_poll=self._look_in_time,
+            patience=patience,
+        )
 
-    async def _open(self, stack: AsyncExitStack, tp: TopicPartition) -> tuple[AIOKafkaConsumer, int]:
-        async with AsyncExitStack() as opening:
-            consumer = await opening.enter_async_context(
-                reader(self._options, tp, fetch_wait_ms=_FETCH_WAIT_MS)
-            )
-            start, end = await bounds(consumer, tp)
-            consumer.seek(tp, start)
-            stack.push_async_callback(opening.pop_all().aclose)
-            return consumer, end
+    async def _look_in_time(self, place: Place) -> None:
+        if self._asking or self._clock() - self._looked >= _LOOK_SECONDS:
+            await self._look(place)
 
-    async def _look(self, consumer: AIOKafkaConsumer, tp: TopicPartition) -> None:
+    async def _look(self, place: Place) -> None:
         asking, self._asking = self._asking, []
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
-                end = int((await consumer.end_offsets([tp]))[tp])
+                at_end = await place.is_end()
         except (KafkaError, TimeoutError):
-            end = -1
-        if 0 <= end <= await consumer.position(tp):
+            at_end = False
+        if at_end:
             for read in asking:
                 if not read.done():
                     read.set_result(None)
-            self.look(at_end=True)
         else:
             self._asking += [read for read in asking if not read.done()]
-            self.look(at_end=False)
+        self.look(at_end=at_end)
 
     def load(self) -> None:
         """All was read that was there at the start."""

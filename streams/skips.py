@@ -20,8 +20,9 @@ from features.observing import Record
 from features.rejection import Rejected
 from models.wire import UNREADABLE
 from streams.context import wall_clock_ms
+from streams.following import Follower
 from streams.logs import logger
-from streams.readers import bounds, polled, reader
+from streams.readers import bounds, reader
 from streams.sending import Message, Sender, new_producer
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from streams.context import Context
     from streams.patience import Patience
     from streams.settings import Settings
+    from streams.telemetry import Metrics
 
 log = logger(__name__)
 
@@ -69,9 +71,9 @@ _decode: Final = msgspec.json.Decoder(Skip).decode
 class Skips:
     """Every word there is, read at the start and followed; `topic` is the full name."""
 
-    def __init__(self, topic: str, options: dict[str, Any]) -> None:
-        self._topic = topic
-        self._options = options
+    def __init__(self, topic: str, options: dict[str, Any], metrics: Metrics) -> None:
+        # A word that is lost with its batch is said again by an operator: its partition still stands.
+        self._follower = Follower(topic, options, metrics.lost_batches.labels("skips").inc, _WAIT_MS)
         self._said: dict[tuple[str, int, int], Skip] = {}
 
     def find(self, tp: TP, batch: BrokenBatch) -> Skip | None:
@@ -89,18 +91,7 @@ class Skips:
 
     async def follow(self, patience: Patience) -> None:
         """Read all there is and then what comes; waits for the broker, and runs until cancelled."""
-        while True:
-            await patience.outlast("skips", self._read_on)
-
-    async def _read_on(self) -> None:
-        tp = TopicPartition(self._topic, 0)
-        async with reader(self._options, tp, fetch_wait_ms=_WAIT_MS) as consumer:
-            start, _ = await bounds(consumer, tp)
-            consumer.seek(tp, start)
-            while True:
-                for record in (await polled(consumer, tp, timeout_ms=_WAIT_MS)).get(tp, ()):
-                    self.take(record.value)
-                await asyncio.sleep(0)
+        await self._follower.follow(lambda record: self.take(record.value), patience=patience)
 
 
 async def pass_over(app: Any, context: Context, seconds: float = 1.0) -> None:

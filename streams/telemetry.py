@@ -159,6 +159,11 @@ class Metrics:
         self.skipped_batches = self._counter(
             "skipped_batches", "Record batches that operators passed over.", "topic"
         )
+        self.lost_batches = self._counter(
+            "lost_batches",
+            "Record batches of internal topics that cannot be unpacked and were passed over.",
+            "topic",
+        )
         self.undecodable = self._counter(
             "undecodable_records",
             "Dead letters whose decoding ended in an error that no rule foresees, by class of the error.",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aiokafka.errors import KafkaConnectionError, RecordListTooLargeError
 
 from features.rowcodec import RowError
+from streams.batches import BrokenBatch
 from streams.outputs import Output
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Stored(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp: int = 1
 
 
 @dataclass
@@ -44,6 +46,12 @@ class Log:
         self.records.append(Stored(self.end, key, value, tuple(headers)))
         self.end += 1
         return self.end - 1
+
+    def spoil(self, records: int = 1) -> None:
+        """A batch of so many records that cannot be unpacked."""
+        batch = BrokenBatch(self.end, self.end + records, "its checksum is another", b"")
+        self.records.append(batch)  # type: ignore[arg-type]
+        self.end += records
 
     def cut(self, start: int) -> None:
         """Drop what lies before `start`, as retention does."""
@@ -147,6 +155,10 @@ class FakeConsumer:
         for tp in tps or self._positions:
             log = self._broker.logs[tp]
             if records := [r for r in log.records if r.offset >= self._positions[tp]][:3]:
+                if (place := next((i for i, r in enumerate(records) if isinstance(r, BrokenBatch)), -1)) >= 0:
+                    # Nothing follows it, and reading stands before it.
+                    found[tp], self._positions[tp] = records[: place + 1], records[place].offset
+                    continue
                 found[tp] = records
                 last = records[-1].offset + 1
                 # Behind the last record there may be nothing but what compaction took.

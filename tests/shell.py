@@ -91,7 +91,7 @@ def context_of(
         metrics=metrics,
         engine=EngineConfig(folder, settings.kafka.partitions, {}, 1e9, 1 << 30),
         inputs=InputTopics(topics, {}),
-        skips=Skips(topics["skips"], {}),
+        skips=Skips(topics["skips"], {}, metrics),
         now=lambda: now,
     )
 

@@ -9,6 +9,7 @@ from models.wire import UNREADABLE
 from streams.control import Sessions, ticks_of
 from streams.progress import ProgressBoard
 from streams.skips import Skips
+from streams.telemetry import Metrics
 
 DEEP = b'{"x":' + b"[" * 5_000
 NO_UTF8 = b'{"type":"\xff\xfe"}'
@@ -31,7 +32,7 @@ def test_a_board_leaves_out_what_is_no_progress(value: bytes) -> None:
 
 @pytest.mark.parametrize("value", FOREIGN)
 def test_no_foreign_record_passes_a_batch_over(value: bytes) -> None:
-    skips = Skips("skips", {})
+    skips = Skips("skips", {}, Metrics())
 
     skips.take(value)
 

@@ -12,6 +12,7 @@ from faust.types.tuples import TP
 from streams.batches import BrokenBatch
 from streams.skips import Skip, Skips, pass_over
 from streams.stopping import cancelled
+from streams.telemetry import Metrics
 from tests.fakes import FakeBroker, metric
 from tests.shell import context_of
 
@@ -85,4 +86,4 @@ async def test_what_was_said_before_and_what_is_said_later_is_heard(
     await until(lambda: context.skips.find(ORDERS, later) is not None)
     await cancelled(following)
 
-    assert Skips("g-skips", {}).find(ORDERS, BROKEN) is None
+    assert Skips("g-skips", {}, Metrics()).find(ORDERS, BROKEN) is None
