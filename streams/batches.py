@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 #: timestamp, producer id and epoch, base sequence, number of records: message format 2.
 _HEADER: Final = struct.Struct(">qiibIhiqqqhii")
 _LENGTH: Final = struct.Struct(">qi")
-_MAGIC_AT, _CHECKED_FROM = 16, 21
+_MAGIC_AT, _CRC_AT, _CHECKED_FROM = 16, 17, 21
+#: An answer with fewer bytes of a partition was not cut: each of our consumers asks for so many.
+_NEVER_CUT: Final = 1 << 20
+#: Behind every record there is.
+LOG_END: Final = (1 << 63) - 1
 _CODEC, _LOG_APPEND_TIME, _CONTROL = 0x07, 0x08, 0x20
 _CODECS: Final[dict[int, Callable[[bytes], bytes]]] = {
     0: bytes,
@@ -37,13 +41,26 @@ _CODECS: Final[dict[int, Callable[[bytes], bytes]]] = {
 class BrokenBatch(NamedTuple):
     """A batch that cannot be unpacked, in the place of its records; nothing follows it.
 
-    Reading stands at `offset`; what comes behind begins at `until`. `raw` is the batch as far as it is known.
+    Reading stands at `offset`; what comes behind begins at `until`, or where the log ended when it was
+    fetched, if that is before. `raw` is the batch as far as it is known.
     """
 
     offset: int
     until: int
     why: str
     raw: bytes
+
+    @property
+    def start(self) -> int:
+        """Where the batch begins, which may lie before the place at which reading stands."""
+        base = int.from_bytes(self.raw[:8], "big", signed=True) if len(self.raw) >= _HEADER.size else -1
+        return base if 0 <= base <= self.offset else self.offset
+
+    def within(self, end: int | None) -> BrokenBatch:
+        """The same of a log of which the fetch said that it ends at `end`."""
+        if end is None:
+            return self
+        return self._replace(until=max(min(self.until, end), self.offset + 1))
 
 
 class BatchError(ValueError):
@@ -61,39 +78,77 @@ class Salvaged(NamedTuple):
     timestamp_type: int
 
 
-def batch_at(fetched: bytes, offset: int) -> bytes:
-    """The first batch in `fetched` that ends behind `offset`; all that is left where none can be told."""
+class Framed(NamedTuple):
+    """A batch in a fetch: its bytes, and where the next one begins.
+
+    That is None where nothing follows it in the fetch, and 0 where its own length cannot be right.
+    """
+
+    raw: bytes
+    following: int | None
+
+
+def batch_at(fetched: bytes, offset: int) -> Framed:
+    """The first batch in `fetched` that ends behind `offset`; all that is left where none can be told.
+
+    Of one with a wrong checksum nothing is believed but its place and its length, which the brokers set:
+    its end is where the next one begins.
+    """
     place = 0
     while place + _HEADER.size <= len(fetched):
         base, length = _LENGTH.unpack_from(fetched, place)
         end = place + _LENGTH.size + length
-        if not place < end <= len(fetched):
+        if not place + _HEADER.size <= end <= len(fetched):
             break
-        last = (
-            base + struct.unpack_from(">i", fetched, place + 23)[0]
-            if fetched[place + _MAGIC_AT] == 2
-            else base
-        )
-        if last >= offset:
-            return fetched[place:end]
+        found = Framed(fetched[place:end], _following(fetched, end, base))
+        ends_at = _claimed_end(found.raw) if is_intact(found.raw) else found.following
+        if not ends_at or ends_at > offset:
+            return found
         place = end
-    return fetched[place:]
+    return Framed(fetched[place:], 0)
 
 
-def end_of(batch: bytes, offset: int) -> int:
-    """The offset behind a batch, or behind `offset` where the batch does not tell."""
+def _following(fetched: bytes, end: int, base: int) -> int | None:
+    """Where the batch at byte `end` begins; 0 if there is none where one should be."""
+    if end + _LENGTH.size > len(fetched):
+        return None
+    following, _ = _LENGTH.unpack_from(fetched, end)
+    magic = fetched[end + _MAGIC_AT] if end + _MAGIC_AT < len(fetched) else 2
+    return int(following) if following > base and magic == 2 else 0
+
+
+def is_intact(batch: bytes) -> bool:
+    """Whether what its producer wrote stands in it still: its checksum is right."""
     if len(batch) < _HEADER.size or batch[_MAGIC_AT] != 2:
-        return offset + 1
+        return False
+    crc = int.from_bytes(batch[_CRC_AT:_CHECKED_FROM], "big")
+    return bool(calc_crc32c(batch[_CHECKED_FROM:]) == crc)
+
+
+def _claimed_end(batch: bytes) -> int:
     base, _, _, _, _, _, delta, *_ = _HEADER.unpack_from(batch)
-    return max(int(base) + int(delta) + 1, offset + 1)
+    return int(base) + int(delta) + 1
+
+
+def end_of(found: Framed, offset: int, fetched: int) -> int:
+    """The offset behind a batch of which reading stands at `offset`, in a fetch of so many bytes.
+
+    That of the log's end is only told by the fetch's answer: what stands last in it reaches there, unless
+    the answer was cut. Where nothing tells, it is the next offset: the rest of the batch is met again.
+    """
+    if is_intact(found.raw):
+        return max(_claimed_end(found.raw), offset + 1)
+    if found.following is None:
+        return LOG_END if fetched < _NEVER_CUT else offset + 1
+    return max(found.following, offset + 1)
 
 
 def salvage(batch: bytes) -> list[Salvaged | Unreadable]:
     """Every record of a batch by itself; raises BatchError where it is the batch that is broken."""
     if len(batch) < _HEADER.size or batch[_MAGIC_AT] != 2:
         raise BatchError("no batch of message format 2")
-    base, _, _, _, crc, attributes, delta, first, largest, _, _, _, count = _HEADER.unpack_from(batch)
-    if calc_crc32c(batch[_CHECKED_FROM:]) != crc:
+    base, _, _, _, _, attributes, delta, first, largest, _, _, _, count = _HEADER.unpack_from(batch)
+    if not is_intact(batch):
         raise BatchError("its checksum is another")
     if attributes & _CONTROL:
         raise BatchError("it is a marker")

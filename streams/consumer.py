@@ -50,6 +50,14 @@ class BulkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._partition_assignment_strategy = (self.app.assignor,)  # noqa: SLF001
         return consumer
 
+    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
+        found = await super()._fetch_records(consumer, *args, **kwargs)
+        for tp, records in found.items():
+            if records and isinstance(records[-1], BrokenBatch):
+                # Here, before anything else is fetched: the log may go on since.
+                records[-1] = records[-1].within(consumer.highwater(tp))
+        return found
+
     async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
         """As Faust's, of no more records than there is room for."""
         return await self.call_thread(
@@ -80,6 +88,8 @@ class BulkConsumer(SeekingConsumer):
         #: Numbers of batches, and of the newest one of each partition since its place was sought.
         self._numbers = count()
         self._newest: dict[TP, int] = {}
+        #: The offset behind the last record of each partition that was delivered since its place was sought.
+        self._delivered: dict[TP, int] = {}
         #: Partitions of which somebody wants to know how far they were read, and how far they were.
         self._asked: set[TP] = set()
         self._passed: dict[TP, int] = {}
@@ -201,7 +211,7 @@ class BulkConsumer(SeekingConsumer):
         )
         message.first_offset, message.lane = first.offset, self.app.lane(tp)
         message.after, message.number = self._newest.get(tp), next(self._numbers)
-        self._newest[tp] = message.number
+        self._newest[tp], self._delivered[tp] = message.number, last.offset + 1
         self._inflight[tp].append(message)
         self.window.add(message)
         return message
@@ -252,6 +262,13 @@ class BulkConsumer(SeekingConsumer):
             return False
         return place >= end or self._has_passed(tp, end)
 
+    def has_delivered_beyond(self, tp: TP, offset: int) -> bool:
+        """Whether a record behind `offset` was delivered since the place was sought, or comes yet.
+
+        What is never delivered counts for nothing: markers of transactions, a batch that was passed over.
+        """
+        return not self.at_end(tp) or self._delivered.get(tp, 0) > offset + 1
+
     def has_unacknowledged(self, tp: TP) -> bool:
         """Whether anything that was delivered is not durable yet, or not even applied."""
         return any(not message.acked for message in self._inflight.get(tp, ()))
@@ -293,6 +310,7 @@ class BulkConsumer(SeekingConsumer):
         self.broken.clear()
         self._passed.clear()
         self._newest.clear()
+        self._delivered.clear()
         self.forget({*self._inflight})
 
     def forget(self, tps: set[TP]) -> None:
@@ -300,5 +318,6 @@ class BulkConsumer(SeekingConsumer):
         for tp in tps:
             self._passed.pop(tp, None)
             self.broken.pop(tp, None)
+            self._delivered.pop(tp, None)
             for message in self._inflight.pop(tp, ()):
                 self.window.remove(message)

@@ -54,11 +54,12 @@ class PlainRecords(fetcher.PartitionRecords):  # type: ignore[misc]
 
     def _instead(self, error: Exception) -> Iterator[Any]:
         place = self.next_fetch_offset
-        batch = batch_at(self._records.data, place)
+        framed = batch_at(self._records.data, place)
+        until = end_of(framed, place, len(self._records.data))
         try:
-            found = salvage(batch)
+            found = salvage(framed.raw)
         except BatchError as why:
-            yield BrokenBatch(place, end_of(batch, place), f"{why} ({type(error).__name__})", batch)
+            yield BrokenBatch(place, until, f"{why} ({type(error).__name__})", framed.raw)
             return
         log.warning("a batch was read record by record", topic=self._tp.topic, why=type(error).__name__)
         for record in found:
@@ -66,7 +67,7 @@ class PlainRecords(fetcher.PartitionRecords):  # type: ignore[misc]
                 self.next_fetch_offset = record.offset + 1
                 yield record
         # Also behind what compaction has removed; what was fetched behind it is fetched again.
-        self.next_fetch_offset = max(end_of(batch, place), self.next_fetch_offset)
+        self.next_fetch_offset = max(until, self.next_fetch_offset)
 
     def _consumer_record(self, _: TopicPartition, record: Any) -> Any:
         return record

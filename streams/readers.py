@@ -122,7 +122,8 @@ async def polled(
     for tp, records in (await consumer.getmany(*tps, timeout_ms=timeout_ms, max_records=max_records)).items():
         if records and isinstance(records[-1], BrokenBatch):
             if len(records) == 1:
-                raise BrokenBatchError(tp, records[-1])
+                # Before anything else is fetched: the log may go on since.
+                raise BrokenBatchError(tp, records[-1].within(consumer.highwater(tp)))
             records.pop()  # it comes again, by itself
         found[tp] = records
     return found

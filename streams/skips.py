@@ -78,7 +78,15 @@ class Skips:
 
     def find(self, tp: TP, batch: BrokenBatch) -> Skip | None:
         """What was said of `batch`, at which reading of `tp` stands."""
-        return self._said.get((tp.topic, tp.partition, batch.offset))
+        places = range(batch.start, batch.offset + 1)
+        return next(
+            (
+                skip
+                for (topic, partition, offset), skip in self._said.items()
+                if (topic, partition) == tp and offset in places
+            ),
+            None,
+        )
 
     def take(self, value: bytes | None) -> None:
         """Read one record; what is none of ours says nothing."""
@@ -104,9 +112,9 @@ async def pass_over(app: Any, context: Context, seconds: float = 1.0) -> None:
         for tp, batch in list(app.consumer.broken.items()):
             if (said := context.skips.find(tp, batch)) is None:
                 continue
-            if (tp, batch.offset) not in buried:
+            if (tp, batch.start) not in buried:
                 await context.patience.outlast("dead letters", partial(_bury, context, tp, batch, said))
-                buried.add((tp, batch.offset))
+                buried.add((tp, batch.start))
             app.consumer.pass_over(tp, batch)
         await asyncio.sleep(seconds)
 

@@ -229,7 +229,7 @@ class Worker:
     def _has_applied(self, topic: str, number: int, offset: int) -> bool:
         """Whether nothing of a topic lies behind `offset`, not even what was handed out already."""
         tp = TP(self._context.topics[topic], number)
-        return self._at_end(topic, number) and offset + 1 >= self._app.consumer.guard.next[tp]
+        return not self._app.consumer.has_delivered_beyond(tp, offset)
 
     # -- the whole
 

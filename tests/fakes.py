@@ -149,6 +149,9 @@ class FakeConsumer:
     async def end_offsets(self, tps: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: self._broker.logs[tp].end for tp in tps}
 
+    def highwater(self, tp: TopicPartition) -> int:
+        return self._broker.logs[tp].end
+
     async def getmany(self, *tps: TopicPartition, **_: Any) -> dict[TopicPartition, list[Stored]]:
         await asyncio.sleep(0)
         found = {}

@@ -15,11 +15,14 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
 from streams.processes import read_metrics
+from streams.sending import Message
 from streams.skips import SkipError, skip
 from tests.broker.brokers import Embedded
 from tests.broker.cluster import Cluster, WorkerProcess, cluster
-from tests.broker.hands import SECONDS, seen, users
+from tests.broker.hands import SECONDS, buy, put, seen, users
 from tests.broker.leftovers import Outputs
+from tests.broker.shop import complaint
+from tests.broker.trading import EVERYBODY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +57,12 @@ def with_wrong_checksum(batch: bytearray) -> bytearray:
     return batch
 
 
+def with_wrong_end(batch: bytearray) -> bytearray:
+    """It claims to reach over all that follows, and its checksum knows nothing of that."""
+    struct.pack_into(">i", batch, 23, 1_000)
+    return batch
+
+
 def with_broken_header_name(batch: bytearray) -> bytearray:
     batch[batch.index(b"name")] = 0xFF
     return signed(batch)
@@ -64,14 +73,16 @@ def signed(batch: bytearray) -> bytearray:
     return batch
 
 
-async def produce(running: Cluster, partition: int, count: int, batch: bytearray) -> None:
-    """Send `batch` of `count` records to `clickstream` as it stands."""
+async def produce(
+    running: Cluster, partition: int, count: int, batch: bytearray, topic: str = "clickstream"
+) -> None:
+    """Send `batch` of `count` records to `topic` as it stands."""
     kafka = running.settings.kafka
     async with AIOKafkaProducer(**kafka.client_options()) as producer:
         sent = producer.create_batch()
         sent.close()
         sent._relative_offset, sent._buffer = count, batch
-        await (await producer.send_batch(sent, kafka.topics()["clickstream"], partition=partition))
+        await (await producer.send_batch(sent, kafka.topics()[topic], partition=partition))
 
 
 async def problems(worker: WorkerProcess) -> list[str]:
@@ -81,18 +92,18 @@ async def problems(worker: WorkerProcess) -> list[str]:
         return list((await page.json())["problems"])
 
 
-async def accepted(running: Cluster) -> float:
+async def accepted(running: Cluster, topic: str = "clickstream") -> float:
     found = await asyncio.to_thread(read_metrics, running.workers[-1].page() or "")
-    return found.get("churnwatch_events_total{fate=accepted,topic=clickstream}", 0)
+    return found.get(f"churnwatch_events_total{{fate=accepted,topic={topic}}}", 0)
 
 
-async def until_accepted(running: Cluster, count: int) -> None:
+async def until_accepted(running: Cluster, count: int, topic: str = "clickstream") -> None:
     async with asyncio.timeout(SECONDS):
-        while await accepted(running) < count:  # noqa: ASYNC110 - another process has no events
+        while await accepted(running, topic) < count:  # noqa: ASYNC110 - another process has no events
             await asyncio.sleep(0.1)
 
 
-@pytest.mark.parametrize("breaking", [of_unknown_codec, with_wrong_checksum])
+@pytest.mark.parametrize("breaking", [of_unknown_codec, with_wrong_checksum, with_wrong_end])
 async def test_its_partition_stands_still_the_others_go_on_and_an_operator_passes_it_over_for_good(
     tmp_path: Path, breaking: Callable[[bytearray], bytearray]
 ) -> None:
@@ -133,6 +144,30 @@ async def test_its_partition_stands_still_the_others_go_on_and_an_operator_passe
     headers = dict(letter.headers)
     assert headers["reason"] == b"unreadable_batch"
     assert headers["origin"] == f"{topic}/0/2".encode()
+
+
+async def test_triggers_that_waited_for_what_was_passed_over_are_answered_though_nothing_follows_it(
+    tmp_path: Path,
+) -> None:
+    """What stands last on `customers` may be a withdrawal of consent, so they wait for it."""
+    async with cluster(Embedded(), tmp_path, partitions=1, **EVERYBODY) as running:
+        (user,) = users(0, 1, 1)
+        outputs = await Outputs.follow(running.settings)
+        worker = await running.start_worker()
+        await worker.ready()
+        await produce(running, 0, 2, with_wrong_checksum(built(user, range(2))), "customers")
+        await buy(running.settings, 0, 1)
+        complained = Message(user.encode(), complaint(user, int(time.time() * 1000)))
+        await put(running.settings, "reviews", 0, [complained])
+        await until_accepted(running, 1, "reviews")
+        await asyncio.sleep(1.5)  # rounds of the partition's heartbeat
+        await outputs.read()
+        assert outputs.values()["churn-alerts"] == {}
+
+        await skip(running.settings, "customers", 0, 0)
+        await seen(outputs, lambda: bool(outputs.seen["churn-alerts"]))
+        assert await worker.stop() == 0, worker.said()
+        await outputs.consumer.stop()
 
 
 async def test_a_header_whose_name_is_no_text_costs_its_record_alone(broker: Broker, tmp_path: Path) -> None:

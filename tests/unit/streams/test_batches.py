@@ -17,7 +17,7 @@ from features.clock import TopicClock
 from features.observing import Unreadable, judge
 from features.rejection import REASONS
 from streams import fetching
-from streams.batches import BatchError, BrokenBatch, salvage
+from streams.batches import BatchError, BrokenBatch, batch_at, salvage
 from tests.building import DECODERS
 from tests.examples import examples
 
@@ -135,6 +135,90 @@ def test_a_batch_that_is_broken_as_a_whole_comes_behind_what_was_fetched_before_
     assert offsets(fetched(batch(6), 6)[0]) == [6, 7, 8]
 
 
+def claiming(raw: bytes, delta: int) -> bytes:
+    """With another last offset delta, and the checksum that it had."""
+    changed = bytearray(raw)
+    struct.pack_into(">i", changed, 23, delta)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("delta", [0, 1, 3, 5, 400, 2**31 - 1, -1, -(2**31)])
+def test_what_a_batch_with_a_wrong_checksum_says_of_its_end_is_not_believed(delta: int):
+    """Else good batches behind it would be passed over with it."""
+    broken = claiming(batch(3), delta)
+    found, place = fetched(batch(0) + broken + batch(6) + batch(9))
+
+    assert offsets(found[:-1]) == [0, 1, 2]
+    assert (found[-1].offset, found[-1].until, found[-1].raw, place) == (3, 6, broken, 3)
+
+
+@pytest.mark.parametrize("delta", [0, 3, 400])
+def test_where_nothing_follows_it_its_end_is_that_of_the_log_as_the_same_fetch_tells_it(delta: int):
+    (found,), _ = fetched(claiming(batch(3), delta), 3)
+
+    assert found.within(6).until == 6
+    assert found.within(4).until == 4, "somebody else wrote what is left of the log"
+    assert found.within(3).until == 4, "reading goes on in any case"
+
+
+def test_where_its_length_or_a_cut_fetch_hides_the_end_only_its_next_offset_is_passed_over():
+    """What is left of it is met again, and the same word stands."""
+    short = bytearray(replaced(batch(3), -1, 0x55))
+    struct.pack_into(">i", short, 8, len(short) - 12 - 5)
+    long = bytearray(short)
+    struct.pack_into(">i", long, 8, 1 << 20)
+    large = batch(3, codec=0)[:-1] + b"x" * (1 << 20)
+    huge = bytearray(large)
+    struct.pack_into(">i", huge, 8, len(large) - 12)
+
+    # The library takes a batch that claims to be longer for one that was cut: it asks for more.
+    assert batch_at(bytes(long) + batch(6), 3).following == 0
+    for raw in (bytes(short) + batch(6), bytes(huge)):
+        (found,), _ = fetched(raw, 3)
+        assert (found.offset, found.until, found.start) == (3, 4, 3)
+
+
+def test_a_batch_that_was_passed_over_and_comes_again_hides_nothing_behind_it():
+    """A broker finds what to answer by the same wrong header."""
+    found, place = fetched(claiming(batch(3), 400) + batch(6) + batch(9), 6)
+
+    assert offsets(found) == [6, 7, 8]
+    assert place == 9
+
+
+@examples(200)
+@given(st.lists(st.integers(1, 4), min_size=2, max_size=6), st.data())
+def test_whatever_is_changed_in_one_batch_no_record_of_another_is_passed_over(
+    counts: list[int], data: st.DataObject
+):
+    """Reading as a worker does, where an operator passes over whatever stands in its way."""
+    bases = [sum(counts[:number]) for number in range(len(counts) + 1)]
+    batches = [batch(base, count) for base, count in zip(bases, counts, strict=False)]
+    spoilt = data.draw(st.integers(0, len(counts) - 1), label="batch")
+    at = data.draw(st.integers(17, len(batches[spoilt]) - 1), label="byte")
+    batches[spoilt] = replaced(batches[spoilt], at, data.draw(st.integers(0, 255), label="becomes"))
+    end, place, read = bases[-1], 0, []
+
+    while place < end:
+        first = next(number for number, base in enumerate(bases[1:]) if base > place)
+        found, reached = fetched(b"".join(batches[first:]), place)
+        if found and isinstance(found[-1], BrokenBatch):
+            *found, broken = found
+            reached = broken.within(end).until
+        assert reached > place
+        read += [record.offset for record in found]
+        place = reached
+
+    others = {
+        o
+        for number, base in enumerate(bases[:-1])
+        if number != spoilt
+        for o in range(base, bases[number + 1])
+    }
+    assert others <= {*read}
+    assert read == sorted({*read})
+
+
 def test_what_the_library_has_handed_out_of_a_batch_before_it_stumbled_does_not_come_again():
     """It finds out at the end that there is more than the header counts."""
     found, place = fetched(signed(replaced(batch(3), 60, 2)))
@@ -147,7 +231,7 @@ def test_what_the_library_has_handed_out_of_a_batch_before_it_stumbled_does_not_
 def test_reading_that_stands_within_a_broken_batch_stays_there():
     (found,), place = fetched(replaced(batch(3), -1, 0x55), 4)
 
-    assert (found.offset, found.until, place) == (4, 6, 4)
+    assert (found.offset, found.start, found.within(6).until, place) == (4, 3, 6, 4)
 
 
 @examples(300)

@@ -584,6 +584,24 @@ async def test_revoked_partitions_are_forgotten(consumer: Any):
     assert ORDERS not in consumer.guard.next
 
 
+async def test_what_is_passed_over_or_never_delivered_leaves_nothing_to_apply(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """Held triggers would wait for the next record of a topic on which nothing may come for months."""
+    commits(consumer, monkeypatch, 90)
+    await poll(consumer, orders=[*records(90, 91), BROKEN._replace(offset=92, until=100)])
+    assert consumer.has_delivered_beyond(ORDERS, 91), "reading stands before what comes"
+
+    consumer.pass_over(ORDERS, consumer.broken[ORDERS])
+    await poll(consumer)
+    assert not consumer.has_delivered_beyond(ORDERS, 91)
+    assert consumer.has_delivered_beyond(ORDERS, 90), "delivered and not applied yet"
+
+    await consumer.perform_seek()
+    consumer.guard.expect({ORDERS: 100})
+    assert not consumer.has_delivered_beyond(ORDERS, -1), "nothing of it since a log that was emptied"
+
+
 # -- a partition that has no room
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,20 @@ async def test_a_batch_that_was_passed_over_is_a_dead_letter_once_and_counted(
     headers = dict(letter.headers)
     assert (headers["reason"], headers["origin"]) == (b"unreadable_batch", b"orders/0/5")
     assert metric(context.metrics.registry, "skipped_batches_total", topic="orders") == 1
+
+
+def test_a_word_about_a_batch_counts_wherever_within_it_reading_stands():
+    """Where its end cannot be told it is passed over offset by offset."""
+    skips = Skips("g-skips", {}, Metrics())
+    raw = bytearray(80)
+    struct.pack_into(">q", raw, 0, 5)
+    skips.take(said(5))
+
+    within = BrokenBatch(7, 8, "its checksum is another", bytes(raw))
+    assert skips.find(ORDERS, within) is not None
+    struct.pack_into(">q", raw, 0, 6)
+    assert skips.find(ORDERS, within._replace(raw=bytes(raw))) is None
+    assert skips.find(TP("orders", 1), within) is None
 
 
 async def test_what_was_said_before_and_what_is_said_later_is_heard(
