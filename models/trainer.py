@@ -113,6 +113,18 @@ class Trainer:
             raise
         self._waiting.add(chunk, offset)
 
+    def read_again(self) -> int | None:
+        """See `WaitingParts`."""
+        return self._waiting.read_again()
+
+    def fill(self, chunk: PartChunk) -> bool:
+        """Take a message that is read again, as `receive` took it first; whether there are more to come."""
+        try:
+            require_learnable(chunk, len(COLUMNS))
+        except WireError:
+            chunk = chunk.hollow()
+        return self._waiting.fill(chunk)
+
     def receive_part(self, part: Part) -> None:
         """Take a whole part, as a backtest has it."""
         for message in part.messages():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -94,7 +95,25 @@ class Training:
                 await self._refuse(record, Undecodable(error))
             self._next = record.offset + 1
             while (ts := self.trainer.ready()) is not None:
-                await self._learn(ts)
+                if (offset := self.trainer.read_again()) is None:
+                    await self._learn(ts)
+                else:
+                    await self._read_again(offset)
+
+    async def _read_again(self, offset: int) -> None:
+        """Read what the trainer has not kept of parts that waited for long."""
+        tp = TopicPartition(self._context.topics["examples"], 0)
+        async with reader(self._context.engine.client_options, tp) as consumer:
+            first, _ = await bounds(consumer, tp)
+            if offset < first:
+                log.warning("examples were deleted before they were learned", missing=first - offset)
+            consumer.seek(tp, max(offset, first))
+            # What cannot be read was told when it was met first.
+            async for found in read_until(consumer, tp, self._next, leave_out=lambda _: None):
+                for record in found:
+                    with suppress(Exception):
+                        if not self.trainer.fill(read_part_chunk(record.value or b"")):
+                            return
 
     def _leave_out(self, error: BrokenBatchError) -> None:
         # The parts that it held are missing now; what waits for them an operator may let go on.

@@ -20,7 +20,7 @@ def owned(worker: WorkerProcess) -> set[int]:
     return set(orjson.loads(ready[-1])["partitions"]) if ready else set()
 
 
-async def until_owned(*workers: WorkerProcess, seconds: float = 30) -> None:
+async def until_owned(*workers: WorkerProcess, seconds: float = 120) -> None:
     """Wait until these workers share all partitions, each with some."""
     async with asyncio.timeout(seconds):
         while True:

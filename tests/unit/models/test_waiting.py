@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from features.returns import ReturnHistogram
 from models.parts import Part, read_part_chunk
 from models.waiting import WaitingParts
 from tests.building import day
+from tests.examples import examples
 
 
 def part(partition: int, number: float) -> Part:
@@ -53,3 +57,53 @@ def test_a_part_that_holds_nobody_lets_everything_up_to_its_time_go_on_and_nothi
         found.drop(ts)
     assert learned == [(day(1), [0]), (day(2), [0, 1])]
     assert found.waits_for() == {1: 1}
+
+
+def buying(partition: int, number: int) -> Part:
+    """A part that tells itself from all others."""
+    return Part(partition, day(number), (), ReturnHistogram.from_arrays([partition], [number], [99]))
+
+
+orders = st.integers(1, 3).flatmap(
+    lambda partitions: st.lists(st.integers(0, partitions - 1), max_size=30).map(
+        lambda turns: (partitions, turns)
+    )
+)
+
+
+@examples(100)
+@given(orders, st.integers(1, 3))
+def test_however_long_somebody_is_mute_all_is_learned_and_little_is_kept(
+    order: tuple[int, list[int]], kept: int
+):
+    """The reader of a log, in which each partition sends its decision times in their order."""
+    partitions, turns = order
+    log = [
+        read_part_chunk(message)
+        for place, partition in enumerate(turns)
+        for message in buying(partition, turns[:place].count(partition)).messages()
+    ]
+    bounded, unbounded = WaitingParts(partitions, kept), WaitingParts(partitions, len(log) + 1)
+    learned: dict[str, list[list[list[bytes]]]] = {"bounded": [], "unbounded": []}
+
+    for offset, chunk in enumerate(log):
+        for name, waiting in (("bounded", bounded), ("unbounded", unbounded)):
+            waiting.add(chunk, offset)
+            while (ts := waiting.ready()) is not None:
+                if (start := waiting.read_again()) is not None:
+                    more = [waiting.fill(again) for again in log[start : offset + 1]]
+                    assert not more[-1]
+                    continue
+                learned[name].append([[*each.messages()] for each in waiting.whole(ts)])
+                waiting.drop(ts)
+        full = [ts for ts, each in bounded._times.items() if len(each.left_out) < len(each.parts)]
+        assert len(full) <= kept + partitions
+
+    assert learned["bounded"] == learned["unbounded"]
+
+
+def test_what_stands_in_no_log_is_kept_however_much_it_is():
+    found = waiting(2, *(part(0, number) for number in range(50)))
+
+    assert found.read_again() is None
+    assert not any(each.left_out for each in found._times.values())

@@ -11,8 +11,10 @@ import pytest
 
 from models.drift import LOSS, Drift
 from models.overrides import OVERRIDE_KEY, Override, Promotion
+from models.parts import read_part_chunk
 from models.version_reader import VersionReader
 from models.versions import CHAMPION_KEY, COLUMNS, SHOP_WIDE, ChampionRecord
+from models.waiting import KEPT_TIMES
 from models.watching import Watches
 from streams.recovery import RecoveryError
 from streams.sending import SendError
@@ -236,6 +238,31 @@ async def test_examples_that_end_before_our_place_say_that_the_topic_was_recreat
 
     with pytest.raises(RecoveryError, match=r"the topic was recreated\. Delete the state directory"):
         await training(broker, tmp_path)
+
+
+async def test_who_was_mute_for_long_is_learned_with_what_others_have_sent_meanwhile(
+    broker: FakeBroker, tmp_path: Path
+):
+    """That stands in the log: of most of it the trainer has kept no more than that it came."""
+    fill(broker)
+    in_step = await training(broker, tmp_path / "one")
+    broker.logs["examples", 0] = type(broker.logs["examples", 0])()
+    broker.logs["models", 0] = type(broker.logs["models", 0])()
+    found = await training(broker, tmp_path / "other")
+    ours = [[m for m in PARTS if read_part_chunk(m[1]).partition == number] for number in (0, 1)]
+    broker.logs["examples", 0].append(b"k", b"nonsense")
+    for message in [*ours[0], *ours[1]]:
+        broker.logs["examples", 0].append(*message)
+
+    await found.take(Batched("examples", broker.logs["examples", 0].records[: len(ours[0]) + 1]))
+    assert found.trainer.as_of is None
+    assert sum(bool(each.left_out) for each in found.trainer._waiting._times.values()) == DAYS - KEPT_TIMES
+    await found.take(Batched("examples", broker.logs["examples", 0].records[len(ours[0]) + 1 :]))
+
+    assert found.trainer.as_of == day(DAYS)
+    assert found.trainer.labels == in_step.trainer.labels
+    assert msgspec.json.encode(found.trainer.models()) == msgspec.json.encode(in_step.trainer.models())
+    assert metric(found._context.metrics.registry, "broken_rows_total", table="examples") == 1
 
 
 async def test_an_example_that_cannot_be_read_is_left_out_and_counted(broker: FakeBroker, tmp_path: Path):
