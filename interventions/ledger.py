@@ -99,6 +99,16 @@ class LedgerPartition(DurableRows):
             crowded=self._crowded,
         )
 
+    def reach(self, offset: int) -> None:
+        """All alerts up to `offset` were taken in, whatever became of them.
+
+        Some leave no trace in a customer's row (seen before, erased, unreadable), and whoever asks after a
+        restart how far this partition has decided must not wait for them.
+        """
+        if offset > self._state.offset:
+            self._state.offset = offset
+            self._dirty.add(STATE_KEY)
+
     @property
     def retried(self) -> int:
         """The last decision time given to `again`, epoch ms; 0 before the first."""

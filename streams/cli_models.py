@@ -59,7 +59,8 @@ def models_go_on(file: Path | None, partition: int) -> None:
     """Let the trainer learn without PARTITION, which has not sent its part of a decision time.
 
     churnwatch_trainer_waiting names the partitions that it waits for. It goes on up to the newest decision
-    time that another partition has reached; of later ones it waits again.
+    time that another partition has reached; of later ones it waits again. In live operation only: a replay
+    waits for every partition itself, and goes no further without one.
     """
     from streams.going_on import go_on  # noqa: PLC0415
 

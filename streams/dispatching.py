@@ -136,6 +136,7 @@ class DispatchPartition(Partition):
             for record in event.value
             if record.offset in result.crowded
         ]
+        self.ledger.reach(event.value[-1].offset)
         self._count(result.decided)
         self._next_alert = event.value[-1].offset + 1
 

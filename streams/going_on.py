@@ -46,7 +46,10 @@ async def go_on(settings: Settings, partition: int) -> str:
         raise GoOnError("no other partition has reached a decision time yet")
     until, own = max(others), swept.get(partition)
     if own is not None and own >= until:
-        raise GoOnError(f"partition {partition} has reached {moment(own)}, as far as any other")
+        raise GoOnError(
+            f"partition {partition} has reached {moment(own)}, as far as any other (in a replay no partition "
+            "goes further without all the others, and none can be done without)"
+        )
     nobody = Part(partition, until, (), ReturnHistogram.merge(()))
     messages = [Message(str(until).encode(), value) for value in nobody.messages()]
     async with new_producer(settings.kafka.client_options()) as producer:

@@ -143,6 +143,7 @@ class Replayer:
     async def _interval(self, interval: Interval, tick: int) -> None:
         for start in range(0, len(interval.events), _CHUNK):
             await self._send(interval.events[start : start + _CHUNK])
+        await self._session.still_open()
         await self._tick(Tick(ts=tick, session=self._session.id))
         self.done.events += len(interval.events)
         self.done.intervals += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -59,21 +60,23 @@ class Session:
         Raises ReplayRefusedError if no worker answers, another session is open, or history would come too
         late; nothing but the question was announced then.
         """
-        await self._say("asked")
-        answers = await self._answers(lambda _: True)
-        if any(answer.open for answer in answers.values()):
-            raise ReplayRefusedError(
-                "another replay is under way; one that was cut off is over after twenty seconds"
-            )
+        answers = await self._said("asked", lambda _: True)
+        self._require_alone(answers)
         self._require_behind(begins, answers)
-        await self._say("open")
         self._beating = asyncio.create_task(self._beat())
-        await self._answers(lambda answer: answer.open == self.id)
+        self._require_alone(await self._said("open", lambda answer: bool(answer.open)))
+
+    async def still_open(self) -> None:
+        """Say that it is open, before a tick: a process that slept for long was closed meanwhile."""
+        await self._say("open")
 
     async def end(self, *, live: bool) -> None:
-        """End it when all that was sent is acknowledged, and wait until no partition holds it open."""
-        await self._close(live=live)
-        await self._answers(lambda answer: not answer.open)
+        """End it when all that was sent is acknowledged, and wait until no partition holds it open.
+
+        Raises ReplayStalledError.
+        """
+        await self._stop_beating()
+        await self._said("ended", lambda answer: answer.open != self.id, live=live)
 
     async def abandon(self) -> None:
         """End it in the midst, if it is open: partitions are live again, wherever they are."""
@@ -81,15 +84,22 @@ class Session:
             return
         try:
             async with asyncio.timeout(_GIVE_UP_SECONDS):
-                await self._close(live=False)
+                await self._stop_beating()
+                await self._say("ended")
         except (SendError, TimeoutError) as error:
             log.warning("the session's end could not be sent: its silence will tell", why=repr(error))
 
-    async def _close(self, *, live: bool) -> None:
+    async def _stop_beating(self) -> None:
         if self._beating is not None:
             await cancelled(self._beating)
             self._beating = None
-        await self._say("ended", live=live)
+
+    def _require_alone(self, answers: Mapping[int, Progress]) -> None:
+        """Raises ReplayRefusedError if any partition holds another session open."""
+        if any(answer.open not in {"", self.id} for answer in answers.values()):
+            raise ReplayRefusedError(
+                "another replay is under way; one that was cut off is over after twenty seconds"
+            )
 
     def _require_behind(self, begins: Mapping[str, int], answers: Mapping[int, Progress]) -> None:
         """Raises ReplayRefusedError if any partition stands beyond where history begins."""
@@ -123,17 +133,26 @@ class Session:
                 # The broker is away. If it stays so, the next events say so; nobody counts the silence.
                 log.warning("a heartbeat could not be sent", why=str(error))
 
-    async def _answers(self, enough: Callable[[Progress], bool]) -> dict[int, Progress]:
-        """What all partitions answer, once it is `enough`."""
+    async def _said(
+        self, state: State, enough: Callable[[Progress], bool], *, live: bool = False
+    ) -> dict[int, Progress]:
+        """What all partitions answer to this word, once it is `enough`.
+
+        Partitions answer to what was said last, be it by another replayer: so the word is said again and
+        again.
+        """
         clock = asyncio.get_running_loop().time
-        began = clock()
+        began, said = clock(), -math.inf
         while True:
+            if clock() - said >= HEARTBEAT_SECONDS:
+                await self._say(state, live=live)
+                said = clock()
             found = self.board.answers(self.id)
             missing = [p for p in range(self.partitions) if p not in found or not enough(found[p])]
             if not missing:
                 return found
             waited = clock() - began
-            if not found and waited > self.answer_seconds:
+            if state == "asked" and not found and waited > self.answer_seconds:
                 raise ReplayRefusedError(
                     f"no worker of group {self.group} answers within {self.answer_seconds:.0f} s: start "
                     "`churnwatch worker` with the same settings, and begin when it is ready"

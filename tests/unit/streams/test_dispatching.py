@@ -185,6 +185,24 @@ async def test_a_recovered_ledger_says_again_how_far_it_has_decided(desk: Desk, 
     assert broker.values("g-progress") == [b'{"stage":"decided","partition":0,"alerts":2}']
 
 
+@pytest.mark.parametrize("last", ["unreadable", "of somebody erased", "seen before"])
+async def test_and_counts_alerts_that_left_no_trace(desk: Desk, broker: FakeBroker, last: str):
+    """Else a replayer, and who waits for the budget, would wait for alerts that nobody decides about."""
+    await desk.settle(await desk.send(alert()))
+    if last == "of somebody erased":
+        await desk.partition.erase([("bob", day(2))])
+    values = {"unreadable": b"{", "of somebody erased": alert("bob", 1), "seen before": alert()}
+    await desk.settle(await desk.send(values[last]))
+    await desk.partition.close()
+    broker.logs["g-progress", 0].records.clear()
+
+    desk.partition = desk.new_partition()
+    await desk.partition.start()
+    await desk.settle()
+
+    assert broker.values("g-progress") == [b'{"stage":"decided","partition":0,"alerts":2}']
+
+
 async def test_an_alert_that_cannot_be_read_is_a_dead_letter_and_stops_nothing(
     desk: Desk, broker: FakeBroker
 ):

@@ -40,6 +40,8 @@ class Workers(ProgressBoard):
         self.stands: dict[str, int] = {}
         self.late = 0
         self.other = ""
+        #: After these words of a replayer another one asks before anybody has answered.
+        self.interrupted: set[str] = set()
 
     @property
     def said(self) -> list[Announcement]:
@@ -48,6 +50,13 @@ class Workers(ProgressBoard):
 
     def answers(self, session: str) -> dict[int, Progress]:
         newest = self.said[-1]
+        if newest.session == session and newest.state in self.interrupted:
+            self.interrupted.remove(newest.state)
+            asked = msgspec.json.encode(Announcement("b" * 32, "asked"))
+            self.broker.logs["eu.churnwatch-control", 0].append(b"", asked)
+            newest = self.said[-1]
+        if newest.session != session:
+            return super().answers(session)
         opened = newest.session if newest.state == "open" else self.other
         counts = {"accepted": 3, "late": self.late} if newest.state == "ended" else {}
         for p in self.there:
@@ -96,7 +105,7 @@ class Stage:
     @property
     def states(self) -> list[str]:
         """What was said of the session, heartbeats left out."""
-        found = [each.state for each in self.workers.said]
+        found = [each.state for each in self.workers.said if each.session == self.session.id]
         return [state for i, state in enumerate(found) if i == 0 or state != found[i - 1]]
 
     def records(self, kind: str | None = None) -> list[tuple[str, int, Any]]:
@@ -243,6 +252,77 @@ async def test_one_replay_at_a_time():
         await stage.replayer.run(LOG)
 
     assert stage.records() == []
+
+
+@pytest.mark.parametrize("word", ["asked", "open", "ended"])
+async def test_another_replayer_that_asks_before_anybody_has_answered_does_no_harm(
+    word: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Partitions answer to what was said last, which was not ours: so we say it again."""
+    monkeypatch.setattr("streams.session.HEARTBEAT_SECONDS", 0.01)
+    stage = Stage()
+    stage.workers.interrupted = {word}
+
+    done = await stage.replayer.run(LOG, then_live=True)
+
+    assert done.fates["accepted"] == 3 * PARTITIONS
+    assert stage.states == ["asked", "open", "ended"]
+    assert {each.live for each in stage.workers.said if each.state == "ended"} == {True}
+
+
+async def test_of_two_that_opened_at_once_one_gives_way(monkeypatch: pytest.MonkeyPatch):
+    stage = Stage()
+    opening = stage.session._said
+
+    async def overtaken(state: Any, *args: Any, **how: Any) -> Any:
+        if state == "open":
+            monkeypatch.setattr(stage.workers, "answers", others_open)
+        return await opening(state, *args, **how)
+
+    def others_open(session: str) -> dict[int, Progress]:
+        return {p: Progress("session", p, session=session, open="b" * 32) for p in range(PARTITIONS)}
+
+    monkeypatch.setattr(stage.session, "_said", overtaken)
+
+    with pytest.raises(ReplayRefusedError, match="another replay is under way"):
+        await stage.replayer.run(LOG)
+
+    assert stage.records() == []
+    assert stage.states == ["asked", "open", "ended"]
+
+
+async def test_workers_that_do_not_answer_to_the_end_have_stalled_and_were_there():
+    stage = Stage(patience=0.1)
+    unread = stage.left
+
+    async def and_then_nobody_is_there() -> int:
+        stage.workers.there = set()
+        stage.workers._answers.clear()
+        return await unread()
+
+    stage.replayer._unread = and_then_nobody_is_there
+
+    with pytest.raises(ReplayStalledError, match=r"partitions \[0, 1, 2\] did not answer"):
+        await stage.replayer.run(LOG)
+
+
+async def test_before_each_tick_the_session_says_that_it_is_open():
+    """Who was suspended for longer than workers wait would send a tick that counts nowhere."""
+    stage = Stage()
+    said: list[int] = []
+    send = stage.replayer._tick
+
+    async def tick(what: Any) -> None:
+        said.append([each.state for each in stage.workers.said].count("open"))
+        await send(what)
+
+    stage.replayer._tick = tick  # type: ignore[method-assign]
+
+    await stage.replayer.run(LOG)
+
+    assert len(said) == 3
+    assert said[0] > 1
+    assert said == sorted(set(said))
 
 
 async def test_events_that_come_too_late_stop_the_replay_with_their_number_and_end_the_session():
