@@ -15,12 +15,12 @@ from streams.cli_customers import features, inspect
 from streams.cli_history import backtest, replay
 from streams.cli_models import models
 from streams.cli_report import report
-from streams.cli_shared import PROBLEMS, run, settings_of, settings_on_kafka, settings_option
+from streams.cli_shared import PROBLEMS, require_kafka, run, settings_of, settings_on_kafka, settings_option
 from streams.cli_skip import skip
 from streams.cli_tune import tune
 
 if TYPE_CHECKING:
-    from streams.sections import Kafka
+    from streams.settings import Settings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -48,16 +48,15 @@ def worker(file: Path | None, *, check: bool, model: Path | None, no_learning: b
     With kafka.instance_id a worker that stops keeps its partitions until kafka.session_timeout_seconds are
     over, so that a restart disturbs nobody. If it stopped for good, --leave with its settings removes it.
     """
-    if leave and settings_of(file).kafka.instance_id is None:
-        raise click.UsageError("--leave is for workers with kafka.instance_id: others leave when they stop")
-    settings = settings_on_kafka(file, waiting=not (check or leave))
+    settings = settings_of(file)
     logs.configure(settings.worker.log_level)
+    if leave:
+        sys.exit(0 if _left(settings) else PROBLEMS)
+    require_kafka(settings, waiting=not check)
     if check:
         from streams.checking import check_worker  # noqa: PLC0415
 
         sys.exit(PROBLEMS if run(check_worker(settings, click.echo)) else 0)
-    if leave:
-        sys.exit(0 if _left(settings.kafka, settings.kafka.instance_id or "") else PROBLEMS)
     if (model is None) != (not no_learning):
         raise click.UsageError("--model FILE and --no-learning belong together")
     from streams.serving import run_worker  # noqa: PLC0415
@@ -65,9 +64,13 @@ def worker(file: Path | None, *, check: bool, model: Path | None, no_learning: b
     run(run_worker(settings, model))
 
 
-def _left(kafka: Kafka, member: str) -> bool:
+def _left(settings: Settings) -> bool:
     from streams.membership import leave  # noqa: PLC0415
 
+    kafka, member = settings.kafka, settings.kafka.instance_id
+    if member is None:
+        raise click.UsageError("--leave is for workers with kafka.instance_id: others leave when they stop")
+    require_kafka(settings)
     name = f"{member} of group {kafka.group}"
     if removed := run(leave(kafka, member)):
         click.echo(f"removed static member {name}: its partitions go to the other workers")

@@ -48,12 +48,15 @@ def settings_of(file: Path | None, **overrides: Any) -> Settings:
         raise click.UsageError(str(error)) from error
 
 
-def settings_on_kafka(file: Path | None, *, waiting: bool = False) -> Settings:
-    """The settings of a command that works on Kafka, which is greeted: what keeps it out is one line.
-
-    With `waiting` it need not be there yet.
-    """
+def settings_on_kafka(file: Path | None) -> Settings:
+    """The settings of a command that works on Kafka; see `require_kafka`."""
     settings = settings_of(file)
+    require_kafka(settings)
+    return settings
+
+
+def require_kafka(settings: Settings, *, waiting: bool = False) -> None:
+    """Greet the broker: what keeps a command out is one line. With `waiting` it need not be there yet."""
 
     async def greeted() -> bool:
         from streams.greeting import greet  # noqa: PLC0415
@@ -65,7 +68,6 @@ def settings_on_kafka(file: Path | None, *, waiting: bool = False) -> Settings:
             f"no broker answers at {settings.kafka.bootstrap_servers}: start it, or say where it is "
             "(CHURNWATCH_KAFKA__BOOTSTRAP_SERVERS)"
         )
-    return settings
 
 
 def settings_of_deployment(file: Path | None) -> Settings:

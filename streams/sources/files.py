@@ -38,8 +38,21 @@ _REPLACE: Final = "replace"
 _BROKEN: Final = (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Log:
+    """What files do not tell of themselves; see `streams.sources.Source`."""
+
+    currency: str = "XXX"
+    horizon_days: int = 60
+    every_days: int = 7
+    active_within_days: int = 120
+
+    total = None
+    ordered = False
+
+
 @dataclass(frozen=True)
-class FileSource:
+class FileSource(_Log):
     """Events of some files, file after file, each in its own order. See `streams.sources.Source`.
 
     Without `mapping` the files are JSON Lines of our envelope; the topic follows from `type`, or from a
@@ -50,13 +63,6 @@ class FileSource:
 
     paths: tuple[Path, ...]
     mapping: FieldMapping | None = None
-    currency: str = "XXX"
-    horizon_days: int = 60
-    every_days: int = 7
-    active_within_days: int = 120
-
-    total = None
-    ordered = False
 
     def __post_init__(self) -> None:
         _require_different_names(self.paths)
@@ -103,17 +109,10 @@ class FileSource:
 
 
 @dataclass(frozen=True)
-class SeveralFiles:
+class SeveralFiles(_Log):
     """Files of which each has a mapping of its own, or none, as one log. See `FileSource`."""
 
     parts: tuple[FileSource, ...]
-    currency: str = "XXX"
-    horizon_days: int = 60
-    every_days: int = 7
-    active_within_days: int = 120
-
-    total = None
-    ordered = False
 
     def __post_init__(self) -> None:
         _require_different_names([path for part in self.parts for path in part.paths])
