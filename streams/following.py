@@ -33,7 +33,7 @@ class Place:
     async def is_end(self) -> bool:
         """Whether all is read that stands on the topic now; raises KafkaError."""
         end = int((await self.consumer.end_offsets([self.tp]))[self.tp])
-        return end <= await self.consumer.position(self.tp)
+        return end <= int(await self.consumer.position(self.tp))
 
 
 @dataclass(frozen=True)
