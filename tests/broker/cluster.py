@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     #: What befalls a cluster while something is replayed through it.
     Trouble = Callable[["Cluster", Replayer], Awaitable[None]]
 
-PATIENCE_SECONDS: Final = 60.0
+#: Only a hang takes longer: on a busy machine a worker may take a minute to start.
+PATIENCE_SECONDS: Final = 240.0
 WORKER: Final = ("-m", "streams.cli", "worker")
 
 
