@@ -248,8 +248,8 @@ class Worker(_Part):
     idle_after_seconds: float = Field(default=60.0, gt=0)
     #: Longest wait for the broker's next confirmation of a write.
     write_timeout_seconds: float = Field(default=30.0, gt=0)
-    #: Memory for what was read and is not acknowledged yet, two kilobytes a record and its value; nothing is
-    #: read while that is more.
+    #: Memory for what was read and is not acknowledged yet, two kilobytes a record and its value. A partition
+    #: that holds as much of it as is left for the others is read no further.
     in_flight_bytes: int = Field(default=32 << 20, ge=1)
     max_message_bytes: int = Field(default=65_536, ge=1_024)
     #: More than this share of dead letters among the last `dead_letter_window` records stops the worker.
