@@ -135,7 +135,7 @@ class WorkerProcess:
         # The grace period of docs/operations.md.
         return await asyncio.wait_for(self.child.wait(), 60)
 
-    async def ended(self, seconds: float = 120.0) -> int:
+    async def ended(self, seconds: float = 400.0) -> int:
         """Wait for an end of its own accord; the exit code, negative for a signal."""
         return await asyncio.wait_for(self.child.wait(), seconds)
 
