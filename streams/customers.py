@@ -10,21 +10,19 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from features.clock import BEGINNING
 from features.layout import TOPICS
 from features.observing import Record
 from features.rejection import Rejected
 from models import answering, sweeping
-from models.alerts import TierLevels
-from models.core import PartitionCore, ReplayCount
+from models.core import PartitionCore
 from models.rows import MAX_ROW_BYTES
+from streams.announcing import Announcer
 from streams.control import ticks_of
 from streams.flood import Poll
 from streams.logs import logger
+from streams.measuring import count_sweep, measure
 from streams.partition import Partition
-from streams.progress import Progress
 from streams.readers import end_offsets
 from streams.scores import scores
 from streams.sending import Message
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
     from models.versions import ModelSet
     from streams.context import Context
     from streams.engine import Engine
-    from streams.session_store import Standing
     from streams.watermarks import Idleness
 
 
@@ -71,8 +68,7 @@ class CustomerPartition(Partition):
         self._erased: list[tuple[str, int]] = []
         self._rejected: list[tuple[str, RecordLike, Rejected]] = []
         self._read_at: float | None = None
-        self._announced: int | None = None
-        self._answered: Standing | None = None
+        self._announcer = Announcer(number, context)
         #: Since when (monotonic seconds) the trainer could know of the last decision times, two at most.
         self._told: dict[int, float] = {}
 
@@ -88,9 +84,9 @@ class CustomerPartition(Partition):
     @property
     def announced(self) -> tuple[int, int] | None:
         """The last decision time whose alerts all stand on their topic, and the end of that topic then."""
-        if self._announced is None:
+        if self._announcer.swept is None:
             return None
-        return self._announced, self.engine.ends.get("churn-alerts", 0)
+        return self._announcer.swept, self.engine.ends.get("churn-alerts", 0)
 
     async def settled(self) -> None:
         """See `Partition`; raises InputTopicError.
@@ -103,7 +99,7 @@ class CustomerPartition(Partition):
         ends = {names[full]: end for full, end in found.items()}
         context.inputs.check(self.number, self.core.clocks, ends)
         self.engine.ends["churn-alerts"] = ends["churn-alerts"]
-        self._announced = self._answered = None
+        self._announcer.anew()
 
     # -- events
 
@@ -206,7 +202,10 @@ class CustomerPartition(Partition):
         # A rebalance must not wait for a catch-up of months: the rest is due for whoever comes next.
         while (ts := self._due()) is not None and await self._decide(ts):
             await self._announce()
-        self._measure()
+        measure(self._context.metrics, self.core)
+        if self.core.swept is not None:
+            delay = self._context.now() - self._watermark()
+            self._context.metrics.watermark_delay.labels(str(self.number)).set(delay / 1000)
 
     async def flush(self) -> None:
         """See `Partition`."""
@@ -278,7 +277,7 @@ class CustomerPartition(Partition):
             sweep = sweeping.sweep(core, ts, models, act=act)
         await self._publish_scores(sweep, models)
         await self.flush()
-        self._count(sweep, models)
+        count_sweep(self._context.metrics, self.core, sweep, models)
         return True
 
     def _waits_for_guard(self, ts: int) -> bool:
@@ -316,65 +315,5 @@ class CustomerPartition(Partition):
         # Before the sweep is durable: scores are compacted, so a repeated sweep just repeats them.
         await self._context.publisher.publish(self.number, scores(self.core, sweep, models))
 
-    def _count(self, sweep: Sweep, models: ModelSet) -> None:
-        metrics = self._context.metrics
-        metrics.scored.inc(len(sweep.slots))
-        metrics.evicted.inc(sweep.evicted)
-        metrics.handed_over.inc(sweep.handed_over)
-        metrics.held.inc(sweep.held)
-        thresholds = TierLevels.of(self.core.thresholds(models))
-        for tier, level in msgspec.structs.asdict(thresholds).items() if thresholds else ():
-            metrics.threshold.labels(tier).set(level)
-        if sweep.silent:
-            metrics.silent.labels(sweep.silent).inc()
-        for reason, count in sweep.withheld.items():
-            metrics.withheld.labels(reason).inc(count)
-        for status, count in sweep.alerts.items():
-            metrics.alerts.labels("episode", status).inc(count)
-        for result, count in sweep.triggers.items():
-            metrics.triggers.labels(result).inc(count)
-
     async def _announce(self) -> None:
-        await self._answer_session()
-        core = self.core
-        if (swept := core.swept) is None or swept == self._announced:
-            return
-        replayed = core.replayed if core.replaying else ReplayCount()
-        await self._context.announce(
-            Progress(
-                "swept",
-                self.number,
-                self.engine.ends.get("churn-alerts", 0),
-                swept,
-                session=replayed.session,
-                replayed=replayed.counts,
-            )
-        )
-        self._announced = swept
-
-    async def _answer_session(self) -> None:
-        """Tell the replayer where this partition stands, whenever something was said of a session."""
-        standing, core = self._context.sessions.standing, self.core
-        if not standing.last or standing == self._answered:
-            return
-        counts = core.replayed.counts if core.replayed.session == standing.last else {}
-        answer = Progress(
-            "session",
-            self.number,
-            session=standing.last,
-            open=standing.open,
-            stands=core.stands,
-            replayed=counts,
-        )
-        await self._context.announce(answer)
-        self._answered = standing
-
-    def _measure(self) -> None:
-        metrics, core, label = self._context.metrics, self.core, str(self.number)
-        metrics.customers.labels(label).set(len(core.table))
-        metrics.table_bytes.labels(label).set(core.table.nbytes)
-        metrics.forks.labels(label).set(core.table.fork_count)
-        metrics.cohorts.labels(label).set(len(core.cohorts))
-        if core.swept is not None:
-            metrics.swept.labels(label).set(core.swept / 1000)
-            metrics.watermark_delay.labels(label).set((self._context.now() - self._watermark()) / 1000)
+        await self._announcer.announce(self.core, self.engine.ends.get("churn-alerts", 0))
