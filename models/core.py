@@ -1,56 +1,40 @@
 """The pure core of one partition: events in, cohorts, scores and alerts out (DESIGN 4).
 
 Live operation, replay and backtest feed the same core with batches and a watermark. It knows neither
-Kafka nor a clock. What happens at a decision time is in `models.sweeping`, what follows from triggers in
-`models.answering`, and what must be stored in `models.storage`: they work on this state.
+Kafka nor a clock. How events come in is in `models.taking`, what happens at a decision time in
+`models.sweeping`, what follows from triggers in `models.answering`, and what must be stored in
+`models.storage`: they work on this state.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-import numpy as np
 
 from features.clock import BEGINNING, TopicClock
-from features.events import Kind, Tick, ts_ms
 from features.hashing import partition_of, salted_hash
 from features.layout import TOPICS
-from features.observing import ANY_TIME, is_replay, judge
-from features.profile import Profile, merge
 from features.table import UserTable
 from models.episodes import TIERS
-from models.erasure import Erased
-from models.marks import mark_of_command, operation
-from models.triggers import MAX_HELD, Held, Trigger, find
+from models.marks import operation
+from models.taking import take_poll
+from models.triggers import MAX_HELD, Held, Trigger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
-    from features.columns import Columns
     from features.decoding import EventDecoder
-    from features.observing import Follows, Judged, RecordLike
-    from features.rejection import Rejected
-    from features.table import Slots
+    from features.observing import Follows, RecordLike
     from features.updates import Money
     from models.alerts import Standing
     from models.cohorts import Cohort
     from models.config import CoreConfig
     from models.episodes import Thresholds
+    from models.erasure import Erased
     from models.marks import Operation
+    from models.taking import Observed
     from models.versions import ModelSet
-
-#: Topics whose events become features; the others change profile, consent and treatment.
-FEATURE_TOPICS: Final = frozenset({"clickstream", "orders", "reviews"})
-
-
-#: As plain numbers: reading an enum's member takes microseconds.
-_ERASURE, _DELIVERED = int(Kind.ERASURE), int(Kind.DELIVERED)
-_UNKNOWN: Final = Profile()
 
 
 class Pending(msgspec.Struct, frozen=True, array_like=True):
@@ -82,26 +66,6 @@ def follows_nobody(_session: str, _timestamp: int) -> bool:
     return False
 
 
-@dataclass
-class Observed:
-    """What one poll did: events by fate, rejected records, and customers who spoke for themselves.
-
-    `present` tells whether there were events that no replay has sent.
-    """
-
-    counts: Counter[str]
-    rejected: list[tuple[RecordLike, Rejected]]
-    triggered: list[Trigger] = field(default_factory=list)
-    ticks: list[Tick] = field(default_factory=list)
-    newest: int = 0
-    present: bool = False
-    erased: list[tuple[str, int]] = field(default_factory=list)
-    #: Triggers that were to be held and are too many.
-    unheld: int = 0
-    #: Outcomes taken, by the mark of their commands.
-    outcomes: Counter[str] = field(default_factory=Counter)
-
-
 class Overgrown(NamedTuple):
     """A customer whose row had grown beyond what a broker takes: `row` as it was before it was cut back."""
 
@@ -121,7 +85,7 @@ class PartitionCore:
         follows: Follows = follows_nobody,
     ) -> None:
         self.partition = partition
-        self._follows = follows
+        self.follows = follows
         self.config = config
         self.decoders = decoders
         self.table = UserTable(config.layout, config.grid, money)
@@ -162,41 +126,11 @@ class PartitionCore:
             self.replayed = ReplayCount(session, {})
 
     def observe(self, topic: str, records: Sequence[RecordLike], now: int | None = None) -> Observed:
-        """Take one poll of one input topic. Idempotent: what was seen before changes nothing.
+        """Take one poll of one input topic; see `models.taking`."""
+        return take_poll(self, topic, records, now)
 
-        Without `now` (epoch ms) nobody asks what time it is at the records' producers.
-        """
-        clock = self.clocks[topic]
-        known, owned = self.table.index, self._owns
-        judged = judge(
-            records,
-            self.decoders[topic],
-            clock,
-            self.config.lateness_ms,
-            known,
-            owned,
-            follows=self._follows,
-            now=now,
-        )
-        self._begin(judged, featured=topic in FEATURE_TOPICS)
-        observed = Observed(Counter(skipped=judged.skipped, late=int(judged.late.sum())), judged.rejected)
-        observed.ticks = judged.ticks
-        if len(judged.batch):
-            observed.newest = int(judged.batch.times.max())
-            self.newest = max(self.newest, judged.reached)
-            observed.present = not judged.replayed.all()
-            self._take(judged, observed)
-        if self.replaying:
-            self._count_lost(judged)
-        return observed
-
-    def _count_lost(self, judged: Judged) -> None:
-        refused = sum(is_replay(record.headers) for record, _ in judged.rejected)
-        self.replayed.add(refused=refused)
-        if judged.batch.topic in FEATURE_TOPICS:
-            self.replayed.add(late=int((judged.late & judged.replayed).sum()))
-
-    def _owns(self, user: str) -> bool:
+    def owns(self, user: str) -> bool:
+        """Whether the customer belongs into this partition."""
         return partition_of(user.encode(), self.config.partitions) == self.partition
 
     def begin(self, ts: int) -> None:
@@ -207,134 +141,9 @@ class PartitionCore:
         if self.swept is None:
             self.swept = self.config.grid.floor(ts)
 
-    def _begin(self, judged: Judged, *, featured: bool) -> None:
-        """Start on the grid before the earliest event or tick.
-
-        The first part settles it: by then the watermark has passed a decision time, so that no earlier
-        event can come, and the start is the same however the topics were interleaved. An event that no
-        replay has sent starts nothing long before its own record: who bought then is not judged any more,
-        and one wrong date would cost a sweep for each day of decades.
-        """
-        if self.matured is not None:
-            return
-        starts = [self.config.grid.before(ts_ms(tick)) for tick in judged.ticks[:1]]
-        if featured and not judged.late.all():
-            present = ~judged.replayed & (judged.stamps < ANY_TIME)
-            bounds = np.where(present, judged.stamps - self.config.looks_back_ms, BEGINNING)
-            times = np.maximum(judged.batch.times, bounds)[~judged.late]
-            starts.append(self.config.grid.floor(int(times.min())))
-        if starts:
-            self.swept = min(starts) if self.swept is None else min(self.swept, *starts)
-
-    def _take(self, judged: Judged, observed: Observed) -> None:
-        topic = judged.batch.topic
-        # Consent, unsubscription and erasure apply however late they come; features do not change any more.
-        if topic in FEATURE_TOPICS:
-            pieces: Iterable[NDArray[np.intp]] = [(~judged.late).nonzero()[0]]
-        else:
-            pieces = _cut_behind_erasures(judged.batch)
-        for piece in pieces:
-            if len(piece):
-                self._take_piece(judged.batch.take(piece), judged.replayed[piece], observed)
-
-    def _take_piece(self, batch: Columns, replayed: NDArray[np.bool_], observed: Observed) -> None:
-        kept = self._surviving(batch)
-        observed.counts["erased"] += len(batch) - len(kept)
-        batch, replayed = batch.take(kept), replayed[kept]
-        slots = self._slots(batch)
-        # An erasure that comes again after a torn write is carried out again, upon whatever that write left:
-        # stamps tell what is in a row, and an erasure is in none.
-        fresh = (self.table.fresh(batch, slots) | (batch.kinds == _ERASURE)).nonzero()[0]
-        observed.counts["duplicate"] += len(batch) - len(fresh)
-        observed.counts["accepted"] += len(fresh)
-        self.dirty.update(batch.users)
-        if self.replaying:
-            again = int(replayed.sum()) - (new := int(replayed[fresh].sum()))
-            self.replayed.add(accepted=new, duplicate=again)
-        batch, slots, replayed = batch.take(fresh), slots[fresh], replayed[fresh]
-        if batch.topic in FEATURE_TOPICS:
-            # Not `swept`: that sweep may have to be repeated after a crash, upon rows that are durable.
-            self.table.apply(batch, slots, self.durable_swept)
-        else:
-            self._personal(batch, slots, observed)
-        found = find(self.config, batch, replayed)
-        self._note_signals(found)
-        for trigger in found:
-            if trigger.replayed:
-                observed.unheld += self.hold(trigger)
-            else:
-                observed.triggered.append(trigger)
-
-    def _note_signals(self, found: Iterable[Trigger]) -> None:
-        """Whoever was erased by the same batch is gone."""
-        index = self.table.index
-        known = [(index[each.user], each.ts) for each in found if each.user in index]
-        slots, times = np.array(known, np.int64).reshape(-1, 2).T
-        self.table.note_signals(slots, times, self.durable_swept)
-
-    def _slots(self, batch: Columns) -> Slots:
-        index = self.table.index
-        found = [index.get(user, -1) for user in batch.users]
-        if -1 in found:
-            strangers = dict.fromkeys(user for user, slot in zip(batch.users, found, strict=True) if slot < 0)
-            self.table.add(list(strangers), [self.hash(user) for user in strangers])
-            found = [index[user] for user in batch.users]
-        return np.array(found, np.intp)
-
     def hash(self, user: str) -> int:
         """The customer's salted 64-bit hash: order of learning, sample, holdout and pseudonym."""
         return salted_hash(user, self.config.salt)
-
-    def _personal(self, batch: Columns, slots: Slots, observed: Observed) -> None:
-        """Profile, consent, treatment and erasure: registers in which the newest event wins."""
-        if batch.topic == "outcomes":
-            self._outcomes(batch, slots, observed)
-        profiles = self.table.profiles
-        for event, slot in zip(batch.events, slots.tolist(), strict=True):
-            profile = merge(profiles.get(slot), event)
-            if profile != _UNKNOWN:
-                profiles[slot] = profile
-        if len(batch) and batch.kinds[-1] == _ERASURE:
-            user, ts = batch.users[-1], int(batch.times[-1])
-            self._erase(user, ts, int(batch.offsets[-1]))
-            observed.erased.append((user, ts))
-
-    def _outcomes(self, batch: Columns, slots: Slots, observed: Observed) -> None:
-        """Who was treated: nobody by a command that must not be sent, whatever a gateway made of it."""
-        marks = [mark_of_command(event.command_id) for event in batch.events]
-        observed.outcomes.update(marks)
-        sent = np.array([mark == "live" for mark in marks], bool) & (batch.kinds == _DELIVERED)
-        np.maximum.at(self.table.rows["treated_at"], slots[sent], batch.times[sent])
-
-    # -- erasure
-
-    def _surviving(self, batch: Columns) -> NDArray[np.intp]:
-        """Which events of `batch` no erasure of their customer covers."""
-        erased = self.erased
-        if not erased:
-            return np.arange(len(batch))
-        slots = [self.table.index.get(user, -1) for user in batch.users]
-        stored = self.table.rows["user_hash"][slots].tolist()
-        codes = [
-            code if slot >= 0 else self.hash(user)
-            for code, slot, user in zip(stored, slots, batch.users, strict=True)
-        ]
-        until = [erased[code].ts if code in erased else BEGINNING for code in codes]
-        return np.flatnonzero(batch.times > np.array(until, np.int64))
-
-    def _erase(self, user: str, ts: int, offset: int) -> None:
-        """Forget `user`, whose erasure of time `ts` stands at `offset` of `customers`."""
-        code = self.hash(user)
-        self.forget(user)
-        offsets = tuple(offset if topic == "customers" else self.clocks[topic].offset for topic in TOPICS)
-        before = self.erased.get(code)
-        self.erased[code] = Erased(ts if before is None else max(ts, before.ts), offsets)
-        self.new_erased.add(code)
-        for start, cohort in list(self.cohorts.items()):
-            keep = cohort.hashes != np.uint64(code)
-            if not keep.all():
-                self.cohorts[start] = cohort.take(keep)
-                self.new_cohorts.add(start)
 
     def forget(self, user: str) -> None:
         """Drop a customer's rows and what waits to be published."""
@@ -404,9 +213,3 @@ class PartitionCore:
         """Keep an encoded alert in the customer's row until it is published."""
         self.pending.setdefault(user, []).append(Pending(self.seq + 1, value, probability))
         self.dirty.add(user)
-
-
-def _cut_behind_erasures(batch: Columns) -> list[NDArray[np.intp]]:
-    """All events in pieces that have an erasure, if any, as their last event: what follows starts anew."""
-    ends = np.flatnonzero(batch.kinds == _ERASURE) + 1
-    return np.split(np.arange(len(batch)), ends)

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from features.observing import RecordLike
-    from models.core import Observed
     from models.sweeping import Sweep
+    from models.taking import Observed
     from models.triggers import Trigger
     from models.versions import ModelSet
     from streams.context import Context

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from models.core import FEATURE_TOPICS
+from models.taking import FEATURE_TOPICS
 from streams.control import HEARTBEAT_SECONDS, Announcement, State, encode, new_session
 from streams.logs import logger
 from streams.sending import Message, Sender, SendError

@@ -20,7 +20,7 @@ from features.returns import PRIOR, ReturnHistogram, ReturnModel
 from models import sweeping
 from models.alerts import Alert
 from models.config import CoreConfig
-from models.core import Observed, PartitionCore
+from models.core import PartitionCore
 from models.episodes import Thresholds
 from models.scorers import LinearScorer
 from models.versions import COLUMNS, TREATED, ModelSet, initial_models
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from models.cohorts import Cohort
     from models.parts import Part
     from models.sweeping import Sweep
+    from models.taking import Observed
 
 #: A midnight, and a decision time of every grid in the tests.
 START = 19_000 * DAY_MS
