@@ -6,26 +6,22 @@ so neither the number of partitions nor the order in which parts arrive can chan
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
+from typing import TYPE_CHECKING, Final
 
 from features.catalogue import OFFSET
 from features.layout import DAY_MS
 from features.returns import UNSEEN, ReturnHistogram, ReturnModel, fit
-from models import record
+from models import record, snapshots
 from models.calibration import Calibrator
 from models.contenders import new_learner
 from models.examples import by_decision_time, examples
 from models.hindsight import Hindsight
 from models.leading import Lead, Leads
-from models.learners import StateMismatchError
 from models.outlook import Outlook
 from models.overrides import Promotion
 from models.panel import Panel
 from models.parts import read_part_chunk, require_learnable
 from models.pool import Pool
-from models.progressive import ScoreCounts
 from models.record import CHAMPION, CohortQuality, Record
 from models.rhythm import ShopRhythm
 from models.scorers import NonFiniteError
@@ -46,6 +42,7 @@ if TYPE_CHECKING:
     from models.episodes import Thresholds
     from models.learners import Learner
     from models.parts import Matured, Part, PartChunk
+    from models.progressive import ScoreCounts
     from models.scorers import Scorer
 
 _OFFSET: Final = COLUMNS.index(OFFSET)
@@ -82,7 +79,7 @@ class Trainer:
         self.cold: dict[str, int] = {}
         #: What is known of the shop as a whole.
         self.outlook = Outlook(config)
-        self._leads = self._new_leads()
+        self.leads = self.new_leads()
         self._waiting = WaitingParts(config.partitions)
 
     @property
@@ -207,7 +204,7 @@ class Trainer:
         if Pool.name in counts:
             self.calibrator.learn(counts[Pool.name])
         self.record.judge(counts)
-        self._leads.see(self.champion, self.config.names, counts, decision_time)
+        self.leads.see(self.champion, self.config.names, counts, decision_time)
         if self.config.evaluate_from is not None and decision_time >= self.config.evaluate_from:
             self.record_from.judge(counts)
         self.quality.append(record.quality(decision_time, counts))
@@ -219,18 +216,19 @@ class Trainer:
         config = self.config
         if config.champion != AUTO:
             return
-        best = self._leads.challenger(self.champion)
+        best = self.leads.challenger(self.champion)
         if best is not None:
             assert self.as_of is not None, "leads come from labels"
-            lead = self._leads.by_name[best]
+            lead = self.leads.by_name[best]
             promotion = Promotion(
                 champion=best, over=self.champion, as_of=self.as_of, lead=lead.mean, labels=round(lead.labels)
             )
             self.promotions.append(promotion)
             self.champion = best
-            self._leads.promote(best)
+            self.leads.promote(best)
 
-    def _new_leads(self, by_name: Mapping[str, Lead] | None = None) -> Leads:
+    def new_leads(self, by_name: Mapping[str, Lead] | None = None) -> Leads:
+        """Who leads whom, beginning anew or from what is known `by_name`."""
         config = self.config
         return Leads(config.horizon_days, config.promotion_nats, config.promotion_margin, by_name)
 
@@ -293,33 +291,7 @@ class Trainer:
 
     def snapshot(self) -> bytes:
         """Everything but the waiting parts, for a local, signed checkpoint; see `resume_offset`."""
-        return msgspec.msgpack.encode(
-            _Snapshot(
-                states={name: learner.state() for name, learner in self.learners.items()},
-                labels={name: learner.labels for name, learner in self.learners.items()},
-                pool=self.pool.state(),
-                calibrator=self.calibrator.state(),
-                returns=self.returns,
-                as_of=self.as_of,
-                number=self.number,
-                total=self.labels,
-                champion=self.champion,
-                cold=self.cold,
-                leads=self._leads.by_name,
-                promotions=self.promotions,
-                records=[self.record.to_json(), self.record_from.to_json()],
-                quality=self.quality,
-                groups={
-                    name: {value: counts.to_json() for value, counts in by_value.items()}
-                    for name, by_value in self.groups.items()
-                },
-                watches=self.watches.state(),
-                outlook=self.outlook.state(),
-                rhythm=self.rhythm,
-                seasons=self.seasons,
-                hindsight=self.hindsight.to_builtins(),
-            )
-        )
+        return snapshots.take(self)
 
     def restore(self, data: bytes) -> None:
         """Go on from a `snapshot`.
@@ -327,50 +299,4 @@ class Trainer:
         Raises StateMismatchError, ValueError or msgspec errors where it does not fit; this trainer is of no
         use then.
         """
-        kept = msgspec.msgpack.decode(data, type=_Snapshot)
-        if set(kept.states) != set(self.learners):
-            raise StateMismatchError(f"the snapshot is of {sorted(kept.states)}, not {sorted(self.learners)}")
-        for name, learner in self.learners.items():
-            learner.restore(kept.states[name])
-            learner.labels = kept.labels[name]
-        self.pool.restore(kept.pool)
-        self.calibrator.restore(kept.calibrator)
-        self.returns, self.as_of, self.number = kept.returns, kept.as_of, kept.number
-        self.labels, self.cold, self.rhythm = kept.total, kept.cold, kept.rhythm
-        self.seasons = kept.seasons
-        if self.config.champion == AUTO:
-            self.champion, self.promotions = kept.champion, kept.promotions
-            self._leads = self._new_leads(kept.leads)
-        self.record, self.record_from = (Record.from_json(each) for each in kept.records)
-        self.quality = kept.quality
-        self.groups = {
-            name: {value: ScoreCounts.from_json(counts) for value, counts in by_value.items()}
-            for name, by_value in kept.groups.items()
-        }
-        self.hindsight = Hindsight.from_builtins(kept.hindsight)
-        self.watches.restore(kept.watches)
-        if kept.outlook:  # older releases had none
-            self.outlook.restore(kept.outlook)
-
-
-class _Snapshot(msgspec.Struct):
-    states: dict[str, bytes]
-    labels: dict[str, int]
-    pool: bytes
-    calibrator: bytes
-    returns: ReturnModel
-    as_of: int | None
-    number: int
-    total: int
-    champion: str
-    cold: dict[str, int]
-    leads: dict[str, Lead]
-    promotions: list[Promotion]
-    records: list[dict[str, dict[str, list[int]]]]
-    quality: list[CohortQuality]
-    groups: dict[str, dict[str, dict[str, list[int]]]]
-    watches: bytes
-    outlook: bytes = b""
-    rhythm: ShopRhythm | None = None
-    seasons: Seasons = Seasons()
-    hindsight: list[Any] = []
+        snapshots.restore(self, data)
