@@ -1,10 +1,10 @@
-"""A shop that changes at once: the champion keeps up, in a shop of a fifth of the benchmark's size."""
+"""A shop that changes at once, as the benchmark makes it up."""
 
 from __future__ import annotations
 
 import pytest
 
-from benchmarks.quality.shifts import BAR, CHANGE, CUSTOMERS, SHIFTS, judged, learned, lines, purchases
+from benchmarks.quality.shifts import CHANGE, CUSTOMERS, SHIFTS, lines, purchases
 
 
 @pytest.mark.parametrize("shift", SHIFTS)
@@ -31,10 +31,3 @@ def test_orders_come_in_order_of_time():
     times = [line.ts for line in lines(purchases("level", 0, 50))]
 
     assert times == sorted(times)
-
-
-def test_after_a_shock_the_champion_is_near_the_best_contender():
-    """It was 0.56 nats behind for a year: the worst contender had won the shock, and evidence did not age."""
-    outcome = judged(learned("level", 0, customers=CUSTOMERS // 2), horizons=2.5)
-
-    assert outcome.behind <= BAR

@@ -71,6 +71,13 @@ def test_counts_add_up_and_survive_json(first: list, second: list):
         assert np.repeat(used, counts).tolist() == np.sort(cells(inputs(first + second)[:, j])).tolist()
 
 
+def test_many_rows_are_counted_as_a_few_at_a_time_are():
+    found = np.random.default_rng(0).normal(size=(12_000, 3)).astype(np.float32)
+    few = [InputHistogram.of(piece) for piece in np.split(found, 4)]
+
+    assert InputHistogram.of(found).to_json() == InputHistogram.merge(few).to_json()
+
+
 def test_histograms_of_other_columns_do_not_add_up():
     with pytest.raises(ValueError, match="columns"):
         InputHistogram.merge([counted(np.zeros(1)), InputHistogram.of(np.zeros((1, 3), np.float32))])

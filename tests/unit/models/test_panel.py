@@ -8,7 +8,7 @@ from models import sweeping
 from models.panel import Panel, draw
 from models.parts import PartAssembly, read_part_chunk
 from models.rhythm import ShopRhythm, overdue
-from tests.building import Feed, config, constant_models, core, day, models_by
+from tests.building import Feed, config, constant_models, core, day, event, models_by
 
 EVERYBODY = models_by({1: 0.2, 9: 0.8})
 
@@ -21,10 +21,9 @@ def shop(partitions: int, customers: int = 60) -> list[Panel]:
 def drawn(partitions: int, partition: int, customers: int, share: float = 1.0) -> Panel:
     target = core(config(partitions=partitions), partition)
     feed = Feed(target)
-    for number in sorted(range(customers), key=lambda number: -(number % 9)):
-        user = f"u{number}"
-        if partition_of(user.encode(), partitions) == partition:
-            feed.buys(user, 9.5 - number % 9)
+    ours = [n for n in range(customers) if partition_of(f"u{n}".encode(), partitions) == partition]
+    ours.sort(key=lambda number: -(number % 9))
+    feed(*(event("purchase", f"u{number}", day(9.5 - number % 9)) for number in ours))
     feed.until(day(10))
     return draw(target, day(10), msgspec.structs.replace(EVERYBODY, panel=share))
 
@@ -101,8 +100,7 @@ def test_a_shop_of_many_is_sampled_and_a_small_one_is_seen_whole():
 def test_it_travels_in_pieces_with_its_part():
     target = core()
     feed = Feed(target)
-    for number in range(1_100):
-        feed.buys(f"u{number}", 0.2 + number / 2_000)
+    feed(*(event("purchase", f"u{number}", day(0.2 + number / 2_000)) for number in range(1_100)))
     feed.until(day(1))
     part = sweeping.mature(target, day(1), EVERYBODY)
     whole = PartAssembly()
