@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _KILL_AFTER_S: Final = 1.0
 #: A session that falls silent is closed after twenty seconds; who is in trouble meanwhile hears of it later.
 _CUT_OFF_S: Final = 120.0
+#: Longest time for a replay to come so far, on a machine that has other things to do.
+_REPLAY_S: Final = 1_200.0
 _BACKLOG: Final = 4_000
 #: Three closed days are not most of it, so all its cohorts are learned; not even with those behind the last
 #: event, if five days with trade lie between.
@@ -120,11 +122,14 @@ class Life:
         file, end = self.folder / "history.jsonl", day_start(history.after)
         file.write_bytes(b"\n".join(event.value for event in _recorded(Shop(self.arrivals), history.days)))
         replayer = await self._replay(file, f"--speed={history.days_a_second * 86_400}")
-        await until(
-            lambda: replayer.returncode is not None or self._reached() >= end, PATIENCE_S, "replaying"
-        )
-        assert replayer.returncode is None, "the replay was over before it could be killed"
-        replayer.kill()
+        try:
+            await until(
+                lambda: replayer.returncode is not None or self._reached() >= end, _REPLAY_S, "replaying"
+            )
+            assert replayer.returncode is None, "the replay was over before it could be killed"
+        finally:
+            if replayer.returncode is None:
+                replayer.kill()
         await replayer.wait()
         shop, days = Shop(self.arrivals), (self._reached() - START) // DAY_MS
         for day in range(days):
