@@ -58,6 +58,9 @@ def shop_settings(folder: Path, partitions: int = 2, **changes: dict[str, Any]) 
             "grid_anchor": datetime.fromtimestamp(START / 1000, UTC).date(),
             "min_labels": 100,
             "evict_after_days": 20,
+            # None of River's: to load it takes longer than all else that a worker does at its start.
+            # Storms have all learners.
+            "contenders": ["additive", "second_order", "return_probability"],
         },
         "alerting": {"medium": 0.5, "high": 0.6, "critical": 0.75},
         "interventions": {
