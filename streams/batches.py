@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 _HEADER: Final = struct.Struct(">qiibIhiqqqhii")
 _LENGTH: Final = struct.Struct(">qi")
 _MAGIC_AT, _CRC_AT, _CHECKED_FROM = 16, 17, 21
-#: An answer with fewer bytes of a partition was not cut: each of our consumers asks for so many.
-_NEVER_CUT: Final = 1 << 20
-#: Behind every record there is.
-LOG_END: Final = (1 << 63) - 1
 _CODEC, _LOG_APPEND_TIME, _CONTROL = 0x07, 0x08, 0x20
 _CODECS: Final[dict[int, Callable[[bytes], bytes]]] = {
     0: bytes,
@@ -41,8 +37,8 @@ _CODECS: Final[dict[int, Callable[[bytes], bytes]]] = {
 class BrokenBatch(NamedTuple):
     """A batch that cannot be unpacked, in the place of its records; nothing follows it.
 
-    Reading stands at `offset`; what comes behind begins at `until`, or where the log ended when it was
-    fetched, if that is before. `raw` is the batch as far as it is known.
+    Reading stands at `offset` and goes on at `until`, where the rest of it is met again if nothing told its
+    end. `raw` is the batch as far as it is known.
     """
 
     offset: int
@@ -55,12 +51,6 @@ class BrokenBatch(NamedTuple):
         """Where the batch begins, which may lie before the place at which reading stands."""
         base = int.from_bytes(self.raw[:8], "big", signed=True) if len(self.raw) >= _HEADER.size else -1
         return base if 0 <= base <= self.offset else self.offset
-
-    def within(self, end: int | None) -> BrokenBatch:
-        """The same of a log of which the fetch said that it ends at `end`."""
-        if end is None:
-            return self
-        return self._replace(until=max(min(self.until, end), self.offset + 1))
 
 
 class BatchError(ValueError):
@@ -130,17 +120,15 @@ def _claimed_end(batch: bytes) -> int:
     return int(base) + int(delta) + 1
 
 
-def end_of(found: Framed, offset: int, fetched: int) -> int:
-    """The offset behind a batch of which reading stands at `offset`, in a fetch of so many bytes.
+def end_of(found: Framed, offset: int) -> int:
+    """The offset behind a batch of which reading stands at `offset`.
 
-    That of the log's end is only told by the fetch's answer: what stands last in it reaches there, unless
-    the answer was cut. Where nothing tells, it is the next offset: the rest of the batch is met again.
+    Where nothing tells, it is the next offset, and the rest of the batch is met again. What stands last in a
+    fetch need not stand last in the log: an answer is cut by its size, and where a segment of the log ends.
     """
     if is_intact(found.raw):
         return max(_claimed_end(found.raw), offset + 1)
-    if found.following is None:
-        return LOG_END if fetched < _NEVER_CUT else offset + 1
-    return max(found.following, offset + 1)
+    return max(found.following or 0, offset + 1)
 
 
 def salvage(batch: bytes) -> list[Salvaged | Unreadable]:

@@ -50,14 +50,6 @@ class BulkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._partition_assignment_strategy = (self.app.assignor,)  # noqa: SLF001
         return consumer
 
-    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
-        found = await super()._fetch_records(consumer, *args, **kwargs)
-        for tp, records in found.items():
-            if records and isinstance(records[-1], BrokenBatch):
-                # Here, before anything else is fetched: the log may go on since.
-                records[-1] = records[-1].within(consumer.highwater(tp))
-        return found
-
     async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
         """As Faust's, of no more records than there is room for."""
         return await self.call_thread(
@@ -92,10 +84,11 @@ class BulkConsumer(SeekingConsumer):
         self._delivered: dict[TP, int] = {}
         #: Partitions of which somebody wants to know how far they were read, and how far they were.
         self._asked: set[TP] = set()
-        self._passed: dict[TP, int] = {}
         #: Batches that cannot be unpacked and before which reading stands; those that are to be passed over.
         self.broken: dict[TP, BrokenBatch] = {}
         self._passing: dict[TP, BrokenBatch] = {}
+        #: Where the batch began that was passed over last.
+        self._passed: dict[TP, int] = {}
         super().__init__(*args, **kwargs)
         self._read_offset = Unremembered()
         self.standing = Standing(self._thread)
@@ -142,7 +135,10 @@ class BulkConsumer(SeekingConsumer):
             return admitted
         *records, batch = admitted
         self.guard.stop_at(tp, batch.offset)
-        if self.broken.get(tp) != batch:
+        if self._passed.get(tp) == batch.start:
+            # The rest of one that was passed over, and whose end nothing told.
+            self.broken[tp] = self._passing[tp] = batch
+        elif self.broken.get(tp) != batch:
             self.broken[tp] = batch
             self.log.error(
                 "the record batch at %s/%s/%s cannot be unpacked: %s. This partition stands still until "
@@ -174,6 +170,7 @@ class BulkConsumer(SeekingConsumer):
         for tp, batch in passing.items():
             if self.broken.get(tp) == batch:
                 del self.broken[tp]
+                self._passed[tp] = batch.start
                 self.guard.expect({tp: batch.until})
                 await self._read_again(tp, batch.until)
 

@@ -55,7 +55,7 @@ class PlainRecords(fetcher.PartitionRecords):  # type: ignore[misc]
     def _instead(self, error: Exception) -> Iterator[Any]:
         place = self.next_fetch_offset
         framed = batch_at(self._records.data, place)
-        until = end_of(framed, place, len(self._records.data))
+        until = end_of(framed, place)
         try:
             found = salvage(framed.raw)
         except BatchError as why:

@@ -71,13 +71,15 @@ class Follower:
                 consumer, end = await opening()
             else:
                 consumer, end = await patience.outlast(self.topic, opening)
-            is_loaded = False
+            is_loaded, left_out = False, -1
             while True:
                 try:
                     found = await polled(consumer, tp, timeout_ms=max(self.wait_ms, _POLL_MS))
                 except BrokenBatchError as error:
-                    leave_out(error)
-                    self.lost()
+                    if error.batch.start != left_out:
+                        leave_out(error)
+                        self.lost()
+                    left_out = error.batch.start
                     consumer.seek(tp, error.batch.until)
                     continue
                 for record in found.get(tp, ()):

@@ -122,8 +122,7 @@ async def polled(
     for tp, records in (await consumer.getmany(*tps, timeout_ms=timeout_ms, max_records=max_records)).items():
         if records and isinstance(records[-1], BrokenBatch):
             if len(records) == 1:
-                # Before anything else is fetched: the log may go on since.
-                raise BrokenBatchError(tp, records[-1].within(consumer.highwater(tp)))
+                raise BrokenBatchError(tp, records[-1])
             records.pop()  # it comes again, by itself
         found[tp] = records
     return found
@@ -139,19 +138,21 @@ async def read_until(
 ) -> AsyncIterator[Sequence[ConsumerRecord[Any, Any]]]:
     """Polls of records before offset `end`, from the consumer's position on.
 
-    A batch that cannot be unpacked is passed over where there is a `leave_out`, which is told.
+    A batch that cannot be unpacked is passed over where there is a `leave_out`, which is told of it once.
     Raises StuckError when the broker answers and no record comes, BrokenBatchError, and KafkaError when it
     does not answer.
     """
     loop = asyncio.get_running_loop()
-    progressed = loop.time()
+    progressed, left_out = loop.time(), -1
     while (position := await consumer.position(tp)) < end:
         try:
             records = await polled(consumer, tp, timeout_ms=_POLL_MS, max_records=_POLL_ROWS)
         except BrokenBatchError as error:
             if leave_out is None:
                 raise
-            leave_out(error)
+            if error.batch.start != left_out:
+                leave_out(error)
+            left_out = error.batch.start
             consumer.seek(tp, error.batch.until)
             continue
         if found := [record for record in records.get(tp, ()) if record.offset < end]:
