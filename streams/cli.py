@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -147,7 +148,10 @@ def demo(data: str, bootstrap: str | None, *, keep: bool, folder: Path) -> None:
 
     from streams.demo import run_demo  # noqa: PLC0415
 
-    run(run_demo(data, folder, keep=keep, console=Console(), bootstrap=bootstrap))
+    try:
+        run(run_demo(data, folder, keep=keep, console=Console(), bootstrap=bootstrap))
+    except asyncio.CancelledError:
+        raise click.Abort from None
 
 
 main.add_command(backtest)

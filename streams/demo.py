@@ -111,9 +111,9 @@ async def run_demo(
     """Run the demo under the folder `run`; returns what `run/summary.json` says.
 
     Uses the broker at `bootstrap`, with topics of its own that go in the end, or the embedded one without it.
+    SIGTERM and Ctrl-C cancel it.
     """
-    # As Ctrl-C does: broker and worker are processes of their own, and must not outlive the demo.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _stop_when_told(asyncio.current_task())
     chosen = plan(data)
     work = run / "demo"
     shutil.rmtree(work, ignore_errors=True)
@@ -159,6 +159,13 @@ def _still_up(settings: Settings, page: str, work: Path, tally: Tally) -> str:
         f"From another terminal:\n  export {FILE_VARIABLE}={file}\n"
         f"  .venv/bin/churnwatch inspect {user}\n  .venv/bin/churnwatch report --live"
     )
+
+
+def _stop_when_told(demo: asyncio.Task[Any] | None) -> None:
+    """It ends block by block: worker and broker are processes of their own, and must not outlive it."""
+    assert demo is not None, "the demo runs in a task"
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, demo.cancel)
 
 
 async def _until_interrupted() -> None:
