@@ -84,11 +84,12 @@ class BulkConsumer(SeekingConsumer):
         self._delivered: dict[TP, int] = {}
         #: Partitions of which somebody wants to know how far they were read, and how far they were.
         self._asked: set[TP] = set()
+        self._passed: dict[TP, int] = {}
         #: Batches that cannot be unpacked and before which reading stands; those that are to be passed over.
         self.broken: dict[TP, BrokenBatch] = {}
         self._passing: dict[TP, BrokenBatch] = {}
         #: Where the batch began that was passed over last.
-        self._passed: dict[TP, int] = {}
+        self._skipped: dict[TP, int] = {}
         super().__init__(*args, **kwargs)
         self._read_offset = Unremembered()
         self.standing = Standing(self._thread)
@@ -135,7 +136,7 @@ class BulkConsumer(SeekingConsumer):
             return admitted
         *records, batch = admitted
         self.guard.stop_at(tp, batch.offset)
-        if self._passed.get(tp) == batch.start:
+        if self._skipped.get(tp) == batch.start:
             # The rest of one that was passed over, and whose end nothing told.
             self.broken[tp] = self._passing[tp] = batch
         elif self.broken.get(tp) != batch:
@@ -170,7 +171,7 @@ class BulkConsumer(SeekingConsumer):
         for tp, batch in passing.items():
             if self.broken.get(tp) == batch:
                 del self.broken[tp]
-                self._passed[tp] = batch.start
+                self._skipped[tp] = batch.start
                 self.guard.expect({tp: batch.until})
                 await self._read_again(tp, batch.until)
 
@@ -306,6 +307,7 @@ class BulkConsumer(SeekingConsumer):
         # What lies before a batch that cannot be unpacked may have to be read again.
         self.broken.clear()
         self._passed.clear()
+        self._skipped.clear()
         self._newest.clear()
         self._delivered.clear()
         self.forget({*self._inflight})
@@ -314,6 +316,7 @@ class BulkConsumer(SeekingConsumer):
         """See `SeekingConsumer`."""
         for tp in tps:
             self._passed.pop(tp, None)
+            self._skipped.pop(tp, None)
             self.broken.pop(tp, None)
             self._delivered.pop(tp, None)
             for message in self._inflight.pop(tp, ()):
