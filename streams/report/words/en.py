@@ -80,16 +80,17 @@ ENGLISH: Final = {
     "trend.plain": (
         "Each point is one decision date. The solid line is the share of active customers who then did "
         "not buy within {horizon} days; it ends {horizon} days ago, because later outcomes are not known "
-        "yet. The dashed line is what we had said beforehand: the closer the two, the better."
+        "yet. The dashed line is what we had said beforehand: the closer the two, the better. At risk is "
+        "who reached the lowest risk level of then."
     ),
     "trend.actual": "did not come back",
     "trend.forecast": "our forecast",
-    "trend.at_risk": "warned about",
+    "trend.at_risk": "at risk",
     "trend.axis": "of 100 active customers",
     "trend.pending": "outcome not known yet",
     "trend.alt": (
         "Lines over time. Last known share of customers lost: {actual} of 100. Newest forecast: "
-        "{forecast} of 100. Warned about: {at_risk} of 100."
+        "{forecast} of 100. At risk: {at_risk} of 100."
     ),
     # -- risk distribution
     "spread.title": "Who is at risk now",

@@ -75,15 +75,15 @@ CHINESE: Final = {
     "trend.title": "流失如何变化",
     "trend.plain": (
         "每个点是一个判断日。实线是之后 {horizon} 天内没有购买的活跃顾客比例；它止于 {horizon} 天前，因为"
-        "更晚的结果还不知道。虚线是我们事先的预测：两条线越接近越好。"
+        "更晚的结果还不知道。虚线是我们事先的预测：两条线越接近越好。“有风险”指达到当时最低风险等级的顾客。"
     ),
     "trend.actual": "没有回来",
     "trend.forecast": "我们的预测",
-    "trend.at_risk": "被预警",
+    "trend.at_risk": "有风险",
     "trend.axis": "每 100 位活跃顾客",
     "trend.pending": "结果尚未知",
     "trend.alt": (
-        "随时间变化的曲线。最近已知流失：每 100 位中 {actual} 位；最新预测：{forecast} 位；被预警："
+        "随时间变化的曲线。最近已知流失：每 100 位中 {actual} 位；最新预测：{forecast} 位；有风险："
         "{at_risk} 位。"
     ),
     # -- risk distribution
