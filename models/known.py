@@ -85,8 +85,7 @@ def said(core: PartitionCore, slots: Slots) -> NDArray[np.float64]:
     codes = core.table.rows["user_hash"][slots]
     place = np.searchsorted(cohort.hashes, codes).clip(max=len(cohort) - 1)
     inside = cohort.hashes[place] == codes
-    champion = cohort.contenders.index(cohort.champion)
-    found[inside] = cohort.issued[place[inside], champion] / MILLION
+    found[inside] = cohort.by_champion[place[inside]] / MILLION
     return found
 
 

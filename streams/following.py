@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka import TopicPartition
 
 from streams.logs import logger
-from streams.readers import BrokenBatchError, bounds, polled, reader
+from streams.readers import BrokenBatchError, PassingOver, bounds, polled, reader
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -71,16 +71,12 @@ class Follower:
                 consumer, end = await opening()
             else:
                 consumer, end = await patience.outlast(self.topic, opening)
-            is_loaded, left_out = False, -1
+            is_loaded, passing = False, PassingOver(self._leave_out)
             while True:
                 try:
                     found = await polled(consumer, tp, timeout_ms=max(self.wait_ms, _POLL_MS))
                 except BrokenBatchError as error:
-                    if error.batch.start != left_out:
-                        leave_out(error)
-                        self.lost()
-                    left_out = error.batch.start
-                    consumer.seek(tp, error.batch.until)
+                    passing.over(consumer, error)
                     continue
                 for record in found.get(tp, ()):
                     take(record)
@@ -89,6 +85,10 @@ class Follower:
                     loaded()
                 if after_poll is not None:
                     await after_poll(Place(consumer, tp))
+
+    def _leave_out(self, error: BrokenBatchError) -> None:
+        leave_out(error)
+        self.lost()
 
     def _open(
         self, stack: AsyncExitStack, tp: TopicPartition

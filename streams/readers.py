@@ -29,7 +29,7 @@ class BrokenBatchError(RuntimeError):
     """A batch of a log that is read alone cannot be unpacked: what it holds is missing."""
 
     def __init__(self, tp: TopicPartition, batch: BrokenBatch) -> None:
-        self.batch = batch
+        self.tp, self.batch = tp, batch
         super().__init__(
             f"the record batch at {tp.topic}/{tp.partition}/{batch.offset} cannot be unpacked: {batch.why}"
         )
@@ -114,6 +114,24 @@ async def unread(options: dict[str, Any], group: str, ends: Mapping[TopicPartiti
         await consumer.stop()
 
 
+class PassingOver:
+    """Has a consumer read on behind batches that cannot be unpacked; `told` hears of each once.
+
+    One whose end nothing tells is passed over offset by offset.
+    """
+
+    def __init__(self, told: Callable[[BrokenBatchError], None]) -> None:
+        self._told = told
+        self._start = -1
+
+    def over(self, consumer: Any, error: BrokenBatchError) -> None:
+        """Seek behind the batch, or behind as much of it as is known."""
+        if error.batch.start != self._start:
+            self._told(error)
+        self._start = error.batch.start
+        consumer.seek(error.tp, error.batch.until)
+
+
 async def polled(
     consumer: Any, *tps: TopicPartition, timeout_ms: int, max_records: int | None = None
 ) -> dict[TopicPartition, list[Any]]:
@@ -143,17 +161,15 @@ async def read_until(
     does not answer.
     """
     loop = asyncio.get_running_loop()
-    progressed, left_out = loop.time(), -1
+    progressed = loop.time()
+    passing = None if leave_out is None else PassingOver(leave_out)
     while (position := await consumer.position(tp)) < end:
         try:
             records = await polled(consumer, tp, timeout_ms=_POLL_MS, max_records=_POLL_ROWS)
         except BrokenBatchError as error:
-            if leave_out is None:
+            if passing is None:
                 raise
-            if error.batch.start != left_out:
-                leave_out(error)
-            left_out = error.batch.start
-            consumer.seek(tp, error.batch.until)
+            passing.over(consumer, error)
             continue
         if found := [record for record in records.get(tp, ()) if record.offset < end]:
             yield found

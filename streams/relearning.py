@@ -60,7 +60,7 @@ class Relearning:
         if (cohort := chunk.cohort()) is None:
             return
         piece = (chunk.ts, chunk.partition, chunk.number)
-        champion = cohort.issued[:, cohort.contenders.index(cohort.champion)] / MILLION
+        champion = cohort.by_champion / MILLION
         thresholds = self._thresholds.get(cohort.decision_time)
         self.journal.issued(cohort.decision_time, champion, piece, thresholds=thresholds)
         if cohort.decision_time > self._newest:

@@ -34,19 +34,11 @@ class RiverState(msgspec.Struct, kw_only=True):
     memories: dict[str, dict[str, float]]
 
 
-def river_linear(
-    start: Mapping[str, float],
-    optimiser: OptimiserName,
-    rate: float,
-    *,
-    intercept_rate: float,
-    loss: LossName = "log",
-    l2: float = 0.0,
-) -> River:
-    """A new one of River's linear classifiers; loads River."""
+def river_linear() -> type[River]:
+    """River's linear classifier; loads River."""
     from models.learners.river_linear import River  # noqa: PLC0415 - see `models.learners`
 
-    return River(start, optimiser, rate, intercept_rate=intercept_rate, loss=loss, l2=l2)
+    return River
 
 
 class _State(msgspec.Struct, kw_only=True):
@@ -85,7 +77,7 @@ class LinearLearner(Learner):
         self._optimiser: OptimiserName = optimiser
         self._inputs = Inputs(self.columns, offset, treatment, clip)
         start = {name: float(name == offset) for name in self.columns}
-        self._linear = river_linear(start, optimiser, rate, intercept_rate=intercept_rate, loss=loss, l2=l2)
+        self._linear = river_linear()(start, optimiser, rate, intercept_rate=intercept_rate, loss=loss, l2=l2)
         #: Labels learned so far that stayed and that churned.
         self._counts = [0, 0]
         #: All of River's models that are learned, by the name under which the state keeps them.

@@ -55,7 +55,7 @@ class LinearSvm(LinearLearner):
             loss="hinge",
             l2=l2,
         )
-        self._platt = river_linear({"margin": 1.0}, "sgd", platt_rate, intercept_rate=platt_rate)
+        self._platt = river_linear()({"margin": 1.0}, "sgd", platt_rate, intercept_rate=platt_rate)
         self._models["platt"] = self._platt
 
     def _learn_row(self, z: Mapping[str, float], label: bool) -> None:
